@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The test runner behind ./check: builds what the chosen tests need, finds the tests, runs two at
+a time, and says what came of each.
+
+A test is a file. A line `check: ...` among its first 30 lines says what it needs:
+
+    builds=plain,asan,tsan   builds it runs with     full-builds=asan   more of them under --full
+    full                     only under --full       timeout=120        seconds until it hangs
+    needs=git,fio            programs                jobs=2             nothing may run beside it
+"""
+import argparse
+import fnmatch
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(HERE, "lib"))
+import jobs  # noqa: E402
+
+# build → (directory, Meson options, what a time limit is multiplied by)
+BUILDS = {
+    "plain": ("build", [], 1),
+    "asan": ("build-asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false"], 2),
+    "tsan": ("build-tsan", ["-Db_sanitize=thread", "-Db_lundef=false"], 3),
+}
+# folder → (files, builds where the file does not say)
+FOLDERS = {
+    "static": ("*.py", ["plain"]),
+    "unit": ("test_*.c", ["plain", "asan", "tsan"]),
+    "proto": ("test_*.py", ["plain", "asan", "tsan"]),
+    "fs": ("test_*.py", ["plain"]),
+    "vm": ("test_*.py", ["plain"]),
+}
+PARALLEL = 2
+LOG_LINES = 200
+
+
+class Test:
+    """One test with one build; the name is what ./check prints and takes."""
+
+    def __init__(self, path, folder, build, needs):
+        self.path = path
+        self.build = build
+        stem = re.sub(r"^test_", "", os.path.splitext(os.path.basename(path))[0])
+        self.name = f"{folder}/{stem}" + ("" if build == "plain" else f"@{build}")
+        self.full = "full" in needs
+        self.timeout = int(needs.get("timeout", 120)) * BUILDS[build][2]
+        self.jobs = int(needs.get("jobs", 1))
+        self.programs = [p for p in needs.get("needs", "").split(",") if p]
+
+    def argv(self):
+        if self.path.endswith(".c"):
+            name = os.path.splitext(os.path.relpath(self.path, ROOT))[0]
+            return [os.path.join(ROOT, BUILDS[self.build][0], name)]
+        return ["/usr/bin/python3", "-X", "faulthandler", self.path]
+
+    def missing(self):
+        path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+        return [p for p in self.programs if not shutil.which(p, path=path)]
+
+
+def read_needs(path):
+    """The `check:` line as a dictionary; a bare word maps to an empty string."""
+    with open(path, encoding="utf-8") as f:
+        for _, line in zip(range(30), f):
+            m = re.match(r"^\s*(?://|#|\*|/\*)\s*check:\s*(.*?)(?:\s*\*/)?$", line)
+            if m:
+                return dict((w.split("=", 1) + [""])[:2] for w in m.group(1).split())
+    return {}
+
+
+def discover(full):
+    tests = []
+    for folder, (pattern, default) in FOLDERS.items():
+        for path in sorted(glob.glob(os.path.join(HERE, folder, pattern))):
+            needs = read_needs(path)
+            builds = needs["builds"].split(",") if "builds" in needs else default
+            more = [b for b in needs.get("full-builds", "").split(",") if b and b not in builds]
+            for build in builds + more:
+                test = Test(path, folder, build, needs)
+                test.full = test.full or build in more
+                tests.append(test)
+    return tests
+
+
+def choose(tests, names, full):
+    """Without names: all, those for --full only with it. A name that is exact always counts."""
+    if not names:
+        return [t for t in tests if full or not t.full]
+
+    def wanted(test):
+        for n in names:
+            if n == test.name:
+                return True
+            if (full or not test.full) and (n in test.name or fnmatch.fnmatch(test.name, n)):
+                return True
+        return False
+
+    return [t for t in tests if wanted(t)]
+
+
+def run_logged(argv, log):
+    log.write("$ " + " ".join(argv) + "\n")
+    log.flush()
+    return subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
+                          stderr=subprocess.STDOUT).returncode
+
+
+def build(name, logs):
+    """Configure and compile one build; returns (success, log file)."""
+    directory, options, _ = BUILDS[name]
+    path = os.path.join(logs, f"build@{name}.log")
+    with open(path, "w") as log:
+        if not os.path.exists(os.path.join(ROOT, directory, "build.ninja")):
+            if run_logged(["meson", "setup", directory, "--werror", *options], log):
+                return False, path
+        return run_logged(["ninja", "-C", directory], log) == 0, path
+
+
+def program(directory, name):
+    for path in glob.glob(os.path.join(directory, "**", name), recursive=True):
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return os.path.join(directory, name)
+
+
+def environment(build_name, full):
+    directory = os.path.join(ROOT, BUILDS[build_name][0])
+    plain = os.path.join(ROOT, BUILDS["plain"][0])
+    return {
+        "CAUSEWAY_SRC": ROOT,
+        "CAUSEWAY_BUILD": directory,
+        "CAUSEWAY_PLAIN_BUILD": plain,
+        "CAUSEWAYD": program(directory, "causewayd"),
+        "CAUSEWAY": program(plain, "causeway"),
+        "CAUSEWAY_CHECK_BUILD": build_name,
+        "CAUSEWAY_FULL": "1" if full else "",
+        "PYTHONPATH": os.path.join(HERE, "lib"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "LC_ALL": "C.UTF-8",
+        "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
+    }
+
+
+class Report:
+    """Counts verdicts and prints a line for each, with the log where a test failed."""
+
+    def __init__(self):
+        self.count = {"ok": 0, "FAIL": 0, "skip": 0}
+
+    def add(self, verdict, name, seconds, reason="", log=None):
+        self.count[verdict] += 1
+        print(f"{verdict:4} {name:34} {seconds:7.1f} s" + (f"  {reason}" if reason else ""),
+              flush=True)
+        if verdict == "FAIL" and log and os.path.exists(log):
+            with open(log, errors="replace") as f:
+                lines = f.read().splitlines()
+            if len(lines) > LOG_LINES:
+                print(f"    | ... {len(lines) - LOG_LINES} lines more in {log}")
+            for line in lines[-LOG_LINES:]:
+                print("    | " + line)
+            sys.stdout.flush()
+
+    def finish(self):
+        print(f"{self.count['ok']} passed, {self.count['FAIL']} failed, "
+              f"{self.count['skip']} skipped", flush=True)
+        return 1 if self.count["FAIL"] else 0
+
+
+def build_all(tests, report, logs):
+    """Builds that the tests need; returns the set of those that worked."""
+    needed = {t.build for t in tests} | {"plain"}
+    good = set()
+    for name in (b for b in BUILDS if b in needed):
+        start = time.monotonic()
+        worked, log = build(name, logs)
+        report.add("ok" if worked else "FAIL", f"build@{name}", time.monotonic() - start, "", log)
+        if worked:
+            good.add(name)
+    return good
+
+
+def runnable(tests, good, report):
+    """Tests that can be started; the others are reported here."""
+    ready = []
+    for t in tests:
+        argv = t.argv()
+        if t.build not in good or "plain" not in good:
+            report.add("FAIL", t.name, 0, "not built")
+        elif not os.path.exists(argv[-1]):
+            report.add("FAIL", t.name, 0, f"{os.path.relpath(argv[-1], ROOT)} was not built")
+        elif t.missing():
+            report.add("skip", t.name, 0, "not installed: " + " ".join(t.missing()))
+        else:
+            ready.append(t)
+    return ready
+
+
+def run_tests(tests, full, report, logs):
+    """Two at a time; long ones first would hide early failures, so in the order of the path."""
+    waiting, running = list(tests), []
+    try:
+        while waiting or running:
+            for t in list(waiting):
+                load = sum(j.test.jobs for j in running)
+                if load + t.jobs > PARALLEL and running:
+                    break
+                waiting.remove(t)
+                log = os.path.join(logs, t.name.replace("/", "-") + ".log")
+                running.append(jobs.Job(t, t.argv(), environment(t.build, full), log))
+            for j in list(running):
+                verdict = j.poll()
+                if verdict:
+                    running.remove(j)
+                    report.add(verdict[0], j.test.name, j.seconds(), verdict[1], j.log_path)
+            time.sleep(0.02)
+    finally:
+        for j in running:
+            j.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./check", description="Build, and run the tests.")
+    parser.add_argument("--full", action="store_true", help="also the long runs")
+    parser.add_argument("--list", action="store_true", help="print the names of the tests")
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="part of a test's name, or a pattern for all of it")
+    args = parser.parse_args()
+    tests = choose(discover(args.full), args.names, args.full)
+    if args.list:
+        for t in tests:
+            print(t.name)
+        return 0
+    if args.names and not tests:
+        print(f"no test is called {' or '.join(args.names)}; ./check --list names them")
+        return 2
+    jobs.become_subreaper()
+    logs = os.path.join(ROOT, BUILDS["plain"][0] + "-logs")
+    os.makedirs(logs, exist_ok=True)
+    report = Report()
+    good = build_all(tests, report, logs)
+    run_tests(runnable(tests, good, report), args.full, report, logs)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
