@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Transcripts of fscases: run, read, compare with the host's, and the table of explained
+differences.
+
+An entry of the table says: in these modes this line reads so on a share, and why that is right or
+cannot be had otherwise. An entry whose line reads as on the host fails the comparison too: a
+difference that is gone must leave the table.
+"""
+import collections
+import os
+import subprocess
+
+Explained = collections.namedtuple("Explained", "line result modes reason")
+
+# Modes are the option strings of the daemon: "none", "auto", "always", "metadata", each also with
+# "+writeback"; ALL stands for every one of them.
+ALL = None
+NOT_CACHED = ("none", "none+writeback", "metadata", "metadata+writeback")
+
+XATTR = "extended attributes are not served yet"
+TMPFILE = "FUSE_TMPFILE came with Linux 6.2; guests before it answer by themselves"
+BTIME = "FUSE_STATX came with Linux 6.6; guests before it never ask"
+FALLOCATE = "Linux's FUSE client knows no such mode"
+SHARED_MAP = "FOPEN_DIRECT_IO: Linux before 6.6 refuses a shared mapping of what it does not cache"
+
+EXPLAINED = [
+    Explained('xattr: setxattr("f", "user.one", "value", 5, 0)', "EOPNOTSUPP", ALL, XATTR),
+    Explained('xattr: getxattr("f", "user.one", buf, sizeof(buf))', "EOPNOTSUPP", ALL, XATTR),
+    Explained('xattr: getxattr("f", "user.missing", buf, sizeof(buf))', "EOPNOTSUPP", ALL, XATTR),
+    Explained('xattr: listxattr("f", buf, sizeof(buf)) >= 0', "0", ALL, XATTR),
+    Explained('xattr: removexattr("f", "user.one")', "EOPNOTSUPP", ALL, XATTR),
+    Explained('nameless: open(".", O_TMPFILE | O_RDWR, 0644)', "EOPNOTSUPP", ALL, TMPFILE),
+    Explained('nameless: write(fd, "text", 4)', None, ALL, TMPFILE),
+    Explained('nameless: fstat', None, ALL, TMPFILE),
+    Explained('nameless: linkat(fd, "", AT_FDCWD, "named", AT_EMPTY_PATH)', None, ALL, TMPFILE),
+    Explained('nameless: content of named', None, ALL, TMPFILE),
+    Explained("statx: birth time", "0", ALL, BTIME),
+    Explained("allocate: fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, K64)", "EOPNOTSUPP", ALL,
+              FALLOCATE),
+    Explained("allocate: fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, K64)", "EOPNOTSUPP", ALL,
+              FALLOCATE),
+]
+
+
+def read(text):
+    """`CASE: LABEL = RESULT` lines as an ordered mapping; the second line of one label gets #2."""
+    lines, seen = {}, collections.Counter()
+    for line in text.splitlines():
+        key, _, result = line.rpartition(" = ") if " = " in line else (line, "", "")
+        # The result never holds " = "; a label may.
+        seen[key] += 1
+        lines[key if seen[key] == 1 else f"{key} #{seen[key]}"] = result
+    return lines
+
+
+def run_here(directory, only=None):
+    """The transcript of a directory of this machine."""
+    program = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/fs/fscases")
+    argv = [program, directory] + (["--only", only] if only else [])
+    done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
+    text = done.stdout.decode(errors="surrogateescape")
+    if done.returncode:
+        raise AssertionError(f"fscases ended with {done.returncode}:\n{text[-2000:]}")
+    return read(text)
+
+
+def differences(oracle, share, mode, explained=None):
+    """What is wrong with a share's transcript, as lines of text; empty when nothing is."""
+    table = {e.line: e for e in (EXPLAINED if explained is None else explained)
+             if e.modes is ALL or mode in e.modes}
+    wrong = []
+    for key in list(oracle) + [k for k in share if k not in oracle]:
+        want, got = oracle.get(key), share.get(key)
+        if key in table:
+            if want == got:
+                wrong.append(f"explained, yet as on the host: {key} = {got}"
+                             f"  ({table[key].reason})")
+            elif got != table[key].result:
+                wrong.append(f"{key} = {got}, explained is {table[key].result}")
+        elif want != got:
+            wrong.append(f"{key} = {got}, on the host {want}")
+    wrong += [f"explained, but no such line: {k}" for k in table
+              if k not in oracle and k not in share]
+    return [line.encode(errors="backslashreplace").decode() for line in wrong]
