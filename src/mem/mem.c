@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "mem/mem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+void mem_init(struct mem *mem)
+{
+	memset(mem, 0, sizeof(*mem));
+	pthread_mutex_init(&mem->change, NULL);
+}
+
+void mem_destroy(struct mem *mem)
+{
+	mem_clear(mem);
+	pthread_mutex_destroy(&mem->change);
+}
+
+void mem_gate_add(struct mem *mem, struct mem_gate *gate)
+{
+	pthread_mutex_init(&gate->lock, NULL);
+	pthread_mutex_lock(&mem->change);
+	gate->next = mem->gates;
+	mem->gates = gate;
+	pthread_mutex_unlock(&mem->change);
+}
+
+void mem_gate_remove(struct mem *mem, struct mem_gate *gate)
+{
+	pthread_mutex_lock(&mem->change);
+	for (struct mem_gate **p = &mem->gates; *p; p = &(*p)->next) {
+		if (*p == gate) {
+			*p = gate->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&mem->change);
+	pthread_mutex_destroy(&gate->lock);
+}
+
+void mem_enter(struct mem *mem, struct mem_gate *gate)
+{
+	if (__builtin_expect(atomic_load_explicit(&mem->closing, memory_order_relaxed), 0)) {
+		pthread_mutex_lock(&mem->change);
+		pthread_mutex_unlock(&mem->change);
+	}
+	pthread_mutex_lock(&gate->lock);
+}
+
+void mem_leave(struct mem_gate *gate)
+{
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void mem_close_gates(struct mem *mem)
+{
+	pthread_mutex_lock(&mem->change);
+	atomic_store_explicit(&mem->closing, true, memory_order_relaxed);
+	for (struct mem_gate *gate = mem->gates; gate; gate = gate->next)
+		pthread_mutex_lock(&gate->lock);
+}
+
+void mem_open_gates(struct mem *mem)
+{
+	for (struct mem_gate *gate = mem->gates; gate; gate = gate->next)
+		pthread_mutex_unlock(&gate->lock);
+	atomic_store_explicit(&mem->closing, false, memory_order_relaxed);
+	pthread_mutex_unlock(&mem->change);
+}
+
+void mem_close_gate(struct mem *mem, struct mem_gate *gate)
+{
+	pthread_mutex_lock(&mem->change);
+	atomic_store_explicit(&mem->closing, true, memory_order_relaxed);
+	pthread_mutex_lock(&gate->lock);
+}
+
+void mem_open_gate(struct mem *mem, struct mem_gate *gate)
+{
+	pthread_mutex_unlock(&gate->lock);
+	atomic_store_explicit(&mem->closing, false, memory_order_relaxed);
+	pthread_mutex_unlock(&mem->change);
+}
+
+static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
+
+static int check_desc(const struct mem *mem, const struct mem_region_desc *desc, int fd)
+{
+	struct stat st;
+	uint64_t end;
+
+	if (desc->size == 0 || __builtin_add_overflow(desc->gpa, desc->size, &end) ||
+		__builtin_add_overflow(desc->uva, desc->size, &end) ||
+		__builtin_add_overflow(desc->offset, desc->size, &end))
+		return -EINVAL;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	/* Past the end of the file a load would be a SIGBUS. Devices have no size to check. */
+	if (S_ISREG(st.st_mode) && end > (uint64_t)st.st_size)
+		return -EINVAL;
+	for (size_t i = 0; i < mem->nregions; i++) {
+		const struct mem_region *r = &mem->regions[i];
+
+		if (overlaps(desc->gpa, desc->size, r->gpa, r->size) ||
+			overlaps(desc->uva, desc->size, r->uva, r->size))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int map_region(const struct mem_region_desc *desc, int fd, struct mem_region *region)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t slack = desc->offset & (page - 1);
+	size_t map_size;
+	char *map;
+
+	if (__builtin_add_overflow(desc->size, slack, &map_size))
+		return -EINVAL;
+	map = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		(off_t)(desc->offset - slack));
+	if (map == MAP_FAILED)
+		return -errno;
+	/* A core dump of ours must not carry a guest's data. */
+	madvise(map, map_size, MADV_DONTDUMP);
+	*region = (struct mem_region){
+		.gpa = desc->gpa,
+		.size = desc->size,
+		.uva = desc->uva,
+		.host = map + slack,
+		.map = map,
+		.map_size = map_size,
+	};
+	return 0;
+}
+
+int mem_add(struct mem *mem, const struct mem_region_desc *desc, int fd)
+{
+	struct mem_region region;
+	size_t at = 0;
+	int r;
+
+	if (mem->nregions == MEM_REGIONS_MAX)
+		return -ENOSPC;
+	r = check_desc(mem, desc, fd);
+	if (r < 0)
+		return r;
+	r = map_region(desc, fd, &region);
+	if (r < 0)
+		return r;
+	while (at < mem->nregions && mem->regions[at].gpa < region.gpa)
+		at++;
+	memmove(&mem->regions[at + 1], &mem->regions[at],
+		(mem->nregions - at) * sizeof(mem->regions[0]));
+	mem->regions[at] = region;
+	mem->nregions++;
+	return 0;
+}
+
+int mem_remove(struct mem *mem, const struct mem_region_desc *desc)
+{
+	for (size_t i = 0; i < mem->nregions; i++) {
+		struct mem_region *r = &mem->regions[i];
+
+		if (r->gpa != desc->gpa || r->size != desc->size || r->uva != desc->uva)
+			continue;
+		munmap(r->map, r->map_size);
+		mem->nregions--;
+		memmove(r, r + 1, (mem->nregions - i) * sizeof(*r));
+		return 0;
+	}
+	return -ENOENT;
+}
+
+void mem_clear(struct mem *mem)
+{
+	for (size_t i = 0; i < mem->nregions; i++)
+		munmap(mem->regions[i].map, mem->regions[i].map_size);
+	mem->nregions = 0;
+}
+
+int mem_replace(struct mem *mem, const struct mem_region_desc *descs, const int *fds, size_t n)
+{
+	CLEANUP_FREE struct mem *fresh = calloc(1, sizeof(*fresh));
+
+	if (!fresh)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		int r = mem_add(fresh, &descs[i], fds[i]);
+
+		if (r < 0) {
+			mem_clear(fresh);
+			return r;
+		}
+	}
+	mem_clear(mem);
+	memcpy(mem->regions, fresh->regions, n * sizeof(mem->regions[0]));
+	mem->nregions = n;
+	return 0;
+}
+
+/* The region that holds gpa, or NULL. */
+static const struct mem_region *find_region(const struct mem *mem, uint64_t gpa)
+{
+	size_t low = 0, high = mem->nregions;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		const struct mem_region *r = &mem->regions[mid];
+
+		if (gpa < r->gpa)
+			high = mid;
+		else if (gpa - r->gpa >= r->size)
+			low = mid + 1;
+		else
+			return r;
+	}
+	return NULL;
+}
+
+int mem_translate(const struct mem *mem, uint64_t gpa, uint64_t len, struct iovec *iov, int room)
+{
+	int n = 0;
+
+	while (len > 0) {
+		const struct mem_region *r = find_region(mem, gpa);
+		uint64_t piece;
+
+		if (!r)
+			return -EFAULT;
+		if (n == room)
+			return -E2BIG;
+		piece = min_t(uint64_t, len, r->size - (gpa - r->gpa));
+		iov[n].iov_base = r->host + (gpa - r->gpa);
+		iov[n].iov_len = piece;
+		n++;
+		gpa += piece;
+		len -= piece;
+	}
+	return n;
+}
+
+void *mem_at_uva(const struct mem *mem, uint64_t uva, uint64_t len, uint64_t align)
+{
+	for (size_t i = 0; i < mem->nregions; i++) {
+		const struct mem_region *r = &mem->regions[i];
+		char *p;
+
+		if (uva < r->uva || uva - r->uva >= r->size || len > r->size - (uva - r->uva))
+			continue;
+		p = r->host + (uva - r->uva);
+		return ((uintptr_t)p & (align - 1)) == 0 ? p : NULL;
+	}
+	return NULL;
+}

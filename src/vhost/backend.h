@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The back-end of a vhost-user connection: a virtio device whose rings live in a front-end's
+ * guest. It knows nothing of what travels in the rings.
+ *
+ * Threads. The main thread reads messages (serve.c, messages.c) and changes state. Each ring
+ * that was ever kicked has a thread of its own (queue.c) that pops chains, has them answered by
+ * the device's request() and pushes them back; it alone touches the ring. The main thread
+ * changes a ring only while its thread is stopped, guest memory only with the gates closed
+ * (mem/mem.h), and the call and error descriptors inside the ring's gate.
+ *
+ * Failure classes. A message that breaks the protocol ends the connection with one log line. A
+ * ring that breaks a rule stops and signals VRING_ERR; the device goes on. What a request says
+ * is request()'s business.
+ */
+#ifndef VHOST_BACKEND_H
+#define VHOST_BACKEND_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mem/mem.h"
+#include "vhost/msg.h"
+#include "virtq/virtq.h"
+
+#define VHOST_QUEUES_MAX 65 /* one high-priority queue, 64 request queues */
+
+struct vhost_backend;
+
+/* What a device does with what the rings bring. */
+struct vhost_device {
+	/* Called on a queue's thread before its first chain and after its last one. The worker
+	 * is the device's state for that thread. NULL from start_worker breaks the queue. */
+	void *(*start_worker)(void *opaque, unsigned int queue);
+	void (*stop_worker)(void *worker);
+
+	/* Answers one chain; returns how many bytes it wrote to chain->out. */
+	uint32_t (*request)(void *worker, const struct virtq_chain *chain);
+
+	/* The front-end has gone, and all workers have ended. */
+	void (*disconnected)(void *opaque);
+
+	void *opaque;
+
+	/* The device's configuration space (virtio 1.2, section 5.11.4); NULL: do not offer it. */
+	const void *config;
+	uint32_t config_size; /* at most VU_CONFIG_MAX */
+};
+
+/* Counted by the queue's thread, read by anyone. */
+struct vhost_queue_stats {
+	_Atomic uint64_t requests;
+	_Atomic uint64_t kicks;  /* times that a kick woke the thread */
+	_Atomic uint64_t calls;  /* times that the driver was called */
+	_Atomic uint64_t errors; /* times that the driver broke the ring */
+};
+
+struct vhost_queue {
+	struct vhost_backend *dev;
+	unsigned int index;
+	struct virtq vq;
+
+	bool has_addr;
+	bool has_kick; /* SET_VRING_KICK came; kick_fd is -1 where it said to poll */
+	bool enabled;
+	int kick_fd, call_fd, err_fd;
+
+	bool running; /* has a thread */
+	pthread_t thread;
+	int stop_fd; /* eventfd that ends the thread's sleep */
+	_Atomic bool stop;
+	struct mem_gate gate;
+
+	struct vhost_queue_stats stats;
+};
+
+struct vhost_backend {
+	const struct vhost_device *device;
+	int sock;
+	int backend_req_fd; /* channel for requests of ours, or -1 */
+	uint64_t features;  /* acknowledged */
+	uint64_t protocol_features;
+	struct mem mem;
+	struct vhost_queue queues[VHOST_QUEUES_MAX];
+	char why[128]; /* what was wrong with the message, for the log line */
+};
+
+/* device must outlive the back-end. 0, or -errno when descriptors run out. */
+int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *device);
+void vhost_backend_destroy(struct vhost_backend *dev);
+
+/* What serve() also waits for on the main thread. */
+struct vhost_events {
+	int stop_fd;  /* readable: stop serving */
+	int other_fd; /* readable: call other(opaque), which must empty it */
+	void (*other)(void *opaque);
+	void *opaque;
+};
+
+/*
+ * Serves one front-end on a connected socket (which stays the caller's) until it goes, breaks the
+ * protocol, or stop_fd says so. Logs why it ends where that is not the front-end's going.
+ * Returns 0 when the front-end went, -EINTR for stop_fd, -errno otherwise. All state of the
+ * connection is gone when it returns.
+ */
+int vhost_backend_serve(struct vhost_backend *dev, int sock, const struct vhost_events *events);
+
+/* Logs a line for each queue that has been used since the connection began. */
+void vhost_backend_log_stats(const struct vhost_backend *dev);
+
+/* Between the files of this folder. */
+
+/* Handles one message: 0 or -errno, which ends the connection. (messages.c) */
+int vhost_handle(struct vhost_backend *dev, struct vu_msg *msg);
+
+/* Starts the thread if the ring is set up, enabled and either kicked before or has chains
+ * waiting; a ring that is set up but idle is started by its first kick. (queue.c) */
+void vhost_queue_update(struct vhost_queue *q);
+bool vhost_queue_is_ready(const struct vhost_queue *q);
+void vhost_queue_start(struct vhost_queue *q);
+void vhost_queue_stop(struct vhost_queue *q);
+
+/* Stops the ring and forgets how it was set up. */
+void vhost_queue_reset(struct vhost_queue *q);
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A ring's thread: from a kick to an empty ring.
+ *
+ * It pops a chain, hands it to the device, pushes it back and publishes it at once (a finished
+ * request must not wait for the next one), until the ring is empty; then it asks for kicks,
+ * looks once more, and sleeps until a kick or the main thread's stop. A broken ring sleeps until
+ * it is stopped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "vhost/backend.h"
+
+/* How often a ring is looked at whose front-end gave no kick descriptor. */
+#define POLL_INTERVAL_NS 50000
+
+#define count(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
+
+static void signal_fd(int fd)
+{
+	uint64_t one = 1;
+
+	/* A full counter has its reader awake already. */
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void break_queue(struct vhost_queue *q, const char *rule)
+{
+	count(q->stats.errors);
+	log_warn("queue %u is broken until the guest resets it: %s", q->index, rule);
+	signal_fd(q->err_fd);
+}
+
+/* Answers what is in the ring. Returns how many chains, or -errno when the ring broke. */
+static int drain(struct vhost_queue *q, void *worker)
+{
+	const struct vhost_device *device = q->dev->device;
+	struct virtq_chain chain;
+	int done = 0;
+	int r;
+
+	while (!atomic_load_explicit(&q->stop, memory_order_relaxed)) {
+		r = virtq_pop(&q->vq, &chain);
+		if (r < 0)
+			break_queue(q, q->vq.broken_by);
+		if (r <= 0)
+			return r < 0 ? r : done;
+		virtq_push(&q->vq, chain.head, device->request(worker, &chain));
+		count(q->stats.requests);
+		done++;
+		if (virtq_publish(&q->vq)) {
+			signal_fd(q->call_fd);
+			count(q->stats.calls);
+		}
+	}
+	return done;
+}
+
+/* Sleeps until a kick, or stop. */
+static int sleep_until_kick(struct vhost_queue *q)
+{
+	static const struct timespec interval = {.tv_nsec = POLL_INTERVAL_NS};
+	struct pollfd fds[2] = {
+		{.fd = q->stop_fd, .events = POLLIN},
+		{.fd = q->kick_fd, .events = POLLIN},
+	};
+	uint64_t kicks;
+	ssize_t n;
+
+	if (ppoll(fds, 2, q->kick_fd < 0 ? &interval : NULL, NULL) < 0 && errno != EINTR)
+		return -errno;
+	if (!fds[1].revents)
+		return 0;
+	n = read(q->kick_fd, &kicks, sizeof(kicks));
+	if (n > 0)
+		count(q->stats.kicks);
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		return -EPIPE;
+	return 0;
+}
+
+static void wait_for_stop(struct vhost_queue *q)
+{
+	struct pollfd fd = {.fd = q->stop_fd, .events = POLLIN};
+
+	while (!atomic_load(&q->stop))
+		poll(&fd, 1, -1);
+}
+
+/* One round: drain, and if nothing came, arm the kicks. True when the thread should sleep. */
+static int run_once(struct vhost_queue *q, void *worker, bool *idle)
+{
+	struct mem *mem = &q->dev->mem;
+	int r;
+
+	mem_enter(mem, &q->gate);
+	virtq_refuse_kicks(&q->vq);
+	r = drain(q, worker);
+	*idle = false;
+	if (r >= 0) {
+		virtq_want_kicks(&q->vq);
+		*idle = !virtq_pending(&q->vq);
+	}
+	mem_leave(&q->gate);
+	return r;
+}
+
+static void run(struct vhost_queue *q, void *worker)
+{
+	while (!atomic_load(&q->stop)) {
+		bool idle;
+
+		if (run_once(q, worker, &idle) < 0)
+			return;
+		if (idle && !atomic_load(&q->stop) && sleep_until_kick(q) < 0) {
+			break_queue(q, "its kick descriptor is closed or unusable");
+			return;
+		}
+	}
+}
+
+static void *queue_thread(void *arg)
+{
+	struct vhost_queue *q = arg;
+	const struct vhost_device *device = q->dev->device;
+	void *worker = device->start_worker(device->opaque, q->index);
+	char name[16];
+	int r = 0;
+
+	snprintf(name, sizeof(name), "queue %u", q->index);
+	pthread_setname_np(pthread_self(), name);
+	mem_enter(&q->dev->mem, &q->gate);
+	if (!worker)
+		break_queue(q, "out of memory");
+	else
+		r = virtq_resolve(&q->vq);
+	if (r < 0)
+		break_queue(q, q->vq.broken_by);
+	mem_leave(&q->gate);
+	if (worker && r == 0)
+		run(q, worker);
+	wait_for_stop(q);
+	if (worker)
+		device->stop_worker(worker);
+	return NULL;
+}
+
+bool vhost_queue_is_ready(const struct vhost_queue *q)
+{
+	return q->has_kick && q->enabled && q->has_addr && q->vq.size > 0;
+}
+
+void vhost_queue_start(struct vhost_queue *q)
+{
+	uint64_t spent;
+	int r;
+
+	q->vq.event_idx = q->dev->features & (1ull << VIRTIO_F_EVENT_IDX_BIT);
+	atomic_store(&q->stop, false);
+	while (read(q->stop_fd, &spent, sizeof(spent)) > 0)
+		;
+	mem_gate_add(&q->dev->mem, &q->gate);
+	r = pthread_create(&q->thread, NULL, queue_thread, q);
+	if (r != 0) {
+		mem_gate_remove(&q->dev->mem, &q->gate);
+		log_error("queue %u: cannot start its thread: %s", q->index, strerror(r));
+		signal_fd(q->err_fd);
+		return;
+	}
+	q->running = true;
+}
+
+void vhost_queue_stop(struct vhost_queue *q)
+{
+	if (!q->running)
+		return;
+	atomic_store(&q->stop, true);
+	signal_fd(q->stop_fd);
+	pthread_join(q->thread, NULL);
+	mem_gate_remove(&q->dev->mem, &q->gate);
+	q->running = false;
+}
+
+/* Chains may wait in a ring that nobody will kick again: a stop and start in between. */
+static bool has_waiting(struct vhost_queue *q)
+{
+	struct virtq probe = q->vq;
+
+	return virtq_resolve(&probe) < 0 || virtq_pending(&probe);
+}
+
+void vhost_queue_update(struct vhost_queue *q)
+{
+	if (!q->running && vhost_queue_is_ready(q) && (q->kick_fd < 0 || has_waiting(q)))
+		vhost_queue_start(q);
+}
+
+void vhost_queue_reset(struct vhost_queue *q)
+{
+	vhost_queue_stop(q);
+	close_fd(&q->kick_fd);
+	close_fd(&q->call_fd);
+	close_fd(&q->err_fd);
+	q->has_addr = q->has_kick = q->enabled = false;
+	virtq_reset(&q->vq);
+}

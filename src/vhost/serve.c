@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A connection's life on the main thread: messages, first kicks, and the end.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "vhost/backend.h"
+
+int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *device)
+{
+	memset(dev, 0, sizeof(*dev));
+	dev->device = device;
+	dev->sock = -1;
+	dev->backend_req_fd = -1;
+	mem_init(&dev->mem);
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
+		struct vhost_queue *q = &dev->queues[i];
+
+		q->dev = dev;
+		q->index = i;
+		q->vq.mem = &dev->mem;
+		q->kick_fd = q->call_fd = q->err_fd = -1;
+		q->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (q->stop_fd < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+void vhost_backend_destroy(struct vhost_backend *dev)
+{
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
+		close_fd(&dev->queues[i].stop_fd);
+	mem_destroy(&dev->mem);
+}
+
+void vhost_backend_log_stats(const struct vhost_backend *dev)
+{
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
+		const struct vhost_queue_stats *s = &dev->queues[i].stats;
+
+		if (s->requests || s->kicks || s->errors)
+			log_info("queue %u: %llu requests, %llu kicks, %llu calls, %llu errors", i,
+				(unsigned long long)s->requests, (unsigned long long)s->kicks,
+				(unsigned long long)s->calls, (unsigned long long)s->errors);
+	}
+}
+
+/* Forgets everything of a front-end that has gone. */
+static void drop_front_end(struct vhost_backend *dev)
+{
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
+		vhost_queue_reset(&dev->queues[i]);
+	dev->device->disconnected(dev->device->opaque);
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
+		memset(&dev->queues[i].stats, 0, sizeof(dev->queues[i].stats));
+	mem_clear(&dev->mem);
+	close_fd(&dev->backend_req_fd);
+	dev->features = 0;
+	dev->protocol_features = 0;
+}
+
+/* Fills fds with the kicks of rings that are set up but have no thread yet. */
+static nfds_t watch_dormant(struct vhost_backend *dev, struct pollfd *fds,
+	struct vhost_queue **queues)
+{
+	nfds_t n = 0;
+
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
+		struct vhost_queue *q = &dev->queues[i];
+
+		if (q->running || !vhost_queue_is_ready(q))
+			continue;
+		queues[n] = q;
+		fds[n++] = (struct pollfd){.fd = q->kick_fd, .events = POLLIN};
+	}
+	return n;
+}
+
+/* Waits until the front-end has sent something: 0, or -errno. Serves the other events. */
+static int wait_for_message(struct vhost_backend *dev, const struct vhost_events *events)
+{
+	struct pollfd fds[3 + VHOST_QUEUES_MAX];
+	struct vhost_queue *queues[VHOST_QUEUES_MAX];
+
+	for (;;) {
+		nfds_t dormant = watch_dormant(dev, fds + 3, queues);
+
+		fds[0] = (struct pollfd){.fd = dev->sock, .events = POLLIN};
+		fds[1] = (struct pollfd){.fd = events->stop_fd, .events = POLLIN};
+		fds[2] = (struct pollfd){.fd = events->other_fd, .events = POLLIN};
+		if (poll(fds, 3 + dormant, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (fds[1].revents)
+			return -EINTR;
+		if (fds[2].revents)
+			events->other(events->opaque);
+		for (nfds_t i = 0; i < dormant; i++) {
+			if (fds[3 + i].revents)
+				vhost_queue_start(queues[i]);
+		}
+		if (fds[0].revents)
+			return 0;
+	}
+}
+
+static int serve_messages(struct vhost_backend *dev, const struct vhost_events *events)
+{
+	for (;;) {
+		struct vu_msg msg;
+		int r = wait_for_message(dev, events);
+
+		if (r < 0)
+			return r;
+		r = vu_msg_recv(dev->sock, events->stop_fd, &msg);
+		if (r == -EBADMSG)
+			log_error("the front-end sent something that is no vhost-user message");
+		if (r <= 0)
+			return r;
+		r = vhost_handle(dev, &msg);
+		vu_msg_close(&msg);
+		if (r < 0)
+			return r;
+	}
+}
+
+int vhost_backend_serve(struct vhost_backend *dev, int sock, const struct vhost_events *events)
+{
+	int r;
+
+	dev->sock = sock;
+	r = serve_messages(dev, events);
+	/* A front-end that dies with messages of ours unread resets the connection. */
+	if (r == -ECONNRESET)
+		r = 0;
+	vhost_backend_log_stats(dev);
+	drop_front_end(dev);
+	dev->sock = -1;
+	return r;
+}
