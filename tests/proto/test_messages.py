@@ -1,0 +1,572 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# builds: plain asan tsan
+"""Every vhost-user message: right use, then wrong sizes, flags, descriptors, indices, stages."""
+
+import os
+import socket
+import struct
+import tempfile
+
+import vu
+from fuse import Fs
+from harness import add, among, at_end, case, check, equal, main, until
+from mem import Region
+from vu import NAMES, NEED_REPLY, NOFD, VERSION, Closed, u64, vring_state
+from world import Site, World
+
+HANDLED = {
+    # message: (reply without NEED_REPLY, descriptors)
+    "GET_FEATURES": (True, 0), "SET_FEATURES": (False, 0), "SET_OWNER": (False, 0),
+    "RESET_OWNER": (False, 0), "SET_MEM_TABLE": (False, 3), "SET_VRING_NUM": (False, 0),
+    "SET_VRING_ADDR": (False, 0), "SET_VRING_BASE": (False, 0), "GET_VRING_BASE": (True, 0),
+    "SET_VRING_KICK": (False, 1), "SET_VRING_CALL": (False, 1), "SET_VRING_ERR": (False, 1),
+    "GET_PROTOCOL_FEATURES": (True, 0), "SET_PROTOCOL_FEATURES": (False, 0),
+    "GET_QUEUE_NUM": (True, 0), "SET_VRING_ENABLE": (False, 0), "SET_BACKEND_REQ_FD": (False, 1),
+    "GET_CONFIG": (True, 0), "GET_MAX_MEM_SLOTS": (True, 0), "ADD_MEM_REG": (False, 1),
+    "REM_MEM_REG": (False, 0)}
+BAD = ("closed", "refused")
+INDEXED = ("SET_VRING_NUM", "SET_VRING_ADDR", "SET_VRING_BASE", "GET_VRING_BASE",
+           "SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR", "SET_VRING_ENABLE")
+
+
+def eventfd(blocking=False):
+    fd = os.eventfd(0, 0 if blocking else os.EFD_NONBLOCK)
+    at_end(os.close, fd)
+    return fd
+
+
+def extra_region():
+    r = Region(0x2_0000_0000, 1 << 20)
+    at_end(r.close)
+    return r
+
+
+def example(fe, name, queue=1):
+    """A valid message of this name for queue: payload and descriptors."""
+    ring = fe.queues.get(queue) or fe.add_queue(queue)
+    at = fe.mem.uva
+    if name in ("SET_MEM_TABLE",):
+        return vu.mem_table(fe.mem.regions), [r.fd for r in fe.mem.regions]
+    if name in ("ADD_MEM_REG", "REM_MEM_REG"):
+        r = extra_region()
+        if name == "ADD_MEM_REG":
+            return vu.mem_reg(r), [r.fd]
+        fe.send(vu.ADD_MEM_REG, vu.mem_reg(r), [r.fd])
+        return vu.mem_reg(r), []
+    return {
+        "SET_FEATURES": lambda: (u64(vu.F_ALL), []),
+        "SET_PROTOCOL_FEATURES": lambda: (u64(fe.protocol or vu.P_ALL), []),
+        "SET_VRING_NUM": lambda: (vring_state(queue, ring.size), []),
+        "SET_VRING_ADDR": lambda: (vu.vring_addr(queue, at(ring.desc_at), at(ring.used_at),
+                                                 at(ring.avail_at)), []),
+        "SET_VRING_BASE": lambda: (vring_state(queue, 0), []),
+        "GET_VRING_BASE": lambda: (vring_state(queue, 0), []),
+        "SET_VRING_KICK": lambda: (u64(queue), [ring.kick_fd]),
+        "SET_VRING_CALL": lambda: (u64(queue), [ring.call_fd]),
+        "SET_VRING_ERR": lambda: (u64(queue), [ring.err_fd]),
+        "SET_VRING_ENABLE": lambda: (vring_state(queue, 1), []),
+        "SET_BACKEND_REQ_FD": lambda: (b"", [socket_end()]),
+        "GET_CONFIG": lambda: (vu.config_request(), []),
+    }.get(name, lambda: (b"", []))()
+
+
+def socket_end():
+    a, b = socket.socketpair()
+    at_end(a.close)
+    at_end(b.close)
+    return a.fileno()
+
+
+# right use
+
+
+@case("right use: the replies of every GET message")
+def replies():
+    w = World()
+    fe = w.fe
+    equal(fe.ask64(vu.GET_FEATURES) & vu.F_ALL, vu.F_ALL, "features offered")
+    check(fe.ask64(vu.GET_FEATURES) & ((1 << 24) - 1) == 0, "no device bits are offered")
+    equal(fe.ask64(vu.GET_PROTOCOL_FEATURES) & vu.P_ALL, vu.P_ALL, "protocol features offered")
+    check(fe.ask64(vu.GET_PROTOCOL_FEATURES) & (1 << 21) == 0, "GPA_ADDRESSES is not offered")
+    equal(fe.ask64(vu.GET_QUEUE_NUM), vu.MAX_QUEUES, "GET_QUEUE_NUM")
+    check(fe.ask64(vu.GET_MAX_MEM_SLOTS) >= 32, "GET_MAX_MEM_SLOTS of at least 32")
+    equal(struct.unpack("<II", fe.ask(vu.GET_VRING_BASE, vring_state(5, 0))), (5, 0),
+          "GET_VRING_BASE of a queue that never ran")
+    w.check()
+
+
+@case("right use: GET_CONFIG, whole and in parts")
+def config():
+    w = World("--tag", "my-tag")
+    fe = w.fe
+    whole = fe.ask(vu.GET_CONFIG, vu.config_request())
+    equal(whole[:12], struct.pack("<III", 0, 40, 0), "head of GET_CONFIG's reply")
+    equal(whole[12:48], b"my-tag".ljust(36, b"\0"), "tag")
+    queues = struct.unpack("<I", whole[48:52])[0]
+    check(1 <= queues <= 64, "num_request_queues", queues)
+    for offset, size in ((0, 36), (36, 4), (0, 1), (39, 1), (5, 20)):
+        part = fe.ask(vu.GET_CONFIG, vu.config_request(offset, size))
+        equal(part, struct.pack("<III", offset, size, 0) + whole[12 + offset:12 + offset + size],
+              f"GET_CONFIG {offset}+{size}")
+    w.check()
+
+
+def config_bad(offset, size, flags, data):
+    """A failed GET_CONFIG is answered with an empty payload, or ends the connection."""
+    site = Site()
+    fe = site.attempt("negotiated")
+    try:
+        got = fe.ask(vu.GET_CONFIG, vu.config_request(offset, size, flags, data))
+        equal(got, b"", "reply to a bad GET_CONFIG")
+    except Closed:
+        pass
+    fe.close()
+    site.finish()
+
+
+for args in ((0, 41, 0, None), (40, 1, 0, None), (36, 8, 0, None), (0xFFFFFFFF, 2, 0, bytes(2)),
+             (0xFFFFFFFE, 4, 0, bytes(4)), (0, 0xFFFFFFFF, 0, bytes(40)), (0, 40, 0, bytes(39)),
+             (0, 39, 0, bytes(40)), (0, 256, 0, None), (100, 0, 0, b"")):
+    add(f"GET_CONFIG offset {args[0]:#x} size {args[1]:#x} with "
+        f"{args[1] if args[3] is None else len(args[3])} bytes", config_bad, *args)
+
+
+def acknowledged(name):
+    """Each message that changes state is answered 0 when asked, and things go on working."""
+    w = World()
+    payload, fds = example(w.fe, name, queue=2)
+    if HANDLED[name][0]:
+        w.fe.ask(NAMES[name], payload, fds)
+        w.fe.ask(NAMES[name], payload, fds, need_reply=True)
+    else:
+        w.fe.do(NAMES[name], payload, fds)
+    if name not in ("RESET_OWNER", "SET_FEATURES", "SET_MEM_TABLE"):
+        w.check()  # the queues that run were not touched
+    w.fe.answers()
+
+
+for name in HANDLED:
+    add(f"right use: {name} is answered", acknowledged, name)
+
+
+@case("right use: without REPLY_ACK a NEED_REPLY flag is ignored")
+def no_ack():
+    w = World(protocol=vu.P_ALL & ~vu.P_REPLY_ACK)
+    w.fe.send(vu.SET_VRING_NUM, vring_state(9, 64), need_reply=True)
+    w.check()  # an answer to SET_VRING_NUM would be taken for the one to GET_FEATURES
+
+
+@case("right use: without PROTOCOL_FEATURES the rings start enabled")
+def old_style():
+    World(features=vu.F_ALL & ~vu.F_PROTOCOL).check()
+
+
+@case("right use: plain rings, no indirect, no event index")
+def plain_rings():
+    w = World(features=vu.F_VERSION_1 | vu.F_PROTOCOL)
+    w.check()
+    w.fs.alive(0)
+
+
+@case("right use: SET_VRING_ENABLE 0 stops a queue, 1 starts it again")
+def enable():
+    w = World(requests=2)
+    w.fe.do(vu.SET_VRING_ENABLE, vring_state(1, 0))
+    q, head, *_ = token = w.fs.start("GETATTR", 1, bytes(16), 120)
+    w.check([2])
+    equal(q.collect(), 0, "a disabled queue serves nothing")
+    w.fe.do(vu.SET_VRING_ENABLE, vring_state(1, 1))
+    equal(w.fs.finish(token).error, 0, "the request that waited")
+    w.check([1, 2])
+
+
+@case("right use: call and kick descriptors replaced while the queue runs")
+def replaced():
+    w = World()
+    q = w.fe.queues[1]
+    for _ in range(5):
+        for request, attr in ((vu.SET_VRING_CALL, "call_fd"), (vu.SET_VRING_KICK, "kick_fd"),
+                              (vu.SET_VRING_ERR, "err_fd")):
+            new = os.eventfd(0, os.EFD_NONBLOCK)
+            os.close(getattr(q, attr))
+            setattr(q, attr, new)
+            w.fe.do(request, u64(1), [new])
+        w.check()
+
+
+@case("right use: NOFD for call and err")
+def nofd():
+    w = World()
+    q = w.fe.queues[1]
+    w.fe.do(vu.SET_VRING_ERR, u64(1 | NOFD))
+    w.check()
+    w.fe.do(vu.SET_VRING_CALL, u64(1 | NOFD))
+    _, head, places, unique = w.fs.start("GETATTR", 1, bytes(16), 120)
+    until("request without a call descriptor", lambda: q.collect() or head in q.done)
+    w.fe.do(vu.SET_VRING_CALL, u64(1), [q.call_fd])
+    w.check()
+
+
+# wrong sizes
+
+
+def sizes(name):
+    """Payloads that are shorter or longer than the message has, all end the connection."""
+    site = Site()
+    for stage in ("fresh", "running"):
+        good = len(example(site.attempt(stage), name)[0])
+        for n in sorted({0, 1, 4, 7, 8, good - 1, good + 1, good + 4, good + 8, 200, 4000}):
+            if n < 0 or n == good:
+                continue
+            if name == "GET_CONFIG" and n == good + 0:
+                continue
+            fe = site.attempt(stage)
+            payload, fds = example(fe, name)
+            payload = (payload + bytes(4096))[:n]
+            try:
+                fe.send(NAMES[name], payload, fds)
+                fe.expect_closed(f"after {name} with {n} bytes instead of {good} ({stage})")
+            except Closed:
+                pass
+            fe.close()
+        for claim in (0x7FFFFFFF, 0xFFFFFFFF, 1 << 20):
+            fe = site.attempt(stage)
+            payload, fds = example(fe, name)
+            fe.send(NAMES[name], payload, fds, size=claim)
+            fe.expect_closed(f"after {name} that claims {claim} bytes ({stage})")
+            fe.close()
+    site.finish()
+
+
+for name in HANDLED:
+    add(f"wrong sizes: {name}", sizes, name)
+
+
+# wrong flags
+
+
+def flags(name):
+    """Any version but 1 ends the connection; other bits must at least do no harm."""
+    site = Site()
+    for value in (0, 2, 3, NEED_REPLY, NEED_REPLY | 2):
+        fe = site.attempt("running")
+        payload, fds = example(fe, name)
+        fe.send(NAMES[name], payload, fds, flags=value)
+        fe.expect_closed(f"after {name} with flags {value:#x}")
+        fe.close()
+    for value in (VERSION | 4, VERSION | 16, VERSION | 0xFFFFFFF0, 0xFFFFFFFD):
+        fe = site.attempt("running")
+        payload, fds = example(fe, name)
+        try:
+            fe.send(NAMES[name], payload, fds, flags=value)
+            fe.send(vu.GET_FEATURES)
+            fe.recv()
+        except Closed:
+            pass
+        fe.close()
+    site.finish()
+
+
+for name in HANDLED:
+    add(f"wrong flags: {name}", flags, name)
+
+
+# wrong descriptors
+
+
+def descriptors(name):
+    """More descriptors than the message takes, or fewer: nothing leaks, nothing is mistaken."""
+    site = Site()
+    right = HANDLED[name][1]
+    for stage in ("fresh", "running"):
+        for n in (0, 1, 2, 4, 8, 9, 33, 64, 253):
+            if n == right:
+                continue
+            fe = site.attempt(stage)
+            payload, fds = example(fe, name)
+            fds = (fds + [eventfd() for _ in range(n)])[:n]
+            must_fail = right and n < right
+            try:
+                fe.send(NAMES[name], payload, fds, need_reply=True)
+                _, _, data = fe.recv()
+                check(not (must_fail and data == bytes(8)),
+                      f"{name} with {n} descriptors instead of {right} was accepted")
+            except Closed:
+                pass
+            fe.close()
+    site.finish()
+
+
+for name in HANDLED:
+    add(f"wrong descriptors: {name}", descriptors, name)
+
+
+def odd_files():
+    """Descriptors that are not eventfds or guest memory, by what they are."""
+    tmp = tempfile.TemporaryFile()
+    tmp.write(b"x" * 65536)
+    tmp.flush()
+    at_end(tmp.close)
+    r, wr = os.pipe()
+    r2, wr2 = os.pipe()
+    os.close(r2)
+    sock = socket_end()
+    zero, directory, path = (os.open("/dev/zero", os.O_RDWR), os.open("/", os.O_RDONLY),
+                             os.open("/", os.O_PATH))
+    full = os.eventfd(0)
+    os.eventfd_write(full, (1 << 64) - 2)
+    read_only = os.open("/proc/self/status", os.O_RDONLY)
+    for fd in (r, wr, wr2, zero, directory, path, full, read_only):
+        at_end(os.close, fd)
+    return {"regular file": tmp.fileno(), "pipe to read": r, "pipe to write": wr,
+            "pipe without a reader": wr2, "socket": sock, "/dev/zero": zero,
+            "directory": directory, "O_PATH": path, "full eventfd that blocks": full,
+            "/proc file": read_only}
+
+
+ODD = ("regular file", "pipe to read", "pipe to write", "pipe without a reader", "socket",
+       "/dev/zero", "directory", "O_PATH", "full eventfd that blocks", "/proc file")
+
+
+def odd_vring(name, kind):
+    """A strange descriptor in KICK, CALL or ERR: refused, or at least only this queue suffers."""
+    site = Site()
+    fe = site.attempt("memory")
+    fd = odd_files()[kind]
+    fe.start_queue(0)
+    fe.start_queue(2)
+    fs = Fs(fe, 2)
+    fs.init()
+    q = fe.add_queue(1)
+    state = "ok"
+    for request, payload, fds in (
+            (vu.SET_VRING_NUM, vring_state(1, 128), []), (vu.SET_VRING_BASE, vring_state(1, 0), []),
+            ("addr", None, None), (vu.SET_VRING_ERR, u64(1), [q.err_fd]),
+            (vu.SET_VRING_CALL, u64(1), [q.call_fd]), (vu.SET_VRING_KICK, u64(1), [q.kick_fd]),
+            (vu.SET_VRING_ENABLE, vring_state(1, 1), [])):
+        if request == "addr":
+            fe.set_addr(q)
+            continue
+        forged = request == NAMES[name]
+        state = fe.verdict(request, payload, [fd] if forged else fds)
+        among(state, ("ok",) + (BAD if forged else ()), vu.NUMBERS[request])
+        if state == "closed":
+            break
+    if state != "closed":
+        q.kick()
+        token = fs.start("GETATTR", 1, bytes(16), 120, queue=1)
+        if name == "SET_VRING_ERR":  # break the queue, so that the descriptor is used
+            q.desc(5, 0xDEAD_0000_0000, 64, 0)
+            q.put_avail(5)
+            q.set_avail_idx()
+            q.kick()
+        fs.alive(2)
+        fs.alive(2)
+        fe.answers()
+        fe.stop_queue(1)  # must not wait for a call that nobody takes
+        fs.alive(2)
+        del token
+    fe.close()
+    site.finish()
+
+
+for name in ("SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR"):
+    for kind in ODD:
+        add(f"odd descriptor: {name} with {kind}", odd_vring, name, kind)
+
+
+def odd_memory(name, kind):
+    """Guest memory that is no memory: never accepted and then believed."""
+    site = Site()
+    fe = site.attempt("negotiated")
+    fd = odd_files()[kind]
+    region = Region(0x4000_0000, 1 << 20)
+    at_end(region.close)
+    if name == "ADD_MEM_REG":
+        fe.set_memory()
+        state = fe.verdict(vu.ADD_MEM_REG, vu.mem_reg(region), [fd])
+    else:
+        state = fe.verdict(vu.SET_MEM_TABLE, vu.mem_table([region]), [fd])
+    among(state, BAD, f"{name} with {kind}")
+    fe.close()
+    site.finish()
+
+
+for name in ("SET_MEM_TABLE", "ADD_MEM_REG"):
+    for kind in ODD:
+        if kind != "/dev/zero":  # can be mapped, like any memory device
+            add(f"odd descriptor: {name} with {kind}", odd_memory, name, kind)
+
+
+def odd_backend(kind):
+    site = Site()
+    fe = site.attempt("running")
+    among(fe.verdict(vu.SET_BACKEND_REQ_FD, b"", [odd_files()[kind]]), ("ok",) + BAD)
+    fe.close()
+    site.finish()
+
+
+for kind in ODD:
+    add(f"odd descriptor: SET_BACKEND_REQ_FD with {kind}", odd_backend, kind)
+
+
+# wrong index and values
+
+
+def index(name):
+    site = Site()
+    for stage in ("negotiated", "running"):
+        for queue in (65, 66, 127, 255):
+            fe = site.attempt(stage)
+            payload, fds = example(fe, name)
+            width = 8 if name in ("SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR") else 4
+            payload = queue.to_bytes(width, "little") + payload[width:]
+            among(fe.verdict(NAMES[name], payload, fds), BAD, f"{name} for queue {queue}")
+            fe.close()
+        if name not in ("SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR"):
+            for queue in (1 << 16, 0x80000001, 0xFFFFFFFF):
+                fe = site.attempt(stage)
+                payload, fds = example(fe, name)
+                among(fe.verdict(NAMES[name], struct.pack("<I", queue) + payload[4:], fds), BAD,
+                      f"{name} for queue {queue:#x}")
+                fe.close()
+    site.finish()
+
+
+for name in INDEXED:
+    add(f"wrong queue: {name}", index, name)
+
+
+def value(name, payload, want=BAD, stage="memory"):
+    site = Site()
+    fe = site.attempt(stage)
+    among(fe.verdict(NAMES[name], payload), want, name)
+    fe.close()
+    site.finish()
+
+
+for n in (0, 1, 3, 5, 100, 127, 32767, 32769, 65535, 65536, 0x80000000, 0xFFFFFFFF, 0x10080):
+    add(f"wrong value: SET_VRING_NUM {n}", value, "SET_VRING_NUM", vring_state(1, n))
+for n in (0x10000, 0x80000000, 0xFFFFFFFF):
+    add(f"wrong value: SET_VRING_BASE {n:#x}", value, "SET_VRING_BASE", vring_state(1, n))
+for n in (2, 0xFFFFFFFF):
+    add(f"wrong value: SET_VRING_ENABLE {n:#x}", value, "SET_VRING_ENABLE", vring_state(1, n),
+        BAD + ("ok",))
+for bit in (0, 24, 26, 31, 33, 34, 35, 63):
+    add(f"wrong value: SET_FEATURES with bit {bit}", value, "SET_FEATURES",
+        u64(vu.F_ALL | 1 << bit), BAD, "negotiated")
+for bit in (2, 4, 6, 8, 14, 16, 21, 22, 40, 63):
+    add(f"wrong value: SET_PROTOCOL_FEATURES with bit {bit}", value, "SET_PROTOCOL_FEATURES",
+        u64(vu.P_REPLY_ACK | 1 << bit), BAD, "negotiated")
+for req in ("SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR"):
+    add(f"wrong value: {req} with high bits", value, req, u64(1 | NOFD | 0xFFFF_FFFF_0000_0000),
+        BAD + ("ok",), "running")
+
+
+# unknown messages and stages
+
+
+def unknown(number):
+    """A message that was never offered ends the connection, whatever it carries."""
+    site = Site()
+    for stage in site.STAGES:
+        for payload, n in ((b"", 0), (bytes(8), 1), (b"\xff" * 40, 8)):
+            fe = site.attempt(stage)
+            try:
+                fe.send(number, payload, [eventfd() for _ in range(n)])
+                fe.expect_closed(f"after message {number}, {stage}")
+            except Closed:
+                pass
+            fe.close()
+    site.finish()
+
+
+for number in [*range(0, 51), 1000, 0x7FFFFFFF, 0xFFFFFFFF]:
+    if vu.NUMBERS.get(number) not in HANDLED:
+        add(f"unknown message: {vu.NUMBERS.get(number, number)}", unknown, number)
+
+
+def stages(name):
+    """A valid message at any stage, once and twice: any verdict, then still a good back-end."""
+    site = Site()
+    for stage in site.STAGES:
+        fe = site.attempt(stage)
+        payload, fds = example(fe, name)
+        try:
+            for _ in range(2):
+                fe.send(NAMES[name], payload, fds)
+            fe.send(vu.GET_QUEUE_NUM)
+            for _ in range(3 if HANDLED[name][0] else 1):
+                fe.recv()
+        except Closed:
+            pass
+        fe.close()
+    site.finish()
+
+
+for name in HANDLED:
+    add(f"any stage: {name}", stages, name)
+
+
+@case("one line on stderr for a bad message")
+def one_line():
+    site = Site()
+    for size in (7, 9, 12):
+        fe = site.attempt("running")
+        before = len(site.daemon.stderr_lines())
+        fe.send(vu.SET_FEATURES, bytes(size))
+        fe.expect_closed()
+        fe.close()
+        site.daemon.wait_quiet(site.fds)
+        new = site.daemon.stderr_lines()[before:]
+        equal(len([line for line in new if "FEATURES" in line or "size" in line]), 1,
+              "lines about the message", new)
+    site.finish()
+
+
+@case("without --keep-listening a bad message ends the daemon, status 0 or 1, one line")
+def ends():
+    w = World()
+    before = len(w.daemon.stderr_lines())
+    w.fe.send(vu.SET_VRING_NUM, bytes(3))
+    w.fe.expect_closed()
+    w.daemon.wait((0, 1), "after a bad message")
+    new = w.daemon.stderr_lines()[before:]
+    equal(len(new), 1, f"lines on stderr {new}")
+
+
+@case("a message that arrives byte by byte")
+def slowly():
+    w = World()
+    q = w.fe.queues[1]
+    data = struct.pack("<III", vu.SET_VRING_CALL, VERSION | NEED_REPLY, 8) + u64(1)
+    for i in range(len(data)):
+        w.fe.send_bytes(data[i:i + 1], [q.call_fd] if i == 0 else [])
+    equal(w.fe.recv()[2], bytes(8), "acknowledged")
+    w.check()
+
+
+@case("many messages in one write")
+def pipelined():
+    w = World()
+    one = struct.pack("<III", vu.GET_FEATURES, VERSION, 0)
+    w.fe.send_bytes(one * 500)
+    for _ in range(500):
+        equal(w.fe.recv()[0], vu.GET_FEATURES)
+    w.check()
+
+
+@case("replies that nobody reads do not stop the queues")
+def unread():
+    w = World()
+    one = struct.pack("<III", vu.GET_FEATURES, VERSION, 0)
+    w.fe.sock.setblocking(False)
+    try:
+        for _ in range(20000):
+            w.fe.sock.send(one * 50)
+    except BlockingIOError:
+        pass
+    w.fs.alive(1)  # the main channel is stuck, the queues are not
+
+
+main()
