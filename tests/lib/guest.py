@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests and daemons as children of a test.
+
+Guest keeps a shell in a guest through `causeway vm ... -- sh` and runs commands in it. Daemon
+serves a directory by itself, for guests that attach to its socket. Both end with the test.
+"""
+import atexit
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+SRC = os.environ["CAUSEWAY_SRC"]
+CAUSEWAY = os.environ["CAUSEWAY"]
+CAUSEWAYD = os.environ["CAUSEWAYD"]
+BUILD = os.environ["CAUSEWAY_CHECK_BUILD"]
+FULL = bool(os.environ["CAUSEWAY_FULL"])
+FSCASES = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/fs/fscases")
+# How long something may take that is due at once: limits for a hang, not measures of speed.
+SLOW = {"plain": 1, "asan": 3, "tsan": 5}[BUILD]
+BOOT_SECONDS = 90 * SLOW
+COMMAND_SECONDS = 60 * SLOW
+END_SECONDS = 30 * SLOW
+
+quote = shlex.quote
+
+
+def skip(reason):
+    print(reason)
+    sys.exit(77)
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def same(what, got, want):
+    check(got == want, f"{what}: {got!r}, not {want!r}")
+
+
+def wait_for(what, condition, seconds=END_SECONDS):
+    """Wait until something that other processes bring about is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        check(time.monotonic() < deadline, f"no {what} after {seconds} s")
+        time.sleep(0.02)
+
+
+def setup_path(what):
+    """Lines of `tools/setup --path WHAT`; skips the test when it can't be had."""
+    done = subprocess.run([os.path.join(SRC, "tools/setup"), "--path", what],
+                          stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        skip(f"tools/setup can't get {what}")
+    return done.stdout.split()
+
+
+def host(command, check_status=True, **more):
+    """A shell command on the host; its output."""
+    done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          **more, check=False)
+    text = done.stdout.decode(errors="surrogateescape")
+    check(not check_status or done.returncode == 0, f"{command}: {done.returncode}\n{text}")
+    return text
+
+
+class Daemon:
+    """A causewayd with a socket of its own."""
+
+    count = 0
+
+    def __init__(self, directory, *options, name=None):
+        Daemon.count += 1
+        self.name = name or f"d{Daemon.count}"
+        self.socket = os.path.abspath(f"{self.name}.sock")
+        self.log_path = os.path.abspath(f"{self.name}.log")
+        self.log = open(self.log_path, "wb")
+        self.process = subprocess.Popen(
+            [CAUSEWAYD, "--shared-dir", directory, "--socket-path", self.socket,
+             "--log-level", "info", *options],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        atexit.register(self.kill)
+        self.wait_log("listening on")
+
+    def text(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def wait_log(self, words, count=1):
+        """Until the log has the words so often."""
+        def there():
+            if self.text().count(words) >= count:
+                return True
+            check(self.process.poll() is None,
+                  f"{self.name} ended with {self.process.returncode}:\n{self.text()}")
+            return False
+        wait_for(f"'{words}' in {self.name}'s log", there)
+
+    def statistics(self):
+        """({queue: {word: number}}, known nodes, open handles), asked for with SIGUSR1."""
+        before = self.text().count("nodes:")
+        self.process.send_signal(signal.SIGUSR1)
+        self.wait_log("nodes:", before + 1)
+        return self.last_statistics()
+
+    def last_statistics(self):
+        text = self.text()
+        end = [m for m in re.finditer(r"nodes: (\d+) known, handles: (\d+) open", text)]
+        check(end, f"no statistics in the log of {self.name}:\n{text}")
+        start = end[-2].end() if len(end) > 1 else 0
+        queues = {}
+        for m in re.finditer(r"queue (\d+): (\d+) requests, (\d+) kicks, (\d+) calls, "
+                             r"(\d+) errors", text[start:end[-1].start()]):
+            queues[int(m.group(1))] = dict(zip(("requests", "kicks", "calls", "errors"),
+                                               map(int, m.groups()[1:])))
+        return queues, int(end[-1].group(1)), int(end[-1].group(2))
+
+    def wait(self, seconds=END_SECONDS):
+        """The exit status of a daemon that is about to end by itself."""
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end:\n{self.text()}") from None
+        return status
+
+    def stop(self):
+        """End a daemon that is still wanted until now; it has to end in order."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.wait()
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+            print(f"--- log of {self.name}:\n{self.text()[-3000:]}")
+        self.log.close()
+
+
+class Guest:
+    """A shell in a guest. Options are those of `causeway vm`."""
+
+    def __init__(self, *options, boot_seconds=BOOT_SECONDS, command=("sh",)):
+        self.log_path = os.path.abspath(f"guest{id(self)}.log")
+        self.log = open(self.log_path, "wb")
+        self.process = subprocess.Popen(
+            [CAUSEWAY, "vm", *options, "--", *command], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self.log)
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self.pending = b""
+        self.count = 0
+        atexit.register(self.kill)
+        self.run("true", boot_seconds)
+
+    def text(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def send(self, text):
+        self.process.stdin.write(text.encode(errors="surrogateescape"))
+        self.process.stdin.flush()
+
+    def _read(self, deadline, what):
+        """More bytes of the guest's output."""
+        while True:
+            if select.select([self.process.stdout], [], [], 0.5)[0]:
+                data = os.read(self.process.stdout.fileno(), 1 << 16)
+                check(data, f"the guest ended during: {what}\n"
+                            f"{self.pending[-2000:].decode(errors='replace')}\n{self.text()}")
+                return data
+            check(time.monotonic() < deadline,
+                  f"no end of: {what}\n{self.pending[-3000:].decode(errors='replace')}\n"
+                  f"{self.text()[-3000:]}")
+
+    def try_run(self, command, seconds=COMMAND_SECONDS):
+        """(exit status, output with standard error) of a shell command."""
+        self.count += 1
+        mark = f"--<{self.count}:"
+        self.send("{ " + command + "\n} </dev/null 2>&1; printf '\\n" + mark + "%s>--\\n' $?\n")
+        deadline = time.monotonic() + seconds
+        end = re.compile(re.escape(mark.encode()) + rb"(\d+)>--\n")
+        while not (m := end.search(self.pending)):
+            self.pending += self._read(deadline, command)
+        output = self.pending[:m.start()]
+        self.pending = self.pending[m.end():]
+        return int(m.group(1)), output[:-1].decode(errors="surrogateescape")
+
+    def run(self, command, seconds=COMMAND_SECONDS):
+        """The output of a command that must succeed."""
+        status, output = self.try_run(command, seconds)
+        check(status == 0, f"in the guest: {command}: status {status}\n{output[-4000:]}")
+        return output
+
+    def close(self):
+        """End the shell; the guest and all of its processes end in order. The exit status."""
+        self.process.stdin.close()
+        try:
+            status = self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the guest did not end:\n{self.text()}") from None
+        return status
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            print(f"--- log of the guest:\n{self.text()[-3000:]}")
+        self.log.close()
+
+
+def warnings_of(guest):
+    """What the guest's kernel complained about."""
+    return [line for line in guest.run("dmesg").splitlines()
+            if re.search(r"WARNING|BUG|Oops|hung task|virtio.*(error|fail)|fuse.*error", line)]
