@@ -306,9 +306,8 @@ add("a region is removed while requests use it", under_load, remove_extra)
 add("a new table drops a region while requests use it", under_load, shrink_table)
 
 
-@case("a ring's region is removed: that queue breaks, or the removal is refused")
-def ring_region():
-    w = World(requests=2)
+def ring_region(features):
+    w = World(requests=2, features=features)
     r = region(0x2_0000_0000, MIB)
     w.fe.do(vu.ADD_MEM_REG, vu.mem_reg(r), [r.fd])
     w.fe.mem.regions.append(r)
@@ -326,6 +325,10 @@ def ring_region():
         w.fe.do(vu.ADD_MEM_REG, vu.mem_reg(r), [r.fd])
         w.restart(3)
     w.check([1, 2, 3])
+
+
+for flags, label in ((vu.F_ALL, ""), (vu.F_ALL & ~vu.F_EVENT_IDX, ", without event index")):
+    add(f"a ring's region is removed: that queue breaks or it is refused{label}", ring_region, flags)
 
 
 @case("memory that is never given: rings can't start, nothing crashes")
