@@ -12,10 +12,10 @@ import subprocess
 
 Explained = collections.namedtuple("Explained", "line result modes reason")
 
-# Modes are the option strings of the daemon: "none", "auto", "always", "metadata", each also with
-# "+writeback"; ALL stands for every one of them.
+# Modes are "none", "auto", "auto+writeback", "always", "always+writeback" and "metadata"; ALL
+# stands for every one of them.
 ALL = None
-NOT_CACHED = ("none", "none+writeback", "metadata", "metadata+writeback")
+NOT_CACHED = ("none", "metadata")
 
 XATTR = "extended attributes are not served yet"
 TMPFILE = "FUSE_TMPFILE came with Linux 6.2; guests before it answer by themselves"
@@ -39,7 +39,39 @@ EXPLAINED = [
               FALLOCATE),
     Explained("allocate: fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, K64)", "EOPNOTSUPP", ALL,
               FALLOCATE),
+    *[Explained(f"{case}: {label}", result, NOT_CACHED, SHARED_MAP)
+      for case, label, result in (
+          ("map-shared-read", "shared", "ENODEV"),
+          ("map-shared-read", "sum", None),
+          ("map-shared-read", 'pwrite(fd, "changed", 7, 5000)', None),
+          ("map-shared-read", "after write()", None),
+          ("map-shared-read", "ftruncate(fd, 20000)", None),
+          ("map-shared-read", 'pwrite(fd, "y", 1, 10001)', None),
+          ("map-shared-read", "after growing", None),
+          ("map-shared-write", "shared", "ENODEV"),
+          ("map-shared-write", "pread(fd, buf, 8, 4090)", None),
+          ("map-shared-write", "read()", None),
+          ("map-shared-write", "msync(p, LEN, MS_SYNC)", None),
+          ("map-shared-write", "munmap(p, LEN)", None),
+          ("map-shared-write", "close(fd)", None),
+          ("map-shared-write", "lstat f", None),
+          ("map-shared-write", "content of f", None))],
 ]
+
+
+def explained_for(major, minor):
+    """The table for a guest whose kernel is not the stock 6.1."""
+    gone = set()
+    if (major, minor) >= (6, 6):
+        gone.add(BTIME)
+    return [e for e in EXPLAINED if e.reason not in gone]
+
+
+def canonical(mode):
+    """The mode that a name of a run stands for: writeback needs a cache of data."""
+    mode = {"never": "none", "no-readdirplus": "auto"}.get(mode, mode)
+    base = mode.split("+")[0].replace("never", "none")
+    return base if base in NOT_CACHED else mode
 
 
 def read(text):

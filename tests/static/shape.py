@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The shape of the source: a licence line first, files of 400 lines at most, functions of 70,
-lines of 100 columns."""
+lines of 100 columns. A row of a table may be as wide as it needs."""
 import os
 import re
 import subprocess
 import sys
 
 ROOT = os.environ["CAUSEWAY_SRC"]
+PROGRAMS = ("src/", "proto/", "tools/", "include/", "kmod/")
 FILE_LINES, FUNCTION_LINES, COLUMNS = 400, 70, 100
 LICENCE = "SPDX-License-Identifier: "
 NEEDS_LICENCE = (".c", ".h", ".py", ".sh", "meson.build", "check", "run", ".ci/run", "tools/setup",
@@ -46,7 +47,7 @@ def functions(lines):
 
 
 def check_length(name, lines, wrong):
-    if len(lines) > FILE_LINES:
+    if name.startswith(PROGRAMS) and len(lines) > FILE_LINES:
         wrong.append(f"{name}: {len(lines)} lines, {FILE_LINES} are the limit")
     if name.endswith(".c"):
         for number, function, length in functions(lines):
@@ -57,7 +58,8 @@ def check_length(name, lines, wrong):
 
 def check_lines(name, lines, wrong):
     for number, line in enumerate(lines, 1):
-        if len(line.expandtabs(8)) > COLUMNS:
+        row = line.endswith("\\") or re.match(r"\s*[\[{]", line)
+        if len(line.expandtabs(8)) > COLUMNS and not row:
             wrong.append(f"{name}:{number}: over {COLUMNS} columns")
         if line != line.rstrip():
             wrong.append(f"{name}:{number}: blanks at the end")
@@ -69,6 +71,7 @@ def check(name, wrong):
     check_licence(name, lines, wrong)
     if name.endswith((".c", ".h", ".py")):
         check_length(name, lines, wrong)
+    if name.endswith((".c", ".h")):
         check_lines(name, lines, wrong)
 
 

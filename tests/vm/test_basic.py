@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: builds=plain full-builds=asan,tsan timeout=240
+"""The two commands as a user types them: ./run and `causeway vm`, their exit status, streams and
+signals, and that nothing stays behind. Under the sanitizers this is the daemon's run in a VM."""
+import os
+import signal
+import subprocess
+import time
+
+from guest import BOOT_SECONDS, CAUSEWAY, END_SECONDS, SRC, check, host, same
+
+LIMIT = BOOT_SECONDS + END_SECONDS
+
+
+def causeway(*args, stdin=b"", program=None):
+    """(status, stdout, stderr) of `causeway vm ARGS`."""
+    argv = program or [CAUSEWAY, "vm"]
+    done = subprocess.run([*argv, *args], input=stdin, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=LIMIT, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_command():
+    """The sentence of the README, through ./run."""
+    os.mkdir("shared")
+    with open("shared/there", "w", encoding="utf-8") as f:
+        f.write("before\n")
+    status, out, err = causeway("shared", "--", "sh", "-c", "ls -la && echo hi > f && cat f",
+                                program=[os.path.join(SRC, "run")])
+    check(status == 0, f"./run: {status}\n{out}\n{err}")
+    lines = out.decode().splitlines()
+    check(any(line.endswith(" there") for line in lines), f"no listing: {lines}")
+    same("last line", lines[-1], "hi")
+    same("f on the host", host("cat shared/f"), "hi\n")
+
+
+def exit_status():
+    for command, want in (("exit 7", 7), ("kill -TERM $$", 128 + signal.SIGTERM), ("true", 0)):
+        status, out, err = causeway("--share", "shared:s", "--", "sh", "-c", command)
+        check(status == want, f"{command}: {status}, not {want}\n{out}\n{err}")
+    status, _, _ = causeway("--share", "shared:s", "--", "/no/such/program")
+    same("status of a missing program", status, 127)
+
+
+def streams():
+    """Bytes pass both ways unchanged, and the two outputs stay apart."""
+    data = os.urandom(300_000)
+    status, out, err = causeway(
+        "--share", "shared:s", "--", "sh", "-c",
+        'cat > /mnt/s/copy; cat /mnt/s/copy; echo "to the other: $1" >&2', "x", "a  'b\"\n$c",
+        stdin=data)
+    check(status == 0, f"status {status}: {err}")
+    check(out == data, f"{len(out)} bytes came back, {len(data)} were sent")
+    check(b"to the other: a  'b\"\n$c\n" in err, f"standard error is {err}")
+    with open("shared/copy", "rb") as f:
+        check(f.read() == data, "the copy on the host differs")
+
+
+def several_shares():
+    os.mkdir("second")
+    status, out, err = causeway(
+        "--share", "shared:s", "--share", "second:other:ro", "--root", "minimal", "--", "sh", "-c",
+        "cat /mnt/s/there; echo x > /mnt/s/new; echo x > /mnt/other/new || echo refused")
+    check(status == 0, f"status {status}: {out} {err}")
+    same("output", out.decode().splitlines(), ["before", "refused"])
+    same("on the host", os.listdir("second"), [])
+    same("new", host("cat shared/new"), "x\n")
+
+
+def started(*args):
+    """A running command that has said `ready`."""
+    process = subprocess.Popen([CAUSEWAY, "vm", "--share", "shared:s", "--", *args],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    line = process.stdout.readline()
+    same("first line", line, b"ready\n")
+    return process
+
+
+def signals():
+    """A signal reaches the command; its answer is the exit status."""
+    process = started("sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; "
+                                  "while :; do sleep 0.1; done")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=END_SECONDS)
+    same("output and status", (out, process.returncode), (b"caught\n", 9))
+    process = started("sh", "-c", "echo ready; exec sleep 1000")
+    start = time.monotonic()
+    process.terminate()
+    process.wait(END_SECONDS)
+    check(process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM),
+          f"status after SIGTERM is {process.returncode}")
+    print(f"ended after {time.monotonic() - start:.1f} s")
+    process.stdout.close()
+    process.stdin.close()
+
+
+def complaints():
+    """What can't work is said in one line."""
+    for args in (("--share", "/no/such/directory:s", "--", "true"),
+                 ("--share", "shared:s", "--cache", "sometimes", "--", "true"),
+                 ("--share", "shared:s", "--kernel", "/no/kernel", "--", "true"),
+                 ("--no-such-option",)):
+        status, out, err = causeway(*args)
+        check(status != 0 and not out, f"{args}: {status} {out}")
+        lines = err.decode().strip().splitlines()
+        check(1 <= len(lines) <= 3, f"{args}: {err}")
+
+
+for test in (run_command, exit_status, streams, several_shares, signals, complaints):
+    print(test.__name__, flush=True)
+    test()

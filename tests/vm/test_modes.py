@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: timeout=400
+"""A stock guest mounts a share in every caching mode, with and without writeback; in each the file
+semantics cases give what they give on the host directory, but for what fscompare explains.
+
+One guest has all shares; each has a daemon of its own."""
+import os
+import sys
+import time
+
+import fscompare
+from guest import FSCASES, Daemon, Guest, check, same, warnings_of
+
+MODES = {
+    "none": ("--cache", "none"),
+    "never+writeback": ("--cache", "never", "--writeback"),
+    "auto": (),
+    "auto+writeback": ("--cache", "auto", "--writeback"),
+    "always": ("--cache", "always"),
+    "always+writeback": ("--cache", "always", "--writeback"),
+    "metadata": ("--cache", "metadata"),
+    "metadata+writeback": ("--cache", "metadata", "--writeback"),
+    "no-readdirplus": ("--no-readdirplus",),
+}
+
+
+def tag(mode):
+    return mode.replace("+", "-")
+
+
+def start():
+    daemons = {}
+    for mode, options in MODES.items():
+        os.mkdir(tag(mode))
+        daemons[mode] = Daemon(tag(mode), *options, name=tag(mode))
+    sockets = [o for m in MODES for o in ("--socket", f"{daemons[m].socket}:{tag(m)}")]
+    return daemons, Guest(*sockets, "--memory", "2G")
+
+
+def compare(guest, oracle, mode):
+    begin = time.monotonic()
+    status, text = guest.try_run(f"{FSCASES} /mnt/{tag(mode)}", 200)
+    same(f"{mode}: status", status, 0)
+    wrong = fscompare.differences(oracle, fscompare.read(text), fscompare.canonical(mode))
+    print(f"{mode}: {len(wrong)} differences, {time.monotonic() - begin:.1f} s", flush=True)
+    return [f"{mode}: {line}" for line in wrong]
+
+
+daemons, guest = start()
+os.mkdir("host")
+oracle = fscompare.run_here("host")
+failed = []
+for name, daemon in daemons.items():
+    failed += compare(guest, oracle, name)
+    check(("writeback" in name and "writeback" in daemon.text()) or
+          name not in ("never+writeback", "metadata+writeback"),
+          f"{name}: no warning that writeback does nothing:\n{daemon.text()}")
+    guest.run(f"umount /mnt/{tag(name)}")
+    same(f"{name}: left on the host", os.listdir(tag(name)), [])
+failed += warnings_of(guest)
+same("status of the guest", guest.close(), 0)
+for name, daemon in daemons.items():
+    same(f"exit status of {name}'s daemon", daemon.wait(), 0)
+    queues, _, _ = daemon.last_statistics()
+    same(f"{name}: ring errors", sum(q["errors"] for q in queues.values()), 0)
+print("\n".join(failed))
+sys.exit(1 if failed else 0)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: timeout=400
+"""Several request queues: a 6.12 guest with two processors uses both, and the daemon serves both at
+once."""
+import os
+
+import fscompare
+from guest import FSCASES, Daemon, Guest, check, host, same, setup_path, warnings_of
+
+kernel = setup_path("kernel-6.12")[0]
+os.mkdir("shared")
+os.mkdir("host")
+d = Daemon("shared")
+vm = Guest("--socket", f"{d.socket}:s", "--kernel", kernel, "--cpus", "2", "--queues", "2",
+           "--memory", "2G")
+check(vm.run("uname -r").startswith("6.12"), "another kernel runs")
+before, _, _ = d.statistics()
+# A process on each processor; each processor has its queue.
+script = ("mkdir /mnt/s/c{0}; for i in $(seq 200); do echo {0} $i > /mnt/s/c{0}/$i; "
+          "cat /mnt/s/c{0}/$i >/dev/null; done")
+vm.run("; ".join(f"taskset -c {n} sh -c '{script.format(n)}' & p{n}=$!" for n in (0, 1))
+       .replace("; taskset", " taskset") + "; wait $p0 && wait $p1", 200)
+after, _, _ = d.statistics()
+same("used queues", sorted(q for q in after if q > 0), [1, 2])
+for q in (1, 2):
+    more = {k: after[q][k] - before.get(q, {}).get(k, 0) for k in after[q]}
+    print(f"queue {q}: {more}")
+    check(more["requests"] >= 400, f"queue {q} served {more['requests']} requests only")
+    check(more["kicks"] > 0 and more["calls"] > 0 and not more["errors"], f"queue {q}: {more}")
+for n in (0, 1):
+    same(f"sums of c{n}", vm.run(f"cd /mnt/s/c{n}; cat $(seq 200) | cksum; cd /"),
+         host(f"cd shared/c{n}; cat $(seq 200) | cksum"))
+vm.run("rm -r /mnt/s/*")
+status, text = vm.try_run(f"{FSCASES} /mnt/s", 250)
+same("status of the cases", status, 0)
+wrong = fscompare.differences(fscompare.run_here("host"), fscompare.read(text), "auto",
+                              fscompare.explained_for(6, 12))
+same("differences", wrong, [])
+same("kernel warnings", warnings_of(vm), [])
+same("status", (vm.close(), d.wait()), (0, 0))
