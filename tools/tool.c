@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+#include "tool.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool progress_shown;
+
+static void put_line(const char *before, const char *fmt, va_list ap, const char *after)
+{
+	char line[2048];
+	int n = snprintf(line, sizeof(line), "%scauseway: ", before);
+
+	n += vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	if (n > (int)sizeof(line) - 8)
+		n = sizeof(line) - 8;
+	n += snprintf(line + n, sizeof(line) - n, "%s", after);
+	// One write, so that lines of several processes do not mix.
+	if (write(2, line, n) < 0) {
+		// Nowhere left to complain.
+	}
+}
+
+void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	put_line(progress_shown ? "\r\033[K" : "", fmt, ap, isatty(2) ? "\r\n" : "\n");
+	va_end(ap);
+	progress_shown = false;
+}
+
+void progress(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!fmt) {
+		if (progress_shown && write(2, "\r\033[K", 4) < 0) {
+			// As above.
+		}
+		progress_shown = false;
+		return;
+	}
+	if (!isatty(2))
+		return;
+	va_start(ap, fmt);
+	put_line("\r\033[K", fmt, ap, "");
+	va_end(ap);
+	progress_shown = true;
+}
+
+char *format(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		say("out of memory");
+		exit(125);
+	}
+	return s;
+}
+
+void words_add(struct words *w, char *word)
+{
+	char **v = reallocarray(w->v, w->n + 2, sizeof(*v));
+
+	if (!v) {
+		say("out of memory");
+		exit(125);
+	}
+	v[w->n++] = word;
+	v[w->n] = NULL;
+	w->v = v;
+}
+
+void free_pointer(void *p)
+{
+	free(*(void **)p);
+}
+
+void close_fd(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the subcommands of `causeway` share.
+
+#ifndef CAUSEWAY_TOOL_H
+#define CAUSEWAY_TOOL_H
+
+#include <stdbool.h>
+
+#define EXIT_USAGE 2
+
+// Each gets its own name as argv[0] and returns the exit status.
+int cmd_vm(int argc, char **argv);
+
+// One line on standard error, beginning with "causeway: "; takes the progress line away first and suits a raw terminal.
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+// The progress line: replaced by the next one, erased by NULL. Only where standard error is a terminal.
+void progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+// asprintf that ends the process when memory is out, so that building a command line needs no checks. Owned by the caller.
+char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+// A growing NULL-terminated list of strings, neither copied nor freed.
+struct words {
+	char **v;
+	unsigned int n;
+};
+
+void words_add(struct words *w, char *word);
+
+// Frees what points to malloc'd memory: for __attribute__((cleanup(free_pointer))).
+void free_pointer(void *p);
+#define AUTO_FREE __attribute__((cleanup(free_pointer)))
+
+void close_fd(const int *fd);
+#define AUTO_CLOSE __attribute__((cleanup(close_fd)))
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// QEMU's command line. The machine has what the guest needs and nothing else: every device left out is boot time saved.
+
+#include "vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QEMU_DEFAULT "qemu-system-x86_64"
+
+// What a virtual machine need not find out, test or defend against.
+#define CMDLINE "console=ttyS0 panic=0 rdinit=/init no_timer_check tsc=reliable mitigations=off " \
+	"cryptomgr.notests random.trust_cpu=on 8250.nr_uarts=1 audit=0 selinux=0 apparmor=0"
+
+static void add(struct words *w, const char *option, char *value)
+{
+	words_add(w, (char *)option);
+	if (value)
+		words_add(w, value);
+}
+
+// In QEMU's option lists a comma in a value is written twice.
+static char *quote(const char *value)
+{
+	char *out = format("%s%s", value, value), *p = out;
+
+	for (; *value; value++) {
+		*p++ = *value;
+		if (*value == ',')
+			*p++ = ',';
+	}
+	*p = 0;
+	return out;
+}
+
+static bool in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+
+	if (strchr(name, '/'))
+		return !access(name, X_OK);
+	for (const char *p = path ? path : "/usr/bin:/bin"; *p;) {
+		size_t n = strcspn(p, ":");
+		AUTO_FREE char *file = format("%.*s/%s", (int)n, p, name);
+
+		if (!access(file, X_OK))
+			return true;
+		p += n + (p[n] == ':');
+	}
+	return false;
+}
+
+int vm_qemu_find(struct vm_options *o)
+{
+	if (!o->qemu && in_path(QEMU_DEFAULT)) {
+		o->qemu = QEMU_DEFAULT;
+		return 0;
+	}
+	if (o->qemu && in_path(o->qemu))
+		return 0;
+	if (o->qemu)
+		say("--qemu: %s: no such program", o->qemu);
+	else
+		say("no %s here: apt-get install qemu-system-x86", QEMU_DEFAULT);
+	return -1;
+}
+
+// Emulation in QEMU before 10.0 gets CMPXCHG16B wrong enough for kernels of 6.12 and later to crash at random.
+static bool bad_cx16(const struct vm_options *o, const struct vm_kernel *k)
+{
+	char *argv[] = {(char *)o->qemu, (char *)"--version", NULL};
+	AUTO_FREE char *text = NULL;
+	int major = 0;
+
+	if (!vm_kernel_at_least(k, 6, 12))
+		return false;
+	text = vm_output_of(argv, 4096, NULL);
+	return text && sscanf(text, "QEMU emulator version %d.", &major) == 1 && major < 10;
+}
+
+static char *kernel_cmdline(const struct vm_options *o)
+{
+	char *line = format(CMDLINE " %s", o->verbose ? "loglevel=7" : "quiet");
+
+	for (unsigned int i = 0; i < o->append.n; i++) {
+		char *longer = format("%s %s", line, o->append.v[i]);
+
+		free(line);
+		line = longer;
+	}
+	return line;
+}
+
+static void add_share(struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
+{
+	AUTO_FREE char *tag = quote(s->tag);
+	AUTO_FREE char *path = s->socket ? quote(s->socket) : NULL;
+	char *queues = o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
+
+	add(w, "-chardev",
+		path ? format("socket,id=fs%u,path=%s", nr, path) : format("socket,id=fs%u,fd=%d", nr, s->vmm_fd));
+	add(w, "-device",
+		format("vhost-user-fs-pci,chardev=fs%u,tag=%s,queue-size=1024%s", nr, tag, queues));
+	free(queues);
+}
+
+int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k, const struct vm_plumbing *p,
+	struct words *w, int *keep)
+{
+	unsigned long long mib = o->memory >> 20;
+
+	add(w, o->qemu, NULL);
+	add(w, "-name", format("%s", "causeway"));
+	add(w, "-nodefaults", NULL);
+	add(w, "-no-user-config", NULL);
+	add(w, "-display", format("%s", "none"));
+	add(w, "-machine",
+		format("q35,accel=%s,memory-backend=mem,smm=off,sata=off,smbus=off,hpet=off,vmport=off",
+			p->kvm ? "kvm" : "tcg"));
+	add(w, "-cpu", format("%s", p->kvm ? "host" : bad_cx16(o, k) ? "max,-cx16" : "max"));
+	add(w, "-smp", format("%ld", o->cpus));
+	add(w, "-m", format("%lluM", mib));
+	add(w, "-object", format("memory-backend-memfd,id=mem,size=%lluM,share=on", mib));
+	add(w, "-kernel", k->image);
+	add(w, "-initrd", format("/proc/self/fd/%d", p->initrd));
+	add(w, "-append", kernel_cmdline(o));
+	add(w, "-chardev", format("socket,id=console,fd=%d", p->console));
+	add(w, "-serial", format("%s", "chardev:console"));
+	add(w, "-chardev", format("socket,id=port,fd=%d", p->port));
+	add(w, "-device", format("%s", "virtio-serial-pci,max_ports=2,disable-legacy=on"));
+	add(w, "-device", format("%s", "virtserialport,chardev=port,name=" FRAME_PORT));
+	for (unsigned int i = 0; i < o->nshares; i++) {
+		add_share(w, o, &o->shares[i], i);
+		if (o->shares[i].vmm_fd >= 0)
+			*keep++ = o->shares[i].vmm_fd;
+	}
+	for (unsigned int i = 0; i < o->qemu_options.n; i++)
+		add(w, o->qemu_options.v[i], NULL);
+	*keep++ = p->initrd;
+	*keep++ = p->console;
+	*keep++ = p->port;
+	*keep = -1;
+	return 0;
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The beginning of a machine's life: one causewayd per share, then QEMU. Daemons and QEMU are connected by socket pairs
+// that both inherit, so there is no socket file to wait for or to leave behind.
+
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int make_pair(int *ours, int *theirs)
+{
+	int p[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p)) {
+		say("socketpair: %s", strerror(errno));
+		return -1;
+	}
+	*ours = p[0];
+	*theirs = p[1];
+	return 0;
+}
+
+static char *find_daemon(void)
+{
+	const char *named = getenv("CAUSEWAYD");
+	char *own;
+
+	if (named && *named)
+		return format("%s", named);
+	own = vm_find_own("causewayd", "../src/daemon", "../libexec/causeway");
+	return own ? own : format("causewayd");
+}
+
+static void free_words(struct words *w)
+{
+	free(w->v);
+}
+
+// The host's root changes little and is never written through: cached for good. Options meant for shares stay theirs.
+static void daemon_words(struct words *w, const struct vm_options *o, const struct vm_share *s, char *fd)
+{
+	const char *fixed[] = {"--shared-dir", s->dir, "--fd", fd, "--tag", s->tag, "--cache",
+		s->is_root ? "always" : o->cache};
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		words_add(w, (char *)fixed[i]);
+	if (o->writeback && !s->is_root)
+		words_add(w, (char *)"--writeback");
+	if (s->readonly)
+		words_add(w, (char *)"--readonly");
+	for (unsigned int i = 0; !s->is_root && i < o->daemon_options.n; i++)
+		words_add(w, o->daemon_options.v[i]);
+}
+
+static int start_daemon(struct run *r, struct vm_share *s, pid_t *pid)
+{
+	__attribute__((cleanup(free_words))) struct words w = {0};
+	AUTO_FREE char *program = find_daemon();
+	AUTO_FREE char *number = NULL;
+	AUTO_CLOSE int fd = -1;
+	int keep[2];
+
+	if (make_pair(&s->vmm_fd, &fd))
+		return -1;
+	number = format("%d", fd);
+	words_add(&w, program);
+	daemon_words(&w, r->o, s, number);
+	keep[0] = fd;
+	keep[1] = -1;
+	*pid = vm_spawn(w.v, keep, -1);
+	if (*pid < 0) {
+		say("cannot start causewayd: %s", strerror(-*pid));
+		*pid = 0;
+		return -1;
+	}
+	return 0;
+}
+
+static void show_command(char **argv)
+{
+	for (; *argv; argv++)
+		fprintf(stderr, strpbrk(*argv, " \t\"'$\\*?") ? "'%s' " : "%s ", *argv);
+	fputc('\n', stderr);
+}
+
+static int start_qemu(struct run *r, int initrd)
+{
+	__attribute__((cleanup(free_words))) struct words w = {0};
+	AUTO_CLOSE int port = -1;
+	AUTO_CLOSE int console = -1;
+	AUTO_CLOSE int errors = -1;
+	struct vm_plumbing p = {.initrd = initrd, .kvm = r->kvm};
+	int keep[VM_SHARES_MAX + 8], pair[2];
+
+	if (make_pair(&r->link.fd, &port) || make_pair(&r->console.fd, &console))
+		return -1;
+	if (pipe2(pair, O_CLOEXEC)) {
+		say("pipe: %s", strerror(errno));
+		return -1;
+	}
+	r->errors.fd = pair[0];
+	errors = pair[1];
+	p.port = port;
+	p.console = console;
+	fcntl(r->link.fd, F_SETFL, O_NONBLOCK);
+	fcntl(r->console.fd, F_SETFL, O_NONBLOCK);
+	fcntl(r->errors.fd, F_SETFL, O_NONBLOCK);
+	r->console.echo = r->errors.echo = r->o->verbose;
+	vm_qemu_command(r->o, r->k, &p, &w, keep);
+	if (r->o->verbose)
+		show_command(w.v);
+	r->qemu = vm_spawn(w.v, keep, errors);
+	if (r->qemu < 0) {
+		say("cannot start %s: %s", r->o->qemu, strerror(-r->qemu));
+		r->qemu = 0;
+		return -1;
+	}
+	return 0;
+}
+
+int run_start(struct run *r, int initrd)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < r->o->nshares; i++)
+		if (!r->o->shares[i].socket)
+			ret = start_daemon(r, (struct vm_share *)&r->o->shares[i], &r->daemons[i]);
+	if (!ret)
+		ret = start_qemu(r, initrd);
+	// The only copies are the children's now: each end sees at once when the other is gone.
+	for (unsigned int i = 0; i < r->o->nshares; i++) {
+		struct vm_share *s = (struct vm_share *)&r->o->shares[i];
+
+		if (s->vmm_fd >= 0)
+			close(s->vmm_fd);
+		s->vmm_fd = -1;
+	}
+	return ret;
+}
