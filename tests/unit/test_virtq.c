@@ -8,7 +8,7 @@
 #include "ring_driver.h"
 
 #define SIZE      64
-#define BYTES_MAX 11
+#define BYTES_MAX 13
 
 static int setup(void **state)
 {
