@@ -26,15 +26,14 @@ MAX64 = (1 << 64) - 1
 
 # INIT flags
 ASYNC_READ, ATOMIC_O_TRUNC, EXPORT, BIG_WRITES, DONT_MASK = 1 << 0, 1 << 3, 1 << 4, 1 << 5, 1 << 6
-AUTO_INVAL, DO_RDPLUS, RDPLUS_AUTO, ASYNC_DIO, WRITEBACK = (1 << 12, 1 << 13, 1 << 14, 1 << 15,
-                                                           1 << 16)
+AUTO_INVAL, DO_RDPLUS, RDPLUS_AUTO, ASYNC_DIO = 1 << 12, 1 << 13, 1 << 14, 1 << 15
 PARALLEL_DIROPS, MAX_PAGES, INIT_EXT = 1 << 18, 1 << 22, 1 << 30
 INIT_FLAGS = (ASYNC_READ | ATOMIC_O_TRUNC | EXPORT | BIG_WRITES | DONT_MASK | AUTO_INVAL |
               DO_RDPLUS | RDPLUS_AUTO | ASYNC_DIO | PARALLEL_DIROPS | MAX_PAGES | INIT_EXT)
 
 GETATTR_FH = 1
-FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_ATIME, FATTR_MTIME, FATTR_FH = (
-    1 << i for i in range(7))
+(FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_ATIME, FATTR_MTIME,
+ FATTR_FH) = (1 << i for i in range(7))
 
 Attr = namedtuple("Attr", "ino size blocks atime mtime ctime atimensec mtimensec ctimensec mode "
                   "nlink uid gid rdev blksize flags")

@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 
-from harness import Failure, HANG
+from harness import HANG, Failure
 
 NEXT, WRITE, INDIRECT = 1, 2, 4
 

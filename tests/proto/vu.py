@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 
-from harness import Failure, HANG, at_end, check, equal
+from harness import HANG, Failure, at_end, check, equal
 from mem import GuestMemory
 from ring import Ring
 

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What most cases begin with: a daemon, a front-end on it, an initialized file system."""
 
+import os
 import select
 
 from daemon import Daemon
 from fuse import Fs
 from harness import HANG, check, until
 from vu import F_ALL, P_ALL, Frontend
+
+
+def fill(root, n):
+    """Makes n files in the known directory."""
+    for i in range(n):
+        with open(os.path.join(root, "dir", f"entry{i:04}"), "w") as f:
+            f.write(str(i))
 
 
 class World:
