@@ -216,7 +216,8 @@ class Fs:
         return struct.unpack("<QII", self.good("OPEN", nodeid, struct.pack("<II", flags, 0)))[0]
 
     def opendir(self, nodeid=ROOT):
-        return struct.unpack("<QII", self.good("OPENDIR", nodeid, struct.pack("<II", 0o200000, 0)))[0]
+        data = self.good("OPENDIR", nodeid, struct.pack("<II", 0o200000, 0))
+        return struct.unpack("<QII", data)[0]
 
     def release(self, nodeid, fh, op="RELEASE"):
         self.good(op, nodeid, struct.pack("<QIIQ", fh, 0, 0, 0), 16)

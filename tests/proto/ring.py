@@ -120,7 +120,8 @@ class Ring:
         ids = [self.free.pop() for _ in pieces]
         for k, (addr, length, flags) in enumerate(pieces):
             last = k == len(pieces) - 1
-            self.desc(ids[k], addr, length, flags | (0 if last else NEXT), 0 if last else ids[k + 1])
+            self.desc(ids[k], addr, length, flags | (0 if last else NEXT),
+                      0 if last else ids[k + 1])
         self.chains[ids[0]] = ids
         return ids[0]
 

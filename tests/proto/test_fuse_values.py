@@ -10,6 +10,7 @@ from fuse import (FATTR_FH, FATTR_MODE, FATTR_SIZE, MAX64, ROOT, name, parse_dir
                   read_in, setattr_in, write_in)
 from harness import add, among, case, check, equal, main
 from ops import NAMED, OPS, Context
+from ring import WRITE
 from world import World
 
 EIO, EINVAL, ESTALE, EBADF = -errno.EIO, -errno.EINVAL, -errno.ESTALE, -errno.EBADF
@@ -26,8 +27,8 @@ def world():
 BAD_NAMES = {b"a/b\0": (EINVAL,), b"/\0": (EINVAL,), b"/etc\0": (EINVAL,), b"a/\0": (EINVAL,),
              b"../x\0": (EINVAL,), b"dir/inner\0": (EINVAL,), b"\0": (EINVAL,), b"": (EINVAL, EIO),
              b"noend": (EINVAL, EIO), b"x" * 256 + b"\0": (-errno.ENAMETOOLONG,),
-             b"x" * 4000 + b"\0": (-errno.ENAMETOOLONG,), b"x" * 4000: (EINVAL, EIO,
-                                                                       -errno.ENAMETOOLONG)}
+             b"x" * 4000 + b"\0": (-errno.ENAMETOOLONG,),
+             b"x" * 4000: (EINVAL, EIO, -errno.ENAMETOOLONG)}
 DOTS = {b".\0": (EINVAL,), b"..\0": (EINVAL,)}
 
 
@@ -44,7 +45,7 @@ def bad_name(op, position):
         if op in ("LOOKUP", "SYMLINK", "UNLINK", "RMDIR"):
             lead, names = b"", parts
         else:
-            size = {"MKNOD": 16, "MKDIR": 8, "RENAME": 8, "RENAME2": 16, "LINK": 8, "CREATE": 16}[op]
+            size = {"MKNOD": 16, "CREATE": 16, "RENAME2": 16}.get(op, 8)
             lead, names = args[:size], args[size:-1].split(b"\0")
         names = [x + b"\0" for x in names]
         names[position] = bad
@@ -139,6 +140,26 @@ def reads():
                     equal(r.data, want[:min(size, room - 16)], f"READ {size} at {offset:#x}")
                 else:
                     among(r.error, (EINVAL, EIO, -errno.EOVERFLOW, -errno.ENOMEM), "READ")
+    w.check()
+
+
+@case("READ into more than 2 GiB of room, all of it the same memory")
+def huge_room():
+    w = World(size=1024)
+    path = os.path.join(w.daemon.share, "sparse")
+    with open(path, "wb") as f:
+        f.truncate(3 << 30)
+    node = w.fs.lookup("sparse").nodeid
+    fh = w.fs.open(node)
+    readable, unique = w.fs.frame("READ", node, read_in(fh, 0, 0xFFFFFFFF))
+    pieces, places = w.fs.pieces(readable, 16)
+    at = w.fe.mem.arena.gpa + (8 << 20)
+    pieces += [(at, 4 << 20, WRITE)] * 600
+    q = w.fe.queues[1]
+    used = q.wait(q.submit(q.indirect(pieces)))
+    length, error, got = struct.unpack("<IiQ", w.fe.mem.read(places[0][0], 16))
+    equal((length, got), (used, unique), "length and unique")
+    check(error == 0 or (-4096 < error < 0 and used == 16), "error of the reply", error)
     w.check()
 
 

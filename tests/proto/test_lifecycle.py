@@ -242,7 +242,8 @@ def poor_start(what, data, listen):
 HEADER = struct.pack("<III", vu.SET_FEATURES, vu.VERSION, 8)
 for text, sent in (("nothing", b""), ("one byte", b"\x01"), ("half a header", HEADER[:6]),
                    ("a header without its payload", HEADER), ("half a payload", HEADER + b"abcd"),
-                   ("zeros", bytes(64)), ("ones", b"\xff" * 64), ("text", b"GET / HTTP/1.1\r\n\r\n")):
+                   ("zeros", bytes(64)), ("ones", b"\xff" * 64),
+                 ("text", b"GET / HTTP/1.1\r\n\r\n")):
     for keep in (False, True):
         add(f"a front-end that sends {text} and leaves{', others may come' if keep else ''}",
             poor_start, text, sent, keep)

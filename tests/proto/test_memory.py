@@ -326,7 +326,8 @@ def ring_region(features):
 
 
 for flags, label in ((vu.F_ALL, ""), (vu.F_ALL & ~vu.F_EVENT_IDX, ", without event index")):
-    add(f"a ring's region is removed: that queue breaks or it is refused{label}", ring_region, flags)
+    add(f"a ring's region is removed: that queue breaks or it is refused{label}", ring_region,
+        flags)
 
 
 @case("memory that is never given: rings can't start, nothing crashes")

@@ -120,7 +120,8 @@ def messages(rng):
                     size = rng.choice(EDGES) & 0xFFFFFFFF
                 if rng.random() < 0.2:
                     q = rng.choice(list(fe.queues.values()))
-                    fe.mem.put16(q.avail_at + 2, fe.mem.get16(q.avail_at + 2) + rng.choice((0, 1, 1, 2)))
+                    idx = fe.mem.get16(q.avail_at + 2) + rng.choice((0, 1, 1, 2))
+                    fe.mem.put16(q.avail_at + 2, idx)
                     q.kick()
                 fe.send(vu.NAMES[name], payload, fds, flags, size)
         except Closed:

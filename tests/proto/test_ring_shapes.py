@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Honest split rings: every segmentation, size, wrap-around and notification; addresses of rings."""
+"""Honest split rings: every segmentation, size, wrap-around, notification; rings' addresses."""
 
 import os
 import random
@@ -107,7 +107,8 @@ def data_pieces():
     w = World(size=2048)
     entry, fh = w.fs.create("pieces")
     data = bytes(random.Random(1).randbytes(700))
-    for sizes in ((1,), (2,), (3,), (7,), (39, 1), (40, 40, 1), (41, 1), (80, 1), (81, 333), (999,)):
+    for sizes in ((1,), (2,), (3,), (7,), (39, 1), (40, 40, 1), (41, 1), (80, 1), (81, 333),
+                  (999,)):
         for indirect in (False, True):
             data = data[1:] + data[:1]
             w.fs.write(entry.nodeid, fh, 0, data, rsizes=sizes, wsizes=sizes, indirect=indirect)

@@ -101,7 +101,8 @@ def jump(by):
 
 def indirect_len(length):
     def build(w, q, a):
-        at = table(w.fe.mem, [(a[0], 56, NEXT, 1), (a[2], 120, WRITE, 0)] + [(a[2], 1, WRITE, 0)] * 8)
+        good = [(a[0], 56, NEXT, 1), (a[2], 120, WRITE, 0)]
+        at = table(w.fe.mem, good + [(a[2], 1, WRITE, 0)] * 8)
         q.desc(0, at, length, INDIRECT)
         offer(q, 0)
     return build
@@ -178,7 +179,8 @@ BREAKING = {
     "loop in an indirect table": indirect_table([(0, 40, NEXT, 1), (1, 16, NEXT, 0)]),
     "an indirect entry that follows itself": indirect_table([(0, 40, NEXT, 0)]),
     "next outside the indirect table": indirect_table([(0, 56, NEXT, 2), (2, 120, WRITE, 0)]),
-    "next 0xffff in the indirect table": indirect_table([(0, 56, NEXT, 0xFFFF), (2, 120, WRITE, 0)]),
+    "next 0xffff in the indirect table":
+        indirect_table([(0, 56, NEXT, 0xFFFF), (2, 120, WRITE, 0)]),
     "readable after writable in the indirect table":
         indirect_table([(2, 120, WRITE | NEXT, 1), (0, 56, 0, 0)]),
     "a bad address in the indirect table":
