@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A back-end with its threads, driven by real messages over a socket and a real driver in shared
+ * memory: kicks, calls, memory that comes and goes, rings that stop and break.
+ */
+#include "unit.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "mem/cursor.h"
+#include "ring_driver.h"
+#include "vhost/backend.h"
+
+#define SIZE 16
+
+/* Answers with the request's bytes turned around. */
+static uint32_t turn_around(void *worker, const struct virtq_chain *chain)
+{
+	struct cursor in = cursor_over(chain->in, chain->in_len);
+	struct cursor out = cursor_over(chain->out, chain->out_len);
+	char bytes[256], turned[256];
+	size_t n = cursor_read(&in, bytes, sizeof(bytes));
+
+	for (size_t i = 0; i < n; i++)
+		turned[i] = bytes[n - 1 - i];
+	return (uint32_t)cursor_write(&out, turned, n);
+}
+
+static void *start_worker(void *opaque, unsigned int queue)
+{
+	return opaque;
+}
+
+static void stop_worker(void *worker)
+{
+}
+
+static void disconnected(void *opaque)
+{
+}
+
+static char token;
+
+static const struct vhost_device device = {
+	.start_worker = start_worker,
+	.stop_worker = stop_worker,
+	.request = turn_around,
+	.disconnected = disconnected,
+	.opaque = &token,
+};
+
+struct world {
+	struct vhost_backend dev;
+	struct ring_driver d;
+	int ours, theirs; /* the back-end's end of the socket, and the front-end's */
+	int stop, kick, call, err;
+	pthread_t server;
+	int before;
+	int result;
+};
+
+static void *serve(void *arg)
+{
+	struct world *w = arg;
+	struct vhost_events events = {.stop_fd = w->stop, .other_fd = -1};
+
+	w->result = vhost_backend_serve(&w->dev, w->ours, &events);
+	return NULL;
+}
+
+static void send_message(struct world *w, uint32_t number, const void *body, uint32_t size, int fd)
+{
+	struct vu_header head = {number, VU_VERSION | VU_FLAG_NEED_REPLY, size};
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec iov[] = {{&head, sizeof(head)}, {(void *)(uintptr_t)body, size}};
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+
+	if (fd >= 0) {
+		mh.msg_control = &control;
+		mh.msg_controllen = sizeof(control);
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	}
+	assert_int_equal(sendmsg(w->theirs, &mh, 0), sizeof(head) + size);
+}
+
+/* Sends a message that wants an acknowledgement, and returns what it says. */
+static uint64_t tell(struct world *w, uint32_t number, const void *body, uint32_t size, int fd)
+{
+	struct {
+		struct vu_header head;
+		uint64_t value;
+	} __attribute__((packed)) answer;
+
+	send_message(w, number, body, size, fd);
+	assert_int_equal(recv(w->theirs, &answer, sizeof(answer), MSG_WAITALL), sizeof(answer));
+	assert_int_equal(answer.head.request, number);
+	return answer.value;
+}
+
+static void tell_u64(struct world *w, uint32_t number, uint64_t value, int fd)
+{
+	assert_int_equal(tell(w, number, &value, sizeof(value), fd), 0);
+}
+
+static uint64_t tell_state(struct world *w, uint32_t number, uint32_t num)
+{
+	struct vu_vring_state s = {0, num};
+
+	return tell(w, number, &s, sizeof(s), -1);
+}
+
+static uint64_t tell_region(struct world *w, uint32_t number, const struct mem_region_desc *r)
+{
+	struct vu_mem_reg reg = {.region = {r->gpa, r->size, r->uva, r->offset}};
+
+	return tell(w, number, &reg, sizeof(reg), number == VU_ADD_MEM_REG ? w->d.fd : -1);
+}
+
+static void set_protocol(struct world *w)
+{
+	const uint64_t features = VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
+
+	/* Acknowledgements begin behind this message. */
+	send_message(w, VU_SET_PROTOCOL_FEATURES, &features, sizeof(features), -1);
+}
+
+static void set_ring(struct world *w)
+{
+	struct ring_driver *d = &w->d;
+	struct vu_vring_addr addr = {
+		.desc = d->desc_gpa + RD_UVA_BIAS,
+		.avail = d->avail_gpa + RD_UVA_BIAS,
+		.used = d->used_gpa + RD_UVA_BIAS,
+	};
+
+	assert_int_equal(tell_state(w, VU_SET_VRING_NUM, SIZE), 0);
+	assert_int_equal(tell_state(w, VU_SET_VRING_BASE, d->avail_idx), 0);
+	assert_int_equal(tell(w, VU_SET_VRING_ADDR, &addr, sizeof(addr), -1), 0);
+	tell_u64(w, VU_SET_VRING_KICK, 0, w->kick);
+	tell_u64(w, VU_SET_VRING_CALL, 0, w->call);
+	tell_u64(w, VU_SET_VRING_ERR, 0, w->err);
+	assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
+}
+
+static struct world *start(bool event_idx)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct mem_region_desc regions[3];
+	int pair[2];
+
+	log_open("test", LOG_OFF);
+	w->before = unit_open_fds();
+	assert_int_equal(vhost_backend_init(&w->dev, &device), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	w->ours = pair[0];
+	w->theirs = pair[1];
+	w->stop = eventfd(0, 0);
+	w->kick = eventfd(0, 0);
+	w->call = eventfd(0, 0);
+	w->err = eventfd(0, 0);
+	rd_open_memory(&w->d, SIZE);
+	rd_regions(&w->d, regions);
+	assert_int_equal(pthread_create(&w->server, NULL, serve, w), 0);
+	set_protocol(w);
+	tell_u64(w, VU_SET_FEATURES,
+		1ull << VIRTIO_F_VERSION_1_BIT | 1ull << VU_F_PROTOCOL_FEATURES_BIT |
+			(event_idx ? 1ull << VIRTIO_F_EVENT_IDX_BIT : 0), -1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &regions[i]), 0);
+	set_ring(w);
+	return w;
+}
+
+static void finish(struct world *w)
+{
+	close(w->theirs);
+	pthread_join(w->server, NULL);
+	assert_int_equal(w->result, 0);
+	vhost_backend_destroy(&w->dev);
+	rd_close(&w->d);
+	close(w->ours);
+	close(w->stop);
+	close(w->kick);
+	close(w->call);
+	close(w->err);
+	assert_int_equal(unit_open_fds(), w->before);
+	free(w);
+}
+
+static void kick(struct world *w)
+{
+	const uint64_t one = 1;
+
+	assert_int_equal(write(w->kick, &one, sizeof(one)), sizeof(one));
+}
+
+static void wait_for(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t n;
+
+	/* A signal that never comes is found by the test's time limit. */
+	assert_int_equal(poll(&p, 1, -1), 1);
+	assert_int_equal(read(fd, &n, sizeof(n)), sizeof(n));
+}
+
+static void offer_request(struct world *w, unsigned int slot)
+{
+	uint64_t at = RD_DATA_GPA + slot * 64;
+	const struct rd_piece pieces[] = {{at, 4, false}, {at + 16, 4, true}};
+
+	memcpy(rd_at(&w->d, at), "abcd", 4);
+	memset(rd_at(&w->d, at + 16), 0, 4);
+	rd_chain(&w->d, RD_DIRECT, (uint16_t)(2 * slot), pieces, 2);
+	rd_offer(&w->d, (uint16_t)(2 * slot));
+}
+
+static void collect_reply(struct world *w, unsigned int slot)
+{
+	struct ring_used_elem elem;
+
+	while (!rd_collect(&w->d, &elem))
+		wait_for(w->call);
+	assert_int_equal(elem.id, 2 * slot);
+	assert_int_equal(elem.len, 4);
+	assert_memory_equal(rd_at(&w->d, RD_DATA_GPA + slot * 64 + 16), "dcba", 4);
+}
+
+static void exchange(struct world *w, unsigned int requests)
+{
+	for (unsigned int i = 0; i < requests; i++) {
+		rd_set_used_event(&w->d, w->d.seen_used);
+		offer_request(w, i % 8);
+		kick(w);
+		collect_reply(w, i % 8);
+	}
+}
+
+static void test_requests(void **state)
+{
+	for (int event_idx = 0; event_idx < 2; event_idx++) {
+		struct world *w = start(event_idx);
+
+		exchange(w, 2000);
+		finish(w);
+	}
+}
+
+/* Regions come and go beside the ones in use while requests run. */
+static void test_memory_changes(void **state)
+{
+	struct world *w = start(true);
+	struct mem_region_desc extra = {1ull << 40, 4096, 1ull << 40, 0};
+
+	for (int i = 0; i < 100; i++) {
+		exchange(w, 3);
+		assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &extra), 0);
+		offer_request(w, 0);
+		kick(w);
+		assert_int_equal(tell_region(w, VU_REM_MEM_REG, &extra), 0);
+		rd_set_used_event(&w->d, w->d.seen_used);
+		collect_reply(w, 0);
+	}
+	finish(w);
+}
+
+/* The region of the rings goes away under an idle ring, then the driver kicks: the queue breaks
+ * and says so; once all is back and set up again, it works. */
+static void ring_memory_goes(bool event_idx)
+{
+	struct world *w = start(event_idx);
+	struct mem_region_desc regions[3];
+
+	rd_regions(&w->d, regions);
+	exchange(w, 10);
+	assert_int_equal(tell_region(w, VU_REM_MEM_REG, &regions[0]), 0);
+	offer_request(w, 0);
+	kick(w);
+	wait_for(w->err);
+	assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &regions[0]), 0);
+	w->d.avail_idx = w->d.seen_used = w->d.used->idx;
+	w->d.avail->idx = w->d.avail_idx;
+	set_ring(w);
+	exchange(w, 10);
+	finish(w);
+}
+
+static void test_ring_memory_goes(void **state)
+{
+	ring_memory_goes(false);
+	ring_memory_goes(true);
+}
+
+static void test_broken_ring(void **state)
+{
+	struct world *w = start(false);
+
+	exchange(w, 3);
+	rd_offer(&w->d, SIZE);
+	kick(w);
+	wait_for(w->err);
+	/* The device goes on: messages are served, a new set-up mends the ring. */
+	w->d.avail_idx = w->d.avail->idx = w->d.seen_used;
+	set_ring(w);
+	exchange(w, 20);
+	finish(w);
+}
+
+/* A request made available while the ring is disabled is served once it is enabled, unkicked. */
+static void test_enable(void **state)
+{
+	struct world *w = start(true);
+
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
+		rd_set_used_event(&w->d, w->d.seen_used);
+		offer_request(w, 1);
+		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
+		collect_reply(w, 1);
+	}
+	finish(w);
+}
+
+/* Call descriptors change while the ring is busy. */
+static void test_replace_call(void **state)
+{
+	struct world *w = start(false);
+
+	for (int i = 0; i < 200; i++) {
+		int old = w->call;
+
+		offer_request(w, 0);
+		kick(w);
+		w->call = eventfd(0, 0);
+		tell_u64(w, VU_SET_VRING_CALL, 0, w->call);
+		/* Which of the two was called depends on who was first. */
+		for (;;) {
+			struct pollfd fds[2] = {{old, POLLIN, 0}, {w->call, POLLIN, 0}};
+			struct ring_used_elem elem;
+
+			if (rd_collect(&w->d, &elem))
+				break;
+			assert_true(poll(fds, 2, -1) > 0);
+		}
+		close(old);
+	}
+	finish(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_memory_changes),
+		cmocka_unit_test(test_ring_memory_goes),
+		cmocka_unit_test(test_broken_ring),
+		cmocka_unit_test(test_enable),
+		cmocka_unit_test(test_replace_call),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
