@@ -2,11 +2,12 @@
 /*
  * The table of FUSE operations: what a request looks like on the wire.
  *
- * FUSE_OPS(X) calls X(OPCODE, fixed, names, tail, flags) for each operation:
+ * FUSE_OPS(X) calls X(OPCODE, fixed, names, tail, reply, flags) for each operation:
  *   OPCODE  without the FUSE_ prefix
  *   fixed   the structure that follows fuse_in_header, or FUSE_NO_ARGS
  *   names   how many NUL-terminated strings follow it, all within the request
- *   tail    FUSE_TAIL_NONE, or FUSE_TAIL_DATA when bytes follow that the handler takes itself
+ *   tail    NONE, or DATA when bytes follow that the handler takes itself (FUSE_TAIL_*)
+ *   reply   the structure that a successful reply holds behind fuse_out_header at least
  *   flags   FUSE_OP_* below
  *
  * A new operation is a line here, a handler, and a line in docs; see HACKING.md.
@@ -30,42 +31,42 @@ struct fuse_no_args {
 
 /* clang-format off */
 #define FUSE_OPS(X) \
-	X(LOOKUP,          FUSE_NO_ARGS,                    1, FUSE_TAIL_NONE, 0) \
-	X(FORGET,          struct fuse_forget_in,           0, FUSE_TAIL_NONE, FUSE_OP_NO_REPLY) \
-	X(GETATTR,         struct fuse_getattr_in,          0, FUSE_TAIL_NONE, 0) \
-	X(SETATTR,         struct fuse_setattr_in,          0, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(READLINK,        FUSE_NO_ARGS,                    0, FUSE_TAIL_NONE, 0) \
-	X(SYMLINK,         FUSE_NO_ARGS,                    2, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(MKNOD,           struct fuse_mknod_in,            1, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(MKDIR,           struct fuse_mkdir_in,            1, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(UNLINK,          FUSE_NO_ARGS,                    1, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(RMDIR,           FUSE_NO_ARGS,                    1, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(RENAME,          struct fuse_rename_in,           2, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(LINK,            struct fuse_link_in,             1, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(OPEN,            struct fuse_open_in,             0, FUSE_TAIL_NONE, 0) \
-	X(READ,            struct fuse_read_in,             0, FUSE_TAIL_NONE, 0) \
-	X(WRITE,           struct fuse_write_in,            0, FUSE_TAIL_DATA, FUSE_OP_CHANGES) \
-	X(STATFS,          FUSE_NO_ARGS,                    0, FUSE_TAIL_NONE, 0) \
-	X(RELEASE,         struct fuse_release_in,          0, FUSE_TAIL_NONE, 0) \
-	X(FSYNC,           struct fuse_fsync_in,            0, FUSE_TAIL_NONE, 0) \
-	X(FLUSH,           struct fuse_flush_in,            0, FUSE_TAIL_NONE, 0) \
-	X(INIT,            struct fuse_init_in_oldest,      0, FUSE_TAIL_DATA, FUSE_OP_EARLY) \
-	X(OPENDIR,         struct fuse_open_in,             0, FUSE_TAIL_NONE, 0) \
-	X(READDIR,         struct fuse_read_in,             0, FUSE_TAIL_NONE, 0) \
-	X(RELEASEDIR,      struct fuse_release_in,          0, FUSE_TAIL_NONE, 0) \
-	X(FSYNCDIR,        struct fuse_fsync_in,            0, FUSE_TAIL_NONE, 0) \
-	X(ACCESS,          struct fuse_access_in,           0, FUSE_TAIL_NONE, 0) \
-	X(CREATE,          struct fuse_create_in,           1, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(INTERRUPT,       struct fuse_interrupt_in,        0, FUSE_TAIL_NONE, FUSE_OP_NO_REPLY) \
-	X(DESTROY,         FUSE_NO_ARGS,                    0, FUSE_TAIL_NONE, 0) \
-	X(BATCH_FORGET,    struct fuse_batch_forget_in,     0, FUSE_TAIL_DATA, FUSE_OP_NO_REPLY) \
-	X(FALLOCATE,       struct fuse_fallocate_in,        0, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(READDIRPLUS,     struct fuse_read_in,             0, FUSE_TAIL_NONE, 0) \
-	X(RENAME2,         struct fuse_rename2_in,          2, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(LSEEK,           struct fuse_lseek_in,            0, FUSE_TAIL_NONE, 0) \
-	X(COPY_FILE_RANGE, struct fuse_copy_file_range_in,  0, FUSE_TAIL_NONE, FUSE_OP_CHANGES) \
-	X(SYNCFS,          struct fuse_syncfs_in,           0, FUSE_TAIL_NONE, 0) \
-	X(STATX,           struct fuse_statx_in,            0, FUSE_TAIL_NONE, 0)
+	X(LOOKUP,          FUSE_NO_ARGS,                   1, NONE, struct fuse_entry_out,     0) \
+	X(FORGET,          struct fuse_forget_in,          0, NONE, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
+	X(GETATTR,         struct fuse_getattr_in,         0, NONE, struct fuse_attr_out,      0) \
+	X(SETATTR,         struct fuse_setattr_in,         0, NONE, struct fuse_attr_out,      FUSE_OP_CHANGES) \
+	X(READLINK,        FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              0) \
+	X(SYMLINK,         FUSE_NO_ARGS,                   2, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES) \
+	X(MKNOD,           struct fuse_mknod_in,           1, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES) \
+	X(MKDIR,           struct fuse_mkdir_in,           1, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES) \
+	X(UNLINK,          FUSE_NO_ARGS,                   1, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
+	X(RMDIR,           FUSE_NO_ARGS,                   1, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
+	X(RENAME,          struct fuse_rename_in,          2, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
+	X(LINK,            struct fuse_link_in,            1, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES) \
+	X(OPEN,            struct fuse_open_in,            0, NONE, struct fuse_open_out,      0) \
+	X(READ,            struct fuse_read_in,            0, NONE, FUSE_NO_ARGS,              0) \
+	X(WRITE,           struct fuse_write_in,           0, DATA, struct fuse_write_out,     FUSE_OP_CHANGES) \
+	X(STATFS,          FUSE_NO_ARGS,                   0, NONE, struct fuse_statfs_out,    0) \
+	X(RELEASE,         struct fuse_release_in,         0, NONE, FUSE_NO_ARGS,              0) \
+	X(FSYNC,           struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              0) \
+	X(FLUSH,           struct fuse_flush_in,           0, NONE, FUSE_NO_ARGS,              0) \
+	X(INIT,            struct fuse_init_in_oldest,     0, DATA, FUSE_NO_ARGS,              FUSE_OP_EARLY) \
+	X(OPENDIR,         struct fuse_open_in,            0, NONE, struct fuse_open_out,      0) \
+	X(READDIR,         struct fuse_read_in,            0, NONE, FUSE_NO_ARGS,              0) \
+	X(RELEASEDIR,      struct fuse_release_in,         0, NONE, FUSE_NO_ARGS,              0) \
+	X(FSYNCDIR,        struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              0) \
+	X(ACCESS,          struct fuse_access_in,          0, NONE, FUSE_NO_ARGS,              0) \
+	X(CREATE,          struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES) \
+	X(INTERRUPT,       struct fuse_interrupt_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
+	X(DESTROY,         FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              0) \
+	X(BATCH_FORGET,    struct fuse_batch_forget_in,    0, DATA, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
+	X(FALLOCATE,       struct fuse_fallocate_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
+	X(READDIRPLUS,     struct fuse_read_in,            0, NONE, FUSE_NO_ARGS,              0) \
+	X(RENAME2,         struct fuse_rename2_in,         2, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
+	X(LSEEK,           struct fuse_lseek_in,           0, NONE, struct fuse_lseek_out,     0) \
+	X(COPY_FILE_RANGE, struct fuse_copy_file_range_in, 0, NONE, struct fuse_write_out,     FUSE_OP_CHANGES) \
+	X(SYNCFS,          struct fuse_syncfs_in,          0, NONE, FUSE_NO_ARGS,              0) \
+	X(STATX,           struct fuse_statx_in,           0, NONE, struct fuse_statx_out,     0)
 /* clang-format on */
 
 /* What INIT carried before 7.36 made it longer; the rest is optional. */
@@ -74,6 +75,12 @@ struct fuse_init_in_oldest {
 	uint32_t minor;
 	uint32_t max_readahead;
 	uint32_t flags;
+};
+
+/* What CREATE answers: two structures. */
+struct fuse_create_out {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
 };
 
 #define FUSE_OPCODE_MAX 64 /* above every opcode of the table */

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * causewayd: from a command line to a served directory.
+ *
+ * main() reads options, prepares the process, opens the directory and the socket, and serves one
+ * front-end after the other: vhost/ turns its messages into threads, one for each ring, which
+ * call fuse/ with each request. SIGTERM, SIGINT and SIGHUP end it, SIGUSR1 logs counters.
+ */
+#include <errno.h>
+#include <linux/virtio_fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "daemon/listen.h"
+#include "daemon/options.h"
+#include "fs/passthrough/passthrough.h"
+#include "fuse/session.h"
+#include "vhost/backend.h"
+
+#ifndef CAUSEWAY_VERSION
+#define CAUSEWAY_VERSION "unknown"
+#endif
+
+/* What the configuration space says where a VMM asks us: one request queue, as virtiofsd does;
+ * VMMs that offer more decide that themselves. */
+#define CONFIG_REQUEST_QUEUES 1
+
+struct daemon {
+	struct options options;
+	struct fs *fs;
+	struct fuse_session session;
+	struct vhost_backend backend;
+	struct vhost_device device;
+	struct virtio_fs_config config;
+	int stop_fd, counters_fd;
+};
+
+/* A device's worker is FUSE's, one for each ring that is used. */
+static void *start_worker(void *opaque, unsigned int queue)
+{
+	struct daemon *d = opaque;
+
+	return fuse_worker_new(&d->session, queue);
+}
+
+static void stop_worker(void *worker)
+{
+	fuse_worker_free(worker);
+}
+
+static uint32_t serve_request(void *worker, const struct virtq_chain *chain)
+{
+	return fuse_serve(worker, chain);
+}
+
+static void log_nodes(struct daemon *d)
+{
+	size_t nodes, handles;
+
+	d->fs->ops->count(d->fs, &nodes, &handles);
+	log_info("nodes: %zu known, handles: %zu open", nodes, handles);
+}
+
+static void front_end_gone(void *opaque)
+{
+	struct daemon *d = opaque;
+
+	log_nodes(d);
+	fuse_session_reset(&d->session);
+}
+
+static void log_counters(void *opaque)
+{
+	struct daemon *d = opaque;
+	struct signalfd_siginfo info;
+
+	while (read(d->counters_fd, &info, sizeof(info)) > 0)
+		;
+	vhost_backend_log_stats(&d->backend);
+	log_nodes(d);
+}
+
+/* A descriptor that becomes readable when one of the signals comes, instead of their effect. */
+static int catch_signals(const int *signals, size_t n)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < n; i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		die("cannot wait for signals: %s", strerror(errno));
+	return fd;
+}
+
+static void prepare_process(struct daemon *d)
+{
+	static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
+	static const int counters[] = {SIGUSR1};
+	struct rlimit files;
+
+	d->stop_fd = catch_signals(stops, ARRAY_SIZE(stops));
+	d->counters_fd = catch_signals(counters, ARRAY_SIZE(counters));
+	/* Both come as errors of the system call instead. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	/* Each node that a guest knows takes a descriptor. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static void open_export(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	int r = passthrough_new(o->shared_dir, &d->fs);
+
+	if (r == -EINVAL)
+		die("--shared-dir: '%s' is in a pseudo file system, which is never shared",
+			o->shared_dir);
+	if (r < 0)
+		die("--shared-dir: cannot share '%s': %s", o->shared_dir, strerror(-r));
+	if (o->fuse.writeback && !fuse_config_writeback(&o->fuse))
+		log_warn("--writeback has no effect with --cache %s, which caches no data",
+			o->fuse.cache->name);
+	fuse_session_init(&d->session, d->fs, &o->fuse);
+	d->config.num_request_queues = CONFIG_REQUEST_QUEUES;
+	/* Padded with zeros, and without one where it fills the field. */
+	if (o->tag)
+		memcpy(d->config.tag, o->tag, strlen(o->tag));
+	d->device = (struct vhost_device){
+		.start_worker = start_worker,
+		.stop_worker = stop_worker,
+		.request = serve_request,
+		.disconnected = front_end_gone,
+		.opaque = d,
+		.config = o->tag ? &d->config : NULL,
+		.config_size = o->tag ? sizeof(d->config) : 0,
+	};
+	r = vhost_backend_init(&d->backend, &d->device);
+	if (r < 0)
+		die("cannot prepare the device: %s", strerror(-r));
+}
+
+static void open_socket(struct daemon *d, struct listener *l)
+{
+	const struct options *o = &d->options;
+	char error[300];
+	int r = o->socket_path ? listener_open(l, o->socket_path, error, sizeof(error))
+			       : listener_adopt(l, o->fd, error, sizeof(error));
+
+	if (r < 0)
+		die("%s", error);
+	if (l->connected && o->keep_listening)
+		die("--keep-listening needs a socket that listens; --fd %d is a connection", o->fd);
+	if (o->socket_path)
+		log_info("listening on %s", o->socket_path);
+}
+
+/* Serves front-ends until it is time to end; the exit status. */
+static int serve(struct daemon *d, struct listener *l)
+{
+	struct vhost_events events = {
+		.stop_fd = d->stop_fd,
+		.other_fd = d->counters_fd,
+		.other = log_counters,
+		.opaque = d,
+	};
+	int r;
+
+	do {
+		CLEANUP_FD int sock = listener_next(l, d->stop_fd);
+
+		if (sock == -EINTR)
+			return 0;
+		if (sock < 0) {
+			log_error("cannot accept a front-end: %s", strerror(-sock));
+			return 1;
+		}
+		log_info("front-end connected");
+		r = vhost_backend_serve(&d->backend, sock, &events);
+		log_info("front-end disconnected");
+	} while (d->options.keep_listening && r != -EINTR);
+	return r == 0 || r == -EINTR ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d;
+	struct listener listener;
+	char error[300];
+	int status;
+
+	log_open("causewayd", LOG_INFO);
+	if (options_parse(&d.options, argc, argv, error, sizeof(error)) < 0)
+		die("%s", error);
+	if (d.options.help) {
+		options_help(stdout);
+		return 0;
+	}
+	if (d.options.version) {
+		printf("causewayd %s\n", CAUSEWAY_VERSION);
+		return 0;
+	}
+	log_open("causewayd", d.options.log_level);
+	prepare_process(&d);
+	open_export(&d);
+	open_socket(&d, &listener);
+	status = serve(&d, &listener);
+	listener_close(&listener);
+	vhost_backend_destroy(&d.backend);
+	passthrough_free(d.fs);
+	close_fd(&d.stop_fd);
+	close_fd(&d.counters_fd);
+	return status;
+}

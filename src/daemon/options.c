@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "daemon/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+/* Longer than any cache should trust itself; keeps nanoseconds within 64 bits. */
+#define TIMEOUT_MAX 31536000.0
+
+struct parse {
+	struct options *o;
+	const char *name; /* of the option that is read */
+	char *error;
+	size_t size;
+};
+
+#define fail(p, ...) (snprintf((p)->error, (p)->size, __VA_ARGS__), -1)
+
+static int set_shared_dir(struct parse *p, const char *arg)
+{
+	p->o->shared_dir = arg;
+	return 0;
+}
+
+static int set_socket_path(struct parse *p, const char *arg)
+{
+	p->o->socket_path = arg;
+	return 0;
+}
+
+static int set_fd(struct parse *p, const char *arg)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(arg, &end, 10);
+	if (errno || end == arg || *end || n < 0 || n > INT_MAX)
+		return fail(p, "--fd: '%s' is not the number of a descriptor", arg);
+	p->o->fd = (int)n;
+	return 0;
+}
+
+static int set_tag(struct parse *p, const char *arg)
+{
+	if (*arg == '\0' || strlen(arg) > TAG_MAX)
+		return fail(p, "--tag: '%s' is not 1 to %d bytes long", arg, TAG_MAX);
+	p->o->tag = arg;
+	return 0;
+}
+
+static int set_cache(struct parse *p, const char *arg)
+{
+	char names[80] = "";
+	size_t used = 0;
+
+	p->o->fuse.cache = cache_policy_find(arg);
+	if (p->o->fuse.cache)
+		return 0;
+	for (size_t i = 0; cache_policy_at(i); i++)
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+			i ? ", " : "", cache_policy_at(i)->name);
+	return fail(p, "--cache: '%s' is none of %s", arg, names);
+}
+
+static int set_writeback(struct parse *p, const char *arg)
+{
+	p->o->fuse.writeback = true;
+	return 0;
+}
+
+static int set_timeout(struct parse *p, const char *arg, uint64_t *ns, bool *given)
+{
+	char *end;
+	double seconds;
+
+	errno = 0;
+	seconds = strtod(arg, &end);
+	if (errno || end == arg || *end || !(seconds >= 0 && seconds <= TIMEOUT_MAX))
+		return fail(p, "--%s: '%s' is not a number of seconds from 0 to %.0f", p->name, arg,
+			TIMEOUT_MAX);
+	*ns = (uint64_t)(seconds * 1e9);
+	*given = true;
+	return 0;
+}
+
+static int set_attr_timeout(struct parse *p, const char *arg)
+{
+	return set_timeout(p, arg, &p->o->fuse.attr_ns, &p->o->has_attr_timeout);
+}
+
+static int set_entry_timeout(struct parse *p, const char *arg)
+{
+	return set_timeout(p, arg, &p->o->fuse.entry_ns, &p->o->has_entry_timeout);
+}
+
+static int set_readonly(struct parse *p, const char *arg)
+{
+	p->o->fuse.readonly = true;
+	return 0;
+}
+
+static int set_no_readdirplus(struct parse *p, const char *arg)
+{
+	p->o->fuse.readdirplus = false;
+	return 0;
+}
+
+static int set_log_level(struct parse *p, const char *arg)
+{
+	if (!log_level_parse(arg, &p->o->log_level))
+		return fail(p, "--log-level: '%s' is none of off, error, warn, info, debug, trace",
+			arg);
+	return 0;
+}
+
+static int set_keep_listening(struct parse *p, const char *arg)
+{
+	p->o->keep_listening = true;
+	return 0;
+}
+
+static int set_help(struct parse *p, const char *arg)
+{
+	p->o->help = true;
+	return 0;
+}
+
+static int set_version(struct parse *p, const char *arg)
+{
+	p->o->version = true;
+	return 0;
+}
+
+static const struct option_desc {
+	const char *name;
+	const char *arg; /* what it takes, or NULL */
+	int (*set)(struct parse *p, const char *arg);
+	const char *help;
+} descs[] = {
+	{"shared-dir", "DIR", set_shared_dir, "the directory to share"},
+	{"socket-path", "PATH", set_socket_path, "listen for the VMM on this Unix socket"},
+	{"fd", "N", set_fd, "use this socket, listening or connected, instead"},
+	{"tag", "TAG", set_tag, "name of the share, for VMMs that ask for it"},
+	{"cache", "MODE", set_cache,
+		"what guests may cache: none, auto, always, metadata [auto]"},
+	{"writeback", NULL, set_writeback, "let guests hold back writes until close or fsync"},
+	{"attr-timeout", "SECONDS", set_attr_timeout,
+		"how long guests trust attributes [by cache mode]"},
+	{"entry-timeout", "SECONDS", set_entry_timeout,
+		"how long guests trust names [by cache mode]"},
+	{"readonly", NULL, set_readonly, "refuse every change"},
+	{"no-readdirplus", NULL, set_no_readdirplus, "list names without attributes"},
+	{"log-level", "LEVEL", set_log_level,
+		"off, error, warn, info, debug or trace [info]"},
+	{"keep-listening", NULL, set_keep_listening,
+		"wait for the next VMM when one has gone"},
+	{"help", NULL, set_help, "print this and exit"},
+	{"version", NULL, set_version, "print the version and exit"},
+};
+
+void options_help(FILE *to)
+{
+	fprintf(to, "Usage: causewayd --shared-dir DIR (--socket-path PATH | --fd N) [OPTION...]\n"
+		    "Share a directory with a virtual machine as a virtio-fs device.\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(descs); i++) {
+		char left[40];
+
+		snprintf(left, sizeof(left), "--%s%s%s", descs[i].name, descs[i].arg ? " " : "",
+			descs[i].arg ? descs[i].arg : "");
+		fprintf(to, "  %-26s %s\n", left, descs[i].help);
+	}
+}
+
+/* What no option alone can tell. */
+static int check(struct parse *p)
+{
+	struct options *o = p->o;
+
+	if (!o->shared_dir)
+		return fail(p, "--shared-dir is missing: which directory is to be shared?");
+	if (!o->socket_path && o->fd < 0)
+		return fail(p, "--socket-path is missing (or --fd): where will the VMM connect?");
+	if (o->socket_path && o->fd >= 0)
+		return fail(p, "--socket-path and --fd exclude each other");
+	if (!o->has_attr_timeout)
+		o->fuse.attr_ns = o->fuse.cache->timeout_ns;
+	if (!o->has_entry_timeout)
+		o->fuse.entry_ns = o->fuse.cache->timeout_ns;
+	return 0;
+}
+
+static int parse_one(struct parse *p, int which, char **argv)
+{
+	if (which == '?')
+		return fail(p, "unknown option '%s'; causewayd --help lists them", argv[optind - 1]);
+	if (which == ':')
+		return fail(p, "option '%s' needs a value", argv[optind - 1]);
+	p->name = descs[which].name;
+	return descs[which].set(p, optarg);
+}
+
+int options_parse(struct options *o, int argc, char **argv, char *error, size_t size)
+{
+	struct option longs[ARRAY_SIZE(descs) + 1] = {{0}};
+	struct parse p = {.o = o, .error = error, .size = size};
+	int index, c;
+
+	*o = (struct options){
+		.fd = -1,
+		.fuse = {.cache = cache_policy_find("auto"), .readdirplus = true},
+		.log_level = LOG_INFO,
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(descs); i++)
+		longs[i] = (struct option){.name = descs[i].name,
+			.has_arg = descs[i].arg ? required_argument : no_argument};
+	opterr = 0;
+	optind = 0; /* start afresh, also when called again */
+	while ((c = getopt_long(argc, argv, ":", longs, &index)) != -1) {
+		if (parse_one(&p, c == 0 ? index : c, argv) < 0)
+			return -1;
+		if (o->help || o->version)
+			return 0;
+	}
+	if (optind < argc)
+		return fail(&p, "unexpected argument '%s'; causewayd --help lists the options",
+			argv[optind]);
+	return check(&p);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A file system, as the FUSE layer calls it: one table of operations.
+ *
+ * An implementation embeds struct fs and is called from many threads at once. Results are 0 (or
+ * a count) or -errno. Names are NUL-terminated and come from the guest unchecked: refusing '/',
+ * "." and ".." is the file system's duty. Node and handle numbers come from the guest too: an
+ * unknown or stale node is -ESTALE, an unknown handle -EBADF.
+ *
+ * Lookup counts (FUSE's nlookup): each entry that lookup, mknod, mkdir, symlink, link, create
+ * or a listing with entries hands out counts one for its node, until forget takes it back.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define FS_ROOT 1 /* node number of the export's root: always valid, never forgotten */
+
+struct fs;
+
+/* Who asks. umask counts only where something is created. */
+struct fs_caller {
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+};
+
+/* A node, and the handle that it was opened with where the guest named one. */
+struct fs_target {
+	uint64_t node;
+	uint64_t handle;
+	bool has_handle;
+};
+
+struct fs_entry {
+	uint64_t node;
+	struct statx attr;
+};
+
+/* Which attributes to set: bits of set. Times are as in utimensat(2), UTIME_NOW included. */
+#define FS_SET_MODE (1u << 0)
+#define FS_SET_UID  (1u << 1)
+#define FS_SET_GID  (1u << 2)
+#define FS_SET_SIZE (1u << 3)
+#define FS_SET_TIME (1u << 4) /* the one that is not wanted is UTIME_OMIT */
+
+struct fs_setattr {
+	unsigned int set;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	uint64_t size;
+	struct timespec atime, mtime;
+};
+
+/* How a write is done, beside its offset. */
+#define FS_WRITE_APPEND (1u << 0) /* at the end of the file, wherever that is now */
+#define FS_WRITE_DSYNC  (1u << 1)
+#define FS_WRITE_SYNC   (1u << 2)
+
+struct fs_dirent {
+	const char *name;
+	size_t name_len;
+	uint64_t ino;
+	uint64_t next; /* the offset of the entry after this one */
+	unsigned char type; /* DT_* */
+};
+
+/*
+ * Where a listing goes. An entry fits while cost(name_len) is at most left; add() takes the
+ * entry and lowers left. The entry argument is NULL for a plain listing, and has node 0 where
+ * no node is handed out ("." and ".." and names that could not be looked up).
+ */
+struct fs_listing {
+	bool with_entries;
+	size_t left; /* bytes */
+	size_t (*cost)(const struct fs_listing *l, size_t name_len);
+	void (*add)(struct fs_listing *l, const struct fs_dirent *d, const struct fs_entry *e);
+};
+
+struct fs_copy {
+	struct fs_target from, to;
+	uint64_t from_offset, to_offset, len;
+};
+
+struct fs_ops {
+	/* Drops every node but the root, and every handle. */
+	void (*reset)(struct fs *fs);
+
+	int (*lookup)(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
+	void (*forget)(struct fs *fs, uint64_t node, uint64_t count);
+
+	int (*getattr)(struct fs *fs, const struct fs_target *t, struct statx *attr);
+	int (*setattr)(struct fs *fs, const struct fs_target *t, const struct fs_setattr *set,
+		struct statx *attr);
+	int (*access)(struct fs *fs, const struct fs_caller *who, uint64_t node, int mask);
+	int (*statfs)(struct fs *fs, uint64_t node, struct statvfs *st);
+	int (*syncfs)(struct fs *fs, uint64_t node);
+
+	ssize_t (*readlink)(struct fs *fs, uint64_t node, char *buf, size_t size);
+	int (*symlink)(struct fs *fs, const struct fs_caller *who, uint64_t parent,
+		const char *name, const char *target, struct fs_entry *entry);
+	int (*mknod)(struct fs *fs, const struct fs_caller *who, uint64_t parent,
+		const char *name, mode_t mode, dev_t rdev, struct fs_entry *entry);
+	int (*mkdir)(struct fs *fs, const struct fs_caller *who, uint64_t parent,
+		const char *name, mode_t mode, struct fs_entry *entry);
+	int (*unlink)(struct fs *fs, uint64_t parent, const char *name);
+	int (*rmdir)(struct fs *fs, uint64_t parent, const char *name);
+	int (*rename)(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+		const char *new_name, unsigned int flags);
+	int (*link)(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
+		struct fs_entry *entry);
+
+	/* flags are open(2)'s. */
+	int (*open)(struct fs *fs, uint64_t node, int flags, uint64_t *handle);
+	int (*create)(struct fs *fs, const struct fs_caller *who, uint64_t parent,
+		const char *name, mode_t mode, int flags, struct fs_entry *entry,
+		uint64_t *handle);
+	int (*release)(struct fs *fs, uint64_t handle);
+	ssize_t (*read)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
+		uint64_t offset);
+	ssize_t (*write)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
+		uint64_t offset, unsigned int how);
+	int (*flush)(struct fs *fs, const struct fs_target *t);
+	int (*fsync)(struct fs *fs, const struct fs_target *t, bool data_only);
+	int (*fallocate)(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
+		uint64_t len);
+	int64_t (*lseek)(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence);
+	ssize_t (*copy_file_range)(struct fs *fs, const struct fs_copy *copy);
+
+	int (*opendir)(struct fs *fs, uint64_t node, uint64_t *handle);
+	/* Lists from offset on until the listing is full or the directory ends. An error after
+	 * some entries is not told: the next call meets it again. */
+	int (*readdir)(struct fs *fs, const struct fs_target *t, uint64_t offset,
+		struct fs_listing *listing);
+
+	/* How many nodes are known and how many handles are open. */
+	void (*count)(struct fs *fs, size_t *nodes, size_t *handles);
+};
+
+struct fs {
+	const struct fs_ops *ops;
+};
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "fs/passthrough/cred.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static bool can_switch;
+static uid_t own_uid;
+static gid_t own_gid;
+
+/* What this thread has now. */
+static _Thread_local struct {
+	bool known;
+	bool own_umask; /* not shared with the other threads any more */
+	bool overrides; /* CAP_DAC_OVERRIDE beside a foreign id */
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+} now;
+
+static int get_caps(struct __user_cap_data_struct caps[2])
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return (int)syscall(SYS_capget, &head, caps);
+}
+
+static int set_caps(struct __user_cap_data_struct caps[2])
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return (int)syscall(SYS_capset, &head, caps);
+}
+
+void cred_init(void)
+{
+	const uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_DAC_OVERRIDE;
+	struct __user_cap_data_struct caps[2];
+
+	own_uid = geteuid();
+	own_gid = getegid();
+	can_switch = own_uid == 0 && get_caps(caps) == 0 &&
+		(caps[0].effective & needed) == needed;
+	/* The groups that the daemon was started with are not the guests'. */
+	if (can_switch && setgroups(0, NULL) < 0)
+		log_warn("cannot leave supplementary groups: %s", strerror(errno));
+	if (!can_switch)
+		log_info("not privileged: what guests create belongs to user %u", own_uid);
+}
+
+/* The thread starts with what the process has. */
+static void know_self(void)
+{
+	if (now.known)
+		return;
+	now.known = true;
+	now.uid = own_uid;
+	now.gid = own_gid;
+	now.overrides = true;
+}
+
+/* The mask belongs to the fs_struct that threads share until they unshare it. */
+static int set_umask(mode_t mask)
+{
+	if (!now.own_umask) {
+		if (unshare(CLONE_FS) < 0)
+			return -errno;
+		now.own_umask = true;
+		now.umask = ~mask;
+	}
+	if (now.umask != mask)
+		umask(mask);
+	now.umask = mask;
+	return 0;
+}
+
+static void become(uid_t uid, gid_t gid)
+{
+	if (gid != now.gid)
+		setfsgid(gid);
+	/* Coming from 0, the kernel drops the capabilities over files; going to 0, it gives them
+	 * back. */
+	if (uid != now.uid) {
+		setfsuid(uid);
+		now.overrides = uid == own_uid;
+	}
+	now.uid = uid;
+	now.gid = gid;
+}
+
+static int set_override(bool on)
+{
+	struct __user_cap_data_struct caps[2];
+
+	if (now.uid == own_uid || now.overrides == on)
+		return 0;
+	if (get_caps(caps) < 0)
+		return -errno;
+	if (on)
+		caps[0].effective |= 1u << CAP_DAC_OVERRIDE;
+	else
+		caps[0].effective &= ~(1u << CAP_DAC_OVERRIDE);
+	if (set_caps(caps) < 0)
+		return -errno;
+	now.overrides = on;
+	return 0;
+}
+
+void cred_be_daemon(void)
+{
+	if (!can_switch)
+		return;
+	know_self();
+	if (now.uid != own_uid || now.gid != own_gid)
+		become(own_uid, own_gid);
+}
+
+static int be(const struct fs_caller *who, bool override)
+{
+	int r;
+
+	know_self();
+	r = set_umask(who->umask);
+	if (r < 0 || !can_switch)
+		return r;
+	if (who->uid == (uid_t)-1 || who->gid == (gid_t)-1)
+		return -EINVAL;
+	if (now.uid != who->uid || now.gid != who->gid)
+		become(who->uid, who->gid);
+	return set_override(override);
+}
+
+int cred_be_caller(const struct fs_caller *who)
+{
+	return be(who, true);
+}
+
+int cred_be_checked(const struct fs_caller *who)
+{
+	return be(who, false);
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Whose rights a system call of this thread has.
+ *
+ * What a guest creates belongs to the guest's user: the thread takes that user's file system ids
+ * (setfsuid(2), per thread) and keeps them until an operation needs others, so that nothing is
+ * switched while the caller stays the same. CAP_DAC_OVERRIDE is kept while switched: the guest
+ * has checked permissions, with groups that the host does not hear of. A daemon that may not
+ * switch ids works as itself, and files belong to its user.
+ */
+#ifndef PASSTHROUGH_CRED_H
+#define PASSTHROUGH_CRED_H
+
+#include "fs/fs.h"
+
+/* Finds out, once before threads start, whether ids can be switched. */
+void cred_init(void);
+
+/* From here on this thread acts as the daemon itself. */
+void cred_be_daemon(void);
+
+/* From here on this thread creates files as who, with who's umask. 0, or -EINVAL for an id of -1,
+ * which means "no such id" (id-mapped mounts), or -EPERM. */
+int cred_be_caller(const struct fs_caller *who);
+
+/* The same without the override: permissions count. */
+int cred_be_checked(const struct fs_caller *who);
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Operations on open files. Offsets beyond what off_t holds are refused by the system calls.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#include "fs/passthrough/cred.h"
+#include "fs/passthrough/pt.h"
+
+ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
+	uint64_t offset)
+{
+	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+
+	if (!open.handle)
+		return open.error;
+	return neg_errno(preadv(open.handle->fd, iov, n, (off_t)offset));
+}
+
+ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
+	uint64_t offset, unsigned int how)
+{
+	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	int flags = (how & FS_WRITE_APPEND ? RWF_APPEND : 0) |
+		(how & FS_WRITE_DSYNC ? RWF_DSYNC : 0) | (how & FS_WRITE_SYNC ? RWF_SYNC : 0);
+
+	if (!open.handle)
+		return open.error;
+	if (offset > INT64_MAX)
+		return -EINVAL;
+	/* Quotas and reserved blocks are the daemon's; files are charged to their owner. */
+	cred_be_daemon();
+	return neg_errno(pwritev2(open.handle->fd, iov, n, (off_t)offset, flags));
+}
+
+/* Network file systems tell at close what went wrong with earlier writes. */
+int pt_flush(struct fs *fs, const struct fs_target *t)
+{
+	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	int fd;
+
+	if (!open.handle)
+		return open.error;
+	cred_be_daemon();
+	fd = fcntl(open.handle->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : neg_errno(close(fd));
+}
+
+int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
+{
+	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+
+	if (!open.handle)
+		return open.error;
+	return neg_errno(data_only ? fdatasync(open.handle->fd) : fsync(open.handle->fd));
+}
+
+int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset, uint64_t len)
+{
+	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+
+	if (!open.handle)
+		return open.error;
+	cred_be_daemon();
+	return neg_errno(fallocate(open.handle->fd, mode, (off_t)offset, (off_t)len));
+}
+
+/* Only what depends on where the file has data; a directory's position is its listing's. */
+int64_t pt_lseek(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence)
+{
+	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+
+	if (!open.handle)
+		return open.error;
+	if (open.handle->dir || (whence != SEEK_DATA && whence != SEEK_HOLE))
+		return -EINVAL;
+	return neg_errno(lseek(open.handle->fd, (off_t)offset, whence));
+}
+
+ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy)
+{
+	struct passthrough *pt = pt_of(fs);
+	PT_HANDLE struct pt_handle_ref from = pt_handle_ref(pt, &copy->from);
+	PT_HANDLE struct pt_handle_ref to = pt_handle_ref(pt, &copy->to);
+	off_t from_offset = (off_t)copy->from_offset;
+	off_t to_offset = (off_t)copy->to_offset;
+
+	if (!from.handle)
+		return from.error;
+	if (!to.handle)
+		return to.error;
+	cred_be_daemon();
+	return neg_errno(copy_file_range(from.handle->fd, &from_offset, to.handle->fd, &to_offset,
+		copy->len, 0));
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Opening and creating files.
+ */
+#include <errno.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+
+#include "fs/passthrough/cred.h"
+#include "fs/passthrough/pt.h"
+
+/* What of a guest's open flags reaches the host. O_DIRECT does not: guest memory need not be
+ * aligned as the host's disks want it. */
+#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME)
+
+int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
+{
+	struct pt_fdname name = pt_fdname(node->fd);
+	int fd;
+
+	/* Opening a FIFO or a device would act on the host. */
+	if (node->type != S_IFREG && node->type != S_IFDIR)
+		return node->type == S_IFLNK ? -ELOOP : -ENXIO;
+	if (node->barred && node->type != S_IFDIR)
+		return -EACCES;
+	flags = (flags & OPEN_FLAGS) | O_CLOEXEC | O_NOCTTY;
+	fd = openat(pt->proc_fd, name.s, flags);
+	/* The file's owner may ask for O_NOATIME; a daemon that is neither owner nor root not. */
+	if (fd < 0 && errno == EPERM && flags & O_NOATIME)
+		fd = openat(pt->proc_fd, name.s, flags & ~O_NOATIME);
+	return neg_errno(fd);
+}
+
+static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, uint64_t *handle)
+{
+	struct passthrough *pt = pt_of(fs);
+	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
+	int fd;
+
+	if (!ref.node)
+		return -ESTALE;
+	if (ref.node->type == S_IFDIR && type != S_IFDIR)
+		return -EISDIR;
+	if (ref.node->type != S_IFDIR && type == S_IFDIR)
+		return -ENOTDIR;
+	cred_be_daemon();
+	fd = pt_open_node(pt, ref.node, flags);
+	if (fd < 0)
+		return fd;
+	return pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
+}
+
+int pt_open(struct fs *fs, uint64_t node, int flags, uint64_t *handle)
+{
+	return open_handle(fs, node, S_IFREG, flags, handle);
+}
+
+int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
+{
+	return open_handle(fs, node, S_IFDIR, O_RDONLY, handle);
+}
+
+static int create_file(const struct pt_node *parent, const char *name, mode_t mode, int flags)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags & OPEN_FLAGS) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		.mode = mode & 07777,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)neg_errno(syscall(SYS_openat2, parent->fd, name, &how, sizeof(how)));
+}
+
+/* The node and handle of a file that this call made and holds open as taken_fd. */
+static int enter_created(struct passthrough *pt, const struct pt_node *parent, int taken_fd,
+	struct fs_entry *entry, uint64_t *handle)
+{
+	CLEANUP_FD int fd = taken_fd;
+	int path_fd, r;
+
+	cred_be_daemon();
+	path_fd = openat(pt->proc_fd, pt_fdname(fd).s, O_PATH | O_CLOEXEC);
+	if (path_fd < 0)
+		return -errno;
+	r = pt_stat(path_fd, &entry->attr);
+	if (r < 0) {
+		close(path_fd);
+		return r;
+	}
+	r = pt_node_found(pt, path_fd, &entry->attr, parent, &entry->node);
+	if (r < 0)
+		return r;
+	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
+	r = ref.node ? pt_handle_new(pt, ref.node, entry->node, steal_fd(&fd), false, handle)
+		     : -ESTALE;
+	if (r < 0)
+		pt_node_forget(pt, entry->node, 1);
+	return r;
+}
+
+/* Somebody else made the file since the guest looked: opened if the caller may, which the guest
+ * could not check. */
+static int open_existing(struct passthrough *pt, const struct fs_caller *who,
+	const struct pt_node *parent, const char *name, int flags, struct fs_entry *entry,
+	uint64_t *handle)
+{
+	int fd, r;
+
+	cred_be_daemon();
+	r = pt_enter(pt, parent, name, entry);
+	if (r < 0)
+		return r;
+	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
+	if (!ref.node)
+		return -ESTALE;
+	r = ref.node->type == S_IFDIR ? -EISDIR : cred_be_checked(who);
+	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
+	r = fd < 0 ? fd : pt_handle_new(pt, ref.node, entry->node, fd, false, handle);
+	cred_be_daemon();
+	if (r == 0)
+		r = pt_stat(ref.node->fd, &entry->attr);
+	if (r < 0)
+		pt_node_forget(pt, entry->node, 1);
+	return r;
+}
+
+int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
+	mode_t mode, int flags, struct fs_entry *entry, uint64_t *handle)
+{
+	struct passthrough *pt = pt_of(fs);
+	PT_NODE struct pt_node_ref parent = pt_ref(pt, parent_id);
+	int r = pt_check_name(name);
+	int fd;
+
+	if (!parent.node)
+		return -ESTALE;
+	if (r == 0 && parent.node->barred)
+		r = -EROFS;
+	if (r == 0)
+		r = cred_be_caller(who);
+	if (r < 0)
+		return r;
+	fd = create_file(parent.node, name, mode, flags);
+	if (fd == -EEXIST && !(flags & O_EXCL))
+		return open_existing(pt, who, parent.node, name, flags, entry, handle);
+	return fd < 0 ? fd : enter_created(pt, parent.node, fd, entry, handle);
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Handles: files and directories that the guest has open.
+ *
+ * A handle holds its node, so that a FORGET that overtakes a RELEASE on another queue leaves the
+ * handle whole.
+ */
+#include <errno.h>
+
+#include "fs/passthrough/pt.h"
+
+int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int taken_fd,
+	bool directory, uint64_t *id)
+{
+	CLEANUP_FD int fd = taken_fd;
+	CLEANUP_FREE struct pt_dir *dir = directory ? calloc(1, sizeof(*dir)) : NULL;
+	struct idslot *slot, *held;
+	struct pt_handle *handle;
+
+	if (directory && !dir)
+		return -ENOMEM;
+	held = idtab_get(pt->nodes, idtab_id(&node->slot));
+	if (!held)
+		return -ESTALE;
+	slot = idtab_take(pt->handles);
+	if (!slot) {
+		pt_node_put(pt, node);
+		return -ENFILE;
+	}
+	handle = container_of(slot, struct pt_handle, slot);
+	handle->node = node;
+	handle->node_id = node_id;
+	handle->fd = steal_fd(&fd);
+	handle->dir = dir;
+	atomic_store(&handle->open, true);
+	if (dir)
+		pthread_mutex_init(&dir->lock, NULL);
+	dir = NULL;
+	*id = idtab_id(slot);
+	return 0;
+}
+
+void pt_handle_destroy(void *opaque, struct idslot *slot)
+{
+	struct passthrough *pt = opaque;
+	struct pt_handle *handle = container_of(slot, struct pt_handle, slot);
+
+	close(handle->fd);
+	if (handle->dir)
+		pthread_mutex_destroy(&handle->dir->lock);
+	free(handle->dir);
+	pt_node_put(pt, handle->node);
+}
+
+/* The target's handle with a reference, or NULL where there is none, or of another node. */
+static struct pt_handle *get_handle(struct passthrough *pt, const struct fs_target *t)
+{
+	struct idslot *slot = t->has_handle ? idtab_get(pt->handles, t->handle) : NULL;
+	struct pt_handle *handle;
+
+	if (!slot)
+		return NULL;
+	handle = container_of(slot, struct pt_handle, slot);
+	if (atomic_load(&handle->open) && handle->node_id == t->node)
+		return handle;
+	idtab_put(pt->handles, slot);
+	return NULL;
+}
+
+struct pt_handle_ref pt_handle_ref(struct passthrough *pt, const struct fs_target *t)
+{
+	struct pt_handle_ref ref = {.pt = pt, .handle = get_handle(pt, t)};
+	struct pt_node *node;
+
+	if (ref.handle)
+		return ref;
+	node = pt_node_get(pt, t->node);
+	ref.error = node ? -EBADF : -ESTALE;
+	if (node)
+		pt_node_put(pt, node);
+	return ref;
+}
+
+void pt_cleanup_handle(struct pt_handle_ref *ref)
+{
+	if (ref->handle)
+		idtab_put(ref->pt->handles, &ref->handle->slot);
+}
+
+/* Gives up the reference of being open, once, however many ask. */
+static bool close_handle(struct passthrough *pt, struct pt_handle *handle)
+{
+	bool was_open = atomic_exchange(&handle->open, false);
+
+	if (was_open)
+		idtab_put(pt->handles, &handle->slot);
+	return was_open;
+}
+
+int pt_release(struct fs *fs, uint64_t id)
+{
+	struct passthrough *pt = pt_of(fs);
+	struct idslot *slot = idtab_get(pt->handles, id);
+	bool closed;
+
+	if (!slot)
+		return -EBADF;
+	closed = close_handle(pt, container_of(slot, struct pt_handle, slot));
+	idtab_put(pt->handles, slot);
+	return closed ? 0 : -EBADF;
+}
+
+static void close_any(void *opaque, struct idslot *slot)
+{
+	close_handle(opaque, container_of(slot, struct pt_handle, slot));
+}
+
+void pt_handles_reset(struct passthrough *pt)
+{
+	idtab_each(pt->handles, close_any, pt);
+}

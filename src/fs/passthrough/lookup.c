@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * From a name to a node.
+ *
+ * The one place where the host resolves a name that a guest chose for looking; the changes in
+ * names.c name a last component, which system calls do not follow.
+ */
+#include <errno.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "fs/passthrough/cred.h"
+#include "fs/passthrough/pt.h"
+
+#define NAME_BYTES_MAX 255
+
+/* Directories above a node that are visited to find the root; deeper ones cannot be exported. */
+#define DEPTH_MAX 4096
+
+int pt_check_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len > NAME_BYTES_MAX)
+		return -ENAMETOOLONG;
+	if (len == 0 || memchr(name, '/', len) || strcmp(name, ".") == 0 ||
+		strcmp(name, "..") == 0)
+		return -EINVAL;
+	return 0;
+}
+
+int pt_open_child(int dir_fd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)neg_errno(syscall(SYS_openat2, dir_fd, name, &how, sizeof(how)));
+}
+
+/* Stats and registers an O_PATH descriptor, which it takes. */
+static int enter_fd(struct passthrough *pt, const struct pt_node *parent, int taken_fd,
+	struct fs_entry *entry)
+{
+	int r;
+
+	if (taken_fd < 0)
+		return taken_fd;
+	r = pt_stat(taken_fd, &entry->attr);
+	if (r < 0) {
+		close(taken_fd);
+		return r;
+	}
+	return pt_node_found(pt, taken_fd, &entry->attr, parent, &entry->node);
+}
+
+int pt_enter(struct passthrough *pt, const struct pt_node *parent, const char *name,
+	struct fs_entry *entry)
+{
+	return enter_fd(pt, parent, pt_open_child(parent->fd, name), entry);
+}
+
+static bool same_inode(const struct statx *a, const struct statx *b)
+{
+	return a->stx_ino == b->stx_ino && a->stx_mnt_id == b->stx_mnt_id &&
+		a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
+}
+
+/* Whether going up from a directory leads to the root of the export: 0, or -ESTALE. */
+static int check_below_root(struct passthrough *pt, int dir_fd)
+{
+	CLEANUP_FD int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
+	struct statx root, here, above;
+	int r = pt_stat(pt->root->fd, &root);
+
+	if (fd < 0)
+		return -errno;
+	if (r == 0)
+		r = pt_stat(fd, &here);
+	for (int depth = 0; r == 0 && !same_inode(&here, &root); depth++) {
+		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (up < 0)
+			return -errno;
+		close(fd);
+		fd = up;
+		r = pt_stat(fd, &above);
+		/* The host's own root is its own parent. */
+		if (r == 0 && (same_inode(&here, &above) || depth == DEPTH_MAX))
+			return -ESTALE;
+		here = above;
+	}
+	return r;
+}
+
+/* ".." and ".": how a guest that exports its mount over NFS finds its way back. */
+static int lookup_dots(struct passthrough *pt, const struct pt_node *node, bool up,
+	struct fs_entry *entry)
+{
+	int fd, r;
+
+	if (!up || node == pt->root)
+		return enter_fd(pt, node, neg_errno(fcntl(node->fd, F_DUPFD_CLOEXEC, 0)), entry);
+	fd = openat(node->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = check_below_root(pt, fd);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return enter_fd(pt, NULL, fd, entry);
+}
+
+int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_entry *entry)
+{
+	struct passthrough *pt = pt_of(fs);
+	PT_NODE struct pt_node_ref parent = pt_ref(pt, parent_id);
+	bool up = strcmp(name, "..") == 0;
+	int r;
+
+	if (!parent.node)
+		return -ESTALE;
+	cred_be_daemon();
+	if (up || strcmp(name, ".") == 0)
+		return lookup_dots(pt, parent.node, up, entry);
+	r = pt_check_name(name);
+	if (r < 0)
+		return r;
+	if (parent.node->barred)
+		return -ENOENT;
+	return pt_enter(pt, parent.node, name, entry);
+}
+
+void pt_forget(struct fs *fs, uint64_t node, uint64_t count)
+{
+	pt_node_forget(pt_of(fs), node, count);
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Making, moving and removing entries. Each system call takes a directory's descriptor and one
+ * checked name, and acts on that entry itself, whatever it is.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "fs/passthrough/cred.h"
+#include "fs/passthrough/pt.h"
+
+/* A directory in which a name is to change. */
+static struct pt_node_ref parent_ref(struct passthrough *pt, uint64_t id, const char *name,
+	int *error)
+{
+	struct pt_node_ref ref = pt_ref(pt, id);
+
+	*error = ref.node ? pt_check_name(name) : -ESTALE;
+	if (ref.node && *error == 0 && ref.node->barred)
+		*error = -EROFS;
+	return ref;
+}
+
+/* The entry that was just made, looked up with the daemon's rights. */
+static int made(struct passthrough *pt, const struct pt_node *parent, const char *name, int r,
+	struct fs_entry *entry)
+{
+	if (r < 0)
+		return r;
+	cred_be_daemon();
+	return pt_enter(pt, parent, name, entry);
+}
+
+int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
+	const char *target, struct fs_entry *entry)
+{
+	struct passthrough *pt = pt_of(fs);
+	int r;
+	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
+
+	if (r == 0)
+		r = cred_be_caller(who);
+	if (r == 0)
+		r = neg_errno(symlinkat(target, parent.node->fd, name));
+	return made(pt, parent.node, name, r, entry);
+}
+
+int pt_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
+	mode_t mode, dev_t rdev, struct fs_entry *entry)
+{
+	struct passthrough *pt = pt_of(fs);
+	int r;
+	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
+
+	if (r == 0)
+		r = cred_be_caller(who);
+	if (r == 0)
+		r = neg_errno(mknodat(parent.node->fd, name, mode, rdev));
+	return made(pt, parent.node, name, r, entry);
+}
+
+int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
+	mode_t mode, struct fs_entry *entry)
+{
+	struct passthrough *pt = pt_of(fs);
+	int r;
+	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
+
+	if (r == 0)
+		r = cred_be_caller(who);
+	if (r == 0)
+		r = neg_errno(mkdirat(parent.node->fd, name, mode));
+	return made(pt, parent.node, name, r, entry);
+}
+
+static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int flags)
+{
+	int r;
+	PT_NODE struct pt_node_ref parent = parent_ref(pt_of(fs), parent_id, name, &r);
+
+	if (r < 0)
+		return r;
+	cred_be_daemon();
+	return neg_errno(unlinkat(parent.node->fd, name, flags));
+}
+
+int pt_unlink(struct fs *fs, uint64_t parent, const char *name)
+{
+	return remove_name(fs, parent, name, 0);
+}
+
+int pt_rmdir(struct fs *fs, uint64_t parent, const char *name)
+{
+	return remove_name(fs, parent, name, AT_REMOVEDIR);
+}
+
+int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_parent_id,
+	const char *new_name, unsigned int flags)
+{
+	int r, new_r;
+	PT_NODE struct pt_node_ref parent = parent_ref(pt_of(fs), parent_id, name, &r);
+	PT_NODE struct pt_node_ref new_parent =
+		parent_ref(pt_of(fs), new_parent_id, new_name, &new_r);
+
+	if (r < 0 || new_r < 0)
+		return r < 0 ? r : new_r;
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	cred_be_daemon();
+	return neg_errno(
+		renameat2(parent.node->fd, name, new_parent.node->fd, new_name, flags));
+}
+
+int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *name,
+	struct fs_entry *entry)
+{
+	struct passthrough *pt = pt_of(fs);
+	int r;
+	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
+	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
+
+	if (!ref.node)
+		return -ESTALE;
+	if (r == 0) {
+		cred_be_daemon();
+		/* The link of /proc leads to the inode itself, symlinks included. */
+		r = neg_errno(linkat(pt->proc_fd, pt_fdname(ref.node->fd).s, parent.node->fd, name,
+			AT_SYMLINK_FOLLOW));
+	}
+	return made(pt, parent.node, name, r, entry);
+}

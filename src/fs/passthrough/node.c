@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Nodes: which inodes the guest knows.
+ *
+ * A LOOKUP on one queue may meet the last FORGET on another. Both decide under the lock of the
+ * shard: either the count is raised first and FORGET leaves the node, or the node has left the
+ * shard and LOOKUP makes another, with another number.
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "fs/passthrough/pt.h"
+
+#define FIRST_BUCKETS 16
+
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
+/* File systems through which a guest could reach the daemon, other processes or the kernel. */
+static const uint32_t barred_magics[] = {
+	PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
+	SELINUX_MAGIC, SMACK_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
+	BPF_FS_MAGIC, PSTOREFS_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC, NSFS_MAGIC, AAFS_MAGIC,
+	0x62656570 /* configfs */, 0x65735543 /* fusectl */, 0x19800202 /* mqueue */,
+};
+
+struct pt_fdname pt_fdname(int fd)
+{
+	struct pt_fdname name;
+
+	snprintf(name.s, sizeof(name.s), "%d", fd);
+	return name;
+}
+
+int pt_is_barred(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(barred_magics); i++) {
+		if ((uint32_t)st.f_type == barred_magics[i])
+			return true;
+	}
+	return false;
+}
+
+int pt_stat(int fd, struct statx *attr)
+{
+	return neg_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+		STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, attr));
+}
+
+static struct pt_key key_of(const struct statx *attr)
+{
+	return (struct pt_key){
+		.mount = attr->stx_mnt_id,
+		.dev = (uint64_t)attr->stx_dev_major << 32 | attr->stx_dev_minor,
+		.ino = attr->stx_ino,
+	};
+}
+
+static uint64_t hash_of(const struct pt_key *key)
+{
+	uint64_t h = key->ino * 0x9e3779b97f4a7c15ull;
+
+	h = (h ^ h >> 32 ^ key->dev) * 0x9e3779b97f4a7c15ull;
+	return (h ^ h >> 32 ^ key->mount) * 0x9e3779b97f4a7c15ull;
+}
+
+static bool same_key(const struct pt_key *a, const struct pt_key *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->mount == b->mount;
+}
+
+/* The shard comes from the top bits of the hash, the bucket from those below. */
+static struct pt_shard *shard_of(struct passthrough *pt, uint64_t hash)
+{
+	return &pt->shards[hash >> 58];
+}
+
+static struct pt_node **bucket_of(struct pt_shard *shard, uint64_t hash)
+{
+	return &shard->buckets[hash >> 26 & (shard->nbuckets - 1)];
+}
+
+/* Doubles the buckets; without memory, chains get longer instead. */
+static void grow(struct pt_shard *shard)
+{
+	struct pt_shard bigger = {
+		.nbuckets = shard->nbuckets ? shard->nbuckets * 2 : FIRST_BUCKETS};
+
+	bigger.buckets = calloc(bigger.nbuckets, sizeof(struct pt_node *));
+	if (!bigger.buckets)
+		return;
+	for (size_t i = 0; i < shard->nbuckets; i++) {
+		struct pt_node *next;
+
+		for (struct pt_node *node = shard->buckets[i]; node; node = next) {
+			struct pt_node **bucket = bucket_of(&bigger, hash_of(&node->key));
+
+			next = node->next;
+			node->next = *bucket;
+			*bucket = node;
+		}
+	}
+	free(shard->buckets);
+	shard->buckets = bigger.buckets;
+	shard->nbuckets = bigger.nbuckets;
+}
+
+/* The lock of the shard is held in these three. */
+static struct pt_node *find(struct pt_shard *shard, uint64_t hash, const struct pt_key *key)
+{
+	struct pt_node *node = shard->nbuckets ? *bucket_of(shard, hash) : NULL;
+
+	while (node && !same_key(&node->key, key))
+		node = node->next;
+	return node;
+}
+
+static int insert(struct pt_shard *shard, uint64_t hash, struct pt_node *node)
+{
+	struct pt_node **bucket;
+
+	if (shard->count >= shard->nbuckets)
+		grow(shard);
+	if (shard->nbuckets == 0)
+		return -ENOMEM;
+	bucket = bucket_of(shard, hash);
+	node->next = *bucket;
+	*bucket = node;
+	shard->count++;
+	return 0;
+}
+
+static void remove_node(struct pt_shard *shard, uint64_t hash, struct pt_node *node)
+{
+	struct pt_node **p = bucket_of(shard, hash);
+
+	while (*p != node)
+		p = &(*p)->next;
+	*p = node->next;
+	shard->count--;
+}
+
+struct pt_node *pt_node_get(struct passthrough *pt, uint64_t id)
+{
+	struct idslot *slot;
+	struct pt_node *node;
+
+	if (id == FS_ROOT)
+		id = idtab_id(&pt->root->slot);
+	slot = idtab_get(pt->nodes, id);
+	if (!slot)
+		return NULL;
+	node = container_of(slot, struct pt_node, slot);
+	/* Forgotten, but still held by an open handle. */
+	if (atomic_load_explicit(&node->lookups, memory_order_relaxed) == 0) {
+		idtab_put(pt->nodes, slot);
+		return NULL;
+	}
+	return node;
+}
+
+void pt_node_put(struct passthrough *pt, struct pt_node *node)
+{
+	idtab_put(pt->nodes, &node->slot);
+}
+
+void pt_cleanup_node(struct pt_node_ref *ref)
+{
+	if (ref->node)
+		pt_node_put(ref->pt, ref->node);
+}
+
+uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node)
+{
+	return node == pt->root ? FS_ROOT : idtab_id(&node->slot);
+}
+
+static struct pt_node *new_node(struct passthrough *pt, int fd, const struct statx *attr,
+	const struct pt_key *key, bool barred)
+{
+	struct idslot *slot = idtab_take(pt->nodes);
+	struct pt_node *node;
+
+	if (!slot)
+		return NULL;
+	node = container_of(slot, struct pt_node, slot);
+	node->key = *key;
+	node->fd = fd;
+	node->type = attr->stx_mode & S_IFMT;
+	node->barred = barred;
+	atomic_store(&node->lookups, 1);
+	return node;
+}
+
+/* Known, or made now; the lock is held. On success *fd is taken. */
+static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t hash, int *fd,
+	const struct statx *attr, bool barred, uint64_t *id)
+{
+	struct pt_key key = key_of(attr);
+	struct pt_node *node = find(shard, hash, &key);
+	int r;
+
+	if (node) {
+		atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
+		*id = pt_node_id(pt, node);
+		return 0;
+	}
+	node = new_node(pt, *fd, attr, &key, barred);
+	if (!node)
+		return -ENFILE;
+	r = insert(shard, hash, node);
+	*id = idtab_id(&node->slot);
+	*fd = -1;
+	if (r < 0)
+		pt_node_put(pt, node);
+	return r;
+}
+
+int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr,
+	const struct pt_node *parent, uint64_t *id)
+{
+	CLEANUP_FD int fd = taken_fd;
+	struct pt_key key = key_of(attr);
+	uint64_t hash = hash_of(&key);
+	struct pt_shard *shard = shard_of(pt, hash);
+	int barred = parent ? parent->barred : 0;
+	int r;
+
+	/* Only crossing a mount leads to another file system. */
+	if (!parent || key.mount != parent->key.mount || key.dev != parent->key.dev)
+		barred = pt_is_barred(fd);
+	if (barred < 0)
+		return barred;
+	pthread_mutex_lock(&shard->lock);
+	r = find_or_make(pt, shard, hash, &fd, attr, barred, id);
+	pthread_mutex_unlock(&shard->lock);
+	return r;
+}
+
+/* Takes count lookups back; the node leaves when none is left. */
+static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
+{
+	uint64_t hash = hash_of(&node->key);
+	struct pt_shard *shard = shard_of(pt, hash);
+	uint64_t lookups;
+	bool last;
+
+	pthread_mutex_lock(&shard->lock);
+	lookups = atomic_load_explicit(&node->lookups, memory_order_relaxed);
+	last = lookups > 0 && count >= lookups;
+	/* A guest that forgets more than it was given forgets all of it. */
+	atomic_store_explicit(&node->lookups, count >= lookups ? 0 : lookups - count,
+		memory_order_relaxed);
+	if (last)
+		remove_node(shard, hash, node);
+	pthread_mutex_unlock(&shard->lock);
+	if (last)
+		pt_node_put(pt, node);
+}
+
+void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count)
+{
+	PT_NODE struct pt_node_ref ref = pt_ref(pt, id);
+
+	if (ref.node && ref.node != pt->root && count > 0)
+		forget(pt, ref.node, count);
+}
+
+static void forget_all(void *opaque, struct idslot *slot)
+{
+	struct passthrough *pt = opaque;
+	struct pt_node *node = container_of(slot, struct pt_node, slot);
+
+	if (node != pt->root)
+		forget(pt, node, UINT64_MAX);
+}
+
+void pt_nodes_reset(struct passthrough *pt)
+{
+	idtab_each(pt->nodes, forget_all, pt);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "fs/passthrough/passthrough.h"
+
+#include <errno.h>
+
+#include "fs/passthrough/cred.h"
+#include "fs/passthrough/pt.h"
+
+static void reset(struct fs *fs)
+{
+	struct passthrough *pt = pt_of(fs);
+
+	pt_handles_reset(pt);
+	pt_nodes_reset(pt);
+}
+
+static void count(struct fs *fs, size_t *nodes, size_t *handles)
+{
+	struct passthrough *pt = pt_of(fs);
+
+	*nodes = pt->nodes->used;
+	*handles = pt->handles->used;
+}
+
+static const struct fs_ops ops = {
+	.reset = reset,
+	.count = count,
+	.lookup = pt_lookup,
+	.forget = pt_forget,
+	.getattr = pt_getattr,
+	.setattr = pt_setattr,
+	.access = pt_access,
+	.statfs = pt_statfs,
+	.syncfs = pt_syncfs,
+	.readlink = pt_readlink,
+	.symlink = pt_symlink,
+	.mknod = pt_mknod,
+	.mkdir = pt_mkdir,
+	.unlink = pt_unlink,
+	.rmdir = pt_rmdir,
+	.rename = pt_rename,
+	.link = pt_link,
+	.open = pt_open,
+	.create = pt_create,
+	.release = pt_release,
+	.read = pt_read,
+	.write = pt_write,
+	.flush = pt_flush,
+	.fsync = pt_fsync,
+	.fallocate = pt_fallocate,
+	.lseek = pt_lseek,
+	.copy_file_range = pt_copy_file_range,
+	.opendir = pt_opendir,
+	.readdir = pt_readdir,
+};
+
+static void destroy_node(void *opaque, struct idslot *slot)
+{
+	close_fd(&container_of(slot, struct pt_node, slot)->fd);
+}
+
+/* Opens the shared directory as the root node, which is never forgotten. */
+static int open_root(struct passthrough *pt, const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct statx attr;
+	uint64_t id;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = pt_is_barred(fd);
+	if (r == 0)
+		r = pt_stat(fd, &attr);
+	if (r != 0) {
+		close(fd);
+		return r < 0 ? r : -EINVAL;
+	}
+	r = pt_node_found(pt, fd, &attr, NULL, &id);
+	if (r == 0)
+		pt->root = container_of(idtab_get(pt->nodes, id), struct pt_node, slot);
+	return r;
+}
+
+int passthrough_new(const char *path, struct fs **fs)
+{
+	struct passthrough *pt = calloc(1, sizeof(*pt));
+	int r;
+
+	if (!pt)
+		return -ENOMEM;
+	pt->fs.ops = &ops;
+	for (size_t i = 0; i < PT_SHARDS; i++)
+		pthread_mutex_init(&pt->shards[i].lock, NULL);
+	pt->nodes = idtab_new(sizeof(struct pt_node), PT_NODES_MAX, destroy_node, pt);
+	pt->handles = idtab_new(sizeof(struct pt_handle), PT_HANDLES_MAX, pt_handle_destroy, pt);
+	pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = pt->proc_fd < 0 ? -errno : pt->nodes && pt->handles ? 0 : -ENOMEM;
+	if (r == 0)
+		r = open_root(pt, path);
+	if (r < 0) {
+		passthrough_free(&pt->fs);
+		return r;
+	}
+	cred_init();
+	*fs = &pt->fs;
+	return 0;
+}
+
+void passthrough_free(struct fs *fs)
+{
+	struct passthrough *pt = pt_of(fs);
+
+	if (pt->root) {
+		reset(fs);
+		close_fd(&pt->root->fd);
+	}
+	idtab_free(pt->handles);
+	idtab_free(pt->nodes);
+	close_fd(&pt->proc_fd);
+	for (size_t i = 0; i < PT_SHARDS; i++) {
+		pthread_mutex_destroy(&pt->shards[i].lock);
+		free(pt->shards[i].buckets);
+	}
+	free(pt);
+}

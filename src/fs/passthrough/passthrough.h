@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A directory of the host as a file system (fs/fs.h).
+ *
+ * Nodes (node.c) are inodes that the guest knows, each held by an O_PATH descriptor. Every name
+ * is resolved one component at a time from such a descriptor, with openat2(2) forbidding
+ * symlinks, magic links and "..": the guest cannot name anything outside the directory. Only
+ * regular files and directories are ever opened further, through /proc/self/fd.
+ *
+ * Each operation says whose credentials it needs (cred.h). The guest's kernel has checked
+ * permissions already, as virtio-fs guests do: the daemon checks none itself.
+ */
+#ifndef PASSTHROUGH_PASSTHROUGH_H
+#define PASSTHROUGH_PASSTHROUGH_H
+
+#include "fs/fs.h"
+
+/*
+ * Opens a directory as a file system. 0 or -errno: what opening it says, -ENOTDIR, or -EINVAL
+ * for a file system that is never entered (proc and its like).
+ */
+int passthrough_new(const char *path, struct fs **fs);
+void passthrough_free(struct fs *fs);
+
+#endif

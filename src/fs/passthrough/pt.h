@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What the files of passthrough/ share.
+ */
+#ifndef PASSTHROUGH_PT_H
+#define PASSTHROUGH_PT_H
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "base/util.h"
+#include "fs/fs.h"
+#include "fs/passthrough/idtab.h"
+
+/* Most nodes and handles that one guest may have. */
+#define PT_NODES_MAX   (32u << 20)
+#define PT_HANDLES_MAX (1u << 20)
+
+/* What makes an inode the same one while a descriptor holds it. */
+struct pt_key {
+	uint64_t mount;
+	uint64_t dev;
+	uint64_t ino;
+};
+
+/*
+ * An inode that the guest knows.
+ *
+ * References (slot): one while the guest counts lookups, one for each open handle, one for each
+ * operation that runs. lookups is changed under the lock of the node's shard; a node whose count
+ * came to 0 has left the shard and is found by nobody any more.
+ */
+struct pt_node {
+	struct idslot slot;
+	struct pt_key key;
+	int fd;         /* O_PATH */
+	mode_t type;    /* S_IFMT bits */
+	bool barred;    /* on a file system that is never entered */
+	_Atomic uint64_t lookups;
+	struct pt_node *next; /* in the shard's bucket */
+};
+
+#define PT_SHARDS 64
+
+/* A part of the map from identity to node. */
+struct pt_shard {
+	pthread_mutex_t lock;
+	struct pt_node **buckets;
+	size_t nbuckets; /* a power of two, or 0 */
+	size_t count;
+};
+
+/* A getdents64(2) buffer on its way to the guest. */
+#define PT_DIR_BUFFER 32768
+struct pt_dir {
+	pthread_mutex_t lock; /* of what follows: one listing at a time */
+	uint64_t offset;      /* of the entry at pos */
+	size_t pos, end;
+	char buffer[PT_DIR_BUFFER] __attribute__((aligned(8)));
+};
+
+struct pt_handle {
+	struct idslot slot;
+	struct pt_node *node; /* referenced */
+	uint64_t node_id;     /* as the guest opened it */
+	int fd;
+	_Atomic bool open;  /* not released yet */
+	struct pt_dir *dir; /* NULL for a file */
+};
+
+struct passthrough {
+	struct fs fs;
+	int proc_fd; /* /proc/self/fd */
+	struct pt_node *root;
+	struct idtab *nodes;
+	struct idtab *handles;
+	struct pt_shard shards[PT_SHARDS];
+};
+
+static inline struct passthrough *pt_of(struct fs *fs)
+{
+	return container_of(fs, struct passthrough, fs);
+}
+
+/* Room for a descriptor's number, as a name in proc_fd. */
+struct pt_fdname {
+	char s[12];
+};
+struct pt_fdname pt_fdname(int fd);
+
+/* node.c */
+
+/* Finds a node that the guest knows, and references it; NULL: -ESTALE. */
+struct pt_node *pt_node_get(struct passthrough *pt, uint64_t id);
+void pt_node_put(struct passthrough *pt, struct pt_node *node);
+uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node);
+
+/*
+ * The node of an O_PATH descriptor (taken, also on failure) with attributes attr, its lookup
+ * count raised by one. Known inodes keep their node. parent: where it was found, or NULL.
+ */
+int pt_node_found(struct passthrough *pt, int fd, const struct statx *attr,
+	const struct pt_node *parent, uint64_t *id);
+void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count);
+
+/* Forgets all nodes but the root. */
+void pt_nodes_reset(struct passthrough *pt);
+
+/* Whether the file system below a descriptor is one that is never entered; or -errno. */
+int pt_is_barred(int fd);
+
+/* All attributes of a descriptor, mount and birth time included. */
+int pt_stat(int fd, struct statx *attr);
+
+#define PT_NODE __attribute__((cleanup(pt_cleanup_node)))
+struct pt_node_ref {
+	struct passthrough *pt;
+	struct pt_node *node;
+};
+void pt_cleanup_node(struct pt_node_ref *ref);
+
+/* A scoped reference: PT_NODE struct pt_node_ref ref = pt_ref(pt, id); ref.node may be NULL. */
+static inline struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id)
+{
+	return (struct pt_node_ref){.pt = pt, .node = pt_node_get(pt, id)};
+}
+
+/* handle.c */
+
+/* Makes a handle of an open descriptor (taken, also on failure). */
+int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
+	bool directory, uint64_t *id);
+
+int pt_release(struct fs *fs, uint64_t id);
+void pt_handle_destroy(void *opaque, struct idslot *slot);
+void pt_handles_reset(struct passthrough *pt);
+
+/* A scoped reference to a handle, which must be of the target's node. Without one, handle is NULL
+ * and error says why: -EBADF, or -ESTALE where the node is unknown too. */
+#define PT_HANDLE __attribute__((cleanup(pt_cleanup_handle)))
+struct pt_handle_ref {
+	struct passthrough *pt;
+	struct pt_handle *handle;
+	int error;
+};
+void pt_cleanup_handle(struct pt_handle_ref *ref);
+struct pt_handle_ref pt_handle_ref(struct passthrough *pt, const struct fs_target *t);
+
+/* lookup.c */
+
+/* Refuses what is no name of a single directory entry: 0, -EINVAL or -ENAMETOOLONG. */
+int pt_check_name(const char *name);
+
+/* Opens a name in a directory with O_PATH, following nothing. A descriptor or -errno. */
+int pt_open_child(int dir_fd, const char *name);
+
+/* Looks a name up after it was made, counting a lookup. */
+int pt_enter(struct passthrough *pt, const struct pt_node *parent, const char *name,
+	struct fs_entry *entry);
+
+int pt_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
+void pt_forget(struct fs *fs, uint64_t node, uint64_t count);
+
+/* file.c */
+
+/* Opens a node's file or directory, which must be one: a descriptor or -errno. */
+int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags);
+
+/* The operations, by file: attr.c, names.c, file.c, data.c, dir.c */
+int pt_getattr(struct fs *fs, const struct fs_target *t, struct statx *attr);
+int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr *set,
+	struct statx *attr);
+int pt_access(struct fs *fs, const struct fs_caller *who, uint64_t node, int mask);
+int pt_statfs(struct fs *fs, uint64_t node, struct statvfs *st);
+int pt_syncfs(struct fs *fs, uint64_t node);
+ssize_t pt_readlink(struct fs *fs, uint64_t node, char *buf, size_t size);
+
+int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
+	const char *target, struct fs_entry *entry);
+int pt_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
+	mode_t mode, dev_t rdev, struct fs_entry *entry);
+int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
+	mode_t mode, struct fs_entry *entry);
+int pt_unlink(struct fs *fs, uint64_t parent, const char *name);
+int pt_rmdir(struct fs *fs, uint64_t parent, const char *name);
+int pt_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+	const char *new_name, unsigned int flags);
+int pt_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
+	struct fs_entry *entry);
+
+int pt_open(struct fs *fs, uint64_t node, int flags, uint64_t *handle);
+int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
+	mode_t mode, int flags, struct fs_entry *entry, uint64_t *handle);
+int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
+
+ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
+	uint64_t offset);
+ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
+	uint64_t offset, unsigned int how);
+int pt_flush(struct fs *fs, const struct fs_target *t);
+int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only);
+int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
+	uint64_t len);
+int64_t pt_lseek(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence);
+ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy);
+
+int pt_readdir(struct fs *fs, const struct fs_target *t, uint64_t offset,
+	struct fs_listing *listing);
+
+#endif

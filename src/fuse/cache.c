@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "fuse/cache.h"
+
+#include <string.h>
+
+#include "base/util.h"
+#include "proto/fuse_new.h"
+
+#define SECOND_NS 1000000000ull
+#define DAY_NS    (86400 * SECOND_NS)
+
+static const struct cache_policy policies[] = {
+	{.name = "none", .alias = "never"},
+	{.name = "auto", .timeout_ns = SECOND_NS, .caches_data = true},
+	{.name = "always",
+		.timeout_ns = DAY_NS,
+		.caches_data = true,
+		.keeps_data = true,
+		.keeps_names = true},
+	{.name = "metadata", .timeout_ns = DAY_NS, .keeps_names = true},
+};
+
+const struct cache_policy *cache_policy_at(size_t i)
+{
+	return i < ARRAY_SIZE(policies) ? &policies[i] : NULL;
+}
+
+const struct cache_policy *cache_policy_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		const struct cache_policy *p = &policies[i];
+
+		if (strcmp(name, p->name) == 0 || (p->alias && strcmp(name, p->alias) == 0))
+			return p;
+	}
+	return NULL;
+}
+
+bool fuse_config_writeback(const struct fuse_config *config)
+{
+	return config->writeback && config->cache->caches_data;
+}
+
+static bool always(const struct fuse_config *config)
+{
+	return true;
+}
+
+static bool if_readdirplus(const struct fuse_config *config)
+{
+	return config->readdirplus;
+}
+
+static bool if_revalidating(const struct fuse_config *config)
+{
+	return config->cache->caches_data && !config->cache->keeps_data;
+}
+
+static bool if_names_kept(const struct fuse_config *config)
+{
+	return config->cache->keeps_names;
+}
+
+static bool if_data_kept(const struct fuse_config *config)
+{
+	return config->cache->keeps_data;
+}
+
+static bool if_data_uncached(const struct fuse_config *config)
+{
+	return !config->cache->caches_data;
+}
+
+/* Every flag that Linux knows. Without a condition it is not offered. */
+static const struct fuse_flag_info init_flags[] = {
+#define FLAG(name, condition, why) {FUSE_##name, #name, why, condition, NULL}
+	/* clang-format off */
+	FLAG(ASYNC_READ, always, "reads of one file may be in flight together"),
+	FLAG(POSIX_LOCKS, NULL, "locks are kept by each guest for itself"),
+	FLAG(FILE_OPS, NULL, "means nothing to Linux any more"),
+	FLAG(ATOMIC_O_TRUNC, always, "OPEN truncates: one request less"),
+	FLAG(EXPORT_SUPPORT, always, "LOOKUP serves \".\" and \"..\""),
+	FLAG(BIG_WRITES, always, "writes larger than a page"),
+	FLAG(DONT_MASK, always, "the host applies the umask, or a default ACL instead"),
+	FLAG(SPLICE_WRITE, NULL, "of /dev/fuse"),
+	FLAG(SPLICE_MOVE, NULL, "of /dev/fuse"),
+	FLAG(SPLICE_READ, NULL, "of /dev/fuse"),
+	FLAG(FLOCK_LOCKS, NULL, "locks are kept by each guest for itself"),
+	FLAG(HAS_IOCTL_DIR, NULL, "ioctls are not passed to the host"),
+	FLAG(AUTO_INVAL_DATA, if_revalidating, "a changed mtime or size drops cached data"),
+	FLAG(DO_READDIRPLUS, if_readdirplus, "listings bring attributes along"),
+	FLAG(READDIRPLUS_AUTO, if_readdirplus, "... when the guest seems to want them"),
+	FLAG(ASYNC_DIO, always, "direct reads and writes may be in flight together"),
+	FLAG(WRITEBACK_CACHE, fuse_config_writeback, "--writeback, where data is cached"),
+	FLAG(NO_OPEN_SUPPORT, NULL, "every open has a handle"),
+	FLAG(PARALLEL_DIROPS, always, "directories are locked by the host"),
+	FLAG(HANDLE_KILLPRIV, NULL, "the guest clears set-id bits by itself"),
+	FLAG(POSIX_ACL, NULL, "extended attributes are not served"),
+	FLAG(ABORT_ERROR, NULL, "of /dev/fuse"),
+	FLAG(MAX_PAGES, always, "requests of 1 MiB and more"),
+	FLAG(CACHE_SYMLINKS, if_names_kept, "symlink targets stay valid"),
+	FLAG(NO_OPENDIR_SUPPORT, NULL, "every open directory has a handle"),
+	FLAG(EXPLICIT_INVAL_DATA, NULL, "nobody would invalidate explicitly"),
+	FLAG(MAP_ALIGNMENT, NULL, "there is no DAX window"),
+	FLAG(SUBMOUNTS, NULL, "the export is one file system to the guest"),
+	FLAG(HANDLE_KILLPRIV_V2, NULL, "the guest clears set-id bits by itself"),
+	FLAG(SETXATTR_EXT, NULL, "extended attributes are not served"),
+	FLAG(INIT_EXT, always, "flags beyond 32 bits"),
+	FLAG(SECURITY_CTX, NULL, "extended attributes are not served"),
+	FLAG(HAS_INODE_DAX, NULL, "there is no DAX window"),
+	FLAG(CREATE_SUPP_GROUP, NULL, "the guest has checked permissions by then"),
+	FLAG(HAS_EXPIRE_ONLY, NULL, "Linux takes no notifications over virtio"),
+	FLAG(DIRECT_IO_ALLOW_MMAP, NULL, "shared mappings of uncached files would be stale"),
+	FLAG(PASSTHROUGH, NULL, "of /dev/fuse"),
+	FLAG(NO_EXPORT_SUPPORT, NULL, "LOOKUP serves \".\" and \"..\""),
+	FLAG(HAS_RESEND, NULL, "Linux takes no notifications over virtio"),
+	FLAG(ALLOW_IDMAP, NULL, "ids are the guest's own"),
+	FLAG(OVER_IO_URING, NULL, "of /dev/fuse"),
+	FLAG(REQUEST_TIMEOUT, NULL, "slow disks are no reason to give up"),
+	/* clang-format on */
+#undef FLAG
+};
+
+static const struct fuse_flag_info open_flags[] = {
+#define FLAG(name, files, directories, why) {FOPEN_##name, #name, why, files, directories}
+	/* clang-format off */
+	FLAG(DIRECT_IO, if_data_uncached, NULL, "data bypasses the guest's page cache"),
+	FLAG(KEEP_CACHE, if_data_kept, if_names_kept, "what was cached before the open stays"),
+	FLAG(NONSEEKABLE, NULL, NULL, "only files and directories are opened"),
+	FLAG(CACHE_DIR, NULL, if_names_kept, "listings are cached"),
+	FLAG(STREAM, NULL, NULL, "only files and directories are opened"),
+	FLAG(NOFLUSH, NULL, NULL, "close reports what a network file system held back"),
+	FLAG(PARALLEL_DIRECT_WRITES, if_data_uncached, NULL, "the host orders writes"),
+	/* clang-format on */
+#undef FLAG
+};
+
+const struct fuse_flag_info *fuse_init_flag_at(size_t i)
+{
+	return i < ARRAY_SIZE(init_flags) ? &init_flags[i] : NULL;
+}
+
+const struct fuse_flag_info *fuse_open_flag_at(size_t i)
+{
+	return i < ARRAY_SIZE(open_flags) ? &open_flags[i] : NULL;
+}
+
+uint64_t fuse_init_offer(const struct fuse_config *config)
+{
+	uint64_t offer = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(init_flags); i++) {
+		if (init_flags[i].for_files && init_flags[i].for_files(config))
+			offer |= init_flags[i].flag;
+	}
+	return offer;
+}
+
+uint32_t fuse_open_offer(const struct fuse_config *config, bool directory)
+{
+	uint32_t offer = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(open_flags); i++) {
+		const struct fuse_flag_info *info = &open_flags[i];
+		bool (*condition)(const struct fuse_config *) =
+			directory ? info->for_directories : info->for_files;
+
+		if (condition && condition(config))
+			offer |= (uint32_t)info->flag;
+	}
+	return offer;
+}

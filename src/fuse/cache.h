@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Caching modes, and what follows from them: how long a guest may trust a reply, which INIT
+ * flags are offered, which FOPEN flags an open carries. Three tables; docs/caching.md says what
+ * users see.
+ */
+#ifndef FUSE_CACHE_H
+#define FUSE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cache_policy {
+	const char *name;
+	const char *alias; /* or NULL */
+	uint64_t timeout_ns; /* of attributes and entries, missing names included */
+	bool caches_data;    /* the guest may keep file contents */
+	bool keeps_data;     /* ... from one open to the next */
+	bool keeps_names;    /* listings and symlink targets stay valid until the guest changes them */
+};
+
+/* How an export is served; fixed before the first request. */
+struct fuse_config {
+	const struct cache_policy *cache;
+	bool writeback; /* asked for; effective only where data is cached */
+	bool readonly;
+	bool readdirplus;
+	uint64_t attr_ns;
+	uint64_t entry_ns;
+};
+
+/* Finds a policy by name or alias, or NULL. */
+const struct cache_policy *cache_policy_find(const char *name);
+
+/* The i-th policy, or NULL after the last. */
+const struct cache_policy *cache_policy_at(size_t i);
+
+/* Whether the guest may hold back writes under this configuration. */
+bool fuse_config_writeback(const struct fuse_config *config);
+
+/* INIT flags to offer (bits of flags and, shifted by 32, of flags2). */
+uint64_t fuse_init_offer(const struct fuse_config *config);
+
+/* FOPEN flags for an opened file or directory. */
+uint32_t fuse_open_offer(const struct fuse_config *config, bool directory);
+
+/* The tables, for documents and tests: entry i, or NULL after the last. */
+struct fuse_flag_info {
+	uint64_t flag;
+	const char *name;
+	const char *why; /* offered, or not */
+	bool (*for_files)(const struct fuse_config *config);       /* INIT: for the connection */
+	bool (*for_directories)(const struct fuse_config *config); /* FOPEN only */
+};
+const struct fuse_flag_info *fuse_init_flag_at(size_t i);
+const struct fuse_flag_info *fuse_open_flag_at(size_t i);
+
+#endif

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * From a descriptor chain to a handler and back: the only reader of request headers.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "fuse/request.h"
+
+/* clang-format off */
+#define OP(op, fixed, names, tail, reply, flags) \
+	[FUSE_##op] = {#op, fuse_do_##op, sizeof(fixed), sizeof(reply), names, FUSE_TAIL_##tail, \
+		flags},
+static const struct fuse_op ops[FUSE_OPCODE_MAX] = { FUSE_OPS(OP) };
+#undef OP
+/* clang-format on */
+
+void fuse_session_init(struct fuse_session *se, struct fs *fs, const struct fuse_config *config)
+{
+	*se = (struct fuse_session){
+		.fs = fs,
+		.config = *config,
+		.open_flags_file = fuse_open_offer(config, false),
+		.open_flags_dir = fuse_open_offer(config, true),
+	};
+}
+
+void fuse_session_reset(struct fuse_session *se)
+{
+	atomic_store(&se->ready, false);
+	se->fs->ops->reset(se->fs);
+}
+
+struct fuse_worker *fuse_worker_new(struct fuse_session *se, unsigned int queue)
+{
+	struct fuse_worker *w = calloc(1, sizeof(*w));
+
+	if (w) {
+		w->se = se;
+		w->queue = queue;
+	}
+	return w;
+}
+
+void fuse_worker_free(struct fuse_worker *w)
+{
+	free(w);
+}
+
+const struct fuse_op *fuse_op_find(uint32_t opcode)
+{
+	return opcode < FUSE_OPCODE_MAX && ops[opcode].handle ? &ops[opcode] : NULL;
+}
+
+struct fs_caller fuse_caller(const struct fuse_req *req, uint32_t umask)
+{
+	return (struct fs_caller){
+		.uid = req->in.uid, .gid = req->in.gid, .umask = umask & 0777};
+}
+
+/* The names must fill the request exactly, each with its terminator. */
+static int split_names(struct fuse_req *req, const char *names, size_t len)
+{
+	for (unsigned int i = 0; i < req->op->names; i++) {
+		const char *end = memchr(names, '\0', len);
+
+		if (!end)
+			return -EINVAL;
+		req->name[i] = names;
+		len -= (size_t)(end + 1 - names);
+		names = end + 1;
+	}
+	return len == 0 ? 0 : -EINVAL;
+}
+
+/* Copies the arguments out of guest memory, once, and checks their shape. */
+static int decode(struct fuse_req *req)
+{
+	const struct fuse_op *op = req->op;
+	char *args = req->w->args.bytes;
+	size_t len = op->tail == FUSE_TAIL_DATA ? op->fixed : req->data.left;
+
+	if (req->data.left < op->fixed)
+		return -EINVAL;
+	if (len > FUSE_ARGS_MAX)
+		return op->names ? -ENAMETOOLONG : -EINVAL;
+	cursor_read(&req->data, args, len);
+	req->args = args;
+	return op->tail == FUSE_TAIL_DATA ? 0 : split_names(req, args + op->fixed, len - op->fixed);
+}
+
+/* Everything that must hold before a handler may run. */
+static int check(struct fuse_req *req, size_t in_len)
+{
+	const struct fuse_op *op = req->op;
+
+	if (in_len < sizeof(req->in) || req->in.len != in_len)
+		return -EIO;
+	if (!op)
+		return -ENOSYS;
+	if (!(op->flags & FUSE_OP_EARLY) && !atomic_load(&req->se->ready))
+		return -EIO;
+	if ((op->flags & FUSE_OP_CHANGES) && req->se->config.readonly)
+		return -EROFS;
+	/* A reply without room is refused here, so that no handler has to undo its work. */
+	if (req->out.left < op->reply)
+		return -EINVAL;
+	return decode(req);
+}
+
+int fuse_reply(struct fuse_req *req, const void *payload, size_t size)
+{
+	if (req->out.left < size)
+		return -EINVAL;
+	cursor_write(&req->out, payload, size);
+	return (int)size;
+}
+
+uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
+{
+	struct cursor head = cursor_over(chain->out, chain->out_len);
+	struct fuse_req req = {
+		.se = w->se,
+		.w = w,
+		.data = cursor_over(chain->in, chain->in_len),
+		.out = cursor_over(chain->out, chain->out_len),
+	};
+	struct fuse_out_header out;
+	bool answered;
+	int r;
+
+	cursor_read(&req.data, &req.in, sizeof(req.in));
+	req.op = fuse_op_find(req.in.opcode);
+	answered = !req.op || !(req.op->flags & FUSE_OP_NO_REPLY);
+	if (answered && cursor_skip(&req.out, sizeof(out)) < sizeof(out))
+		return 0;
+	r = check(&req, chain->in_len);
+	if (r == 0)
+		r = req.op->handle(&req);
+	if (log_threshold >= LOG_TRACE)
+		fuse_print(&req, r);
+	if (!answered)
+		return 0;
+	out = (struct fuse_out_header){
+		.len = (uint32_t)sizeof(out) + (r > 0 ? (uint32_t)r : 0),
+		.error = r < 0 ? r : 0,
+		.unique = req.in.unique,
+	};
+	cursor_write(&head, &out, sizeof(out));
+	return out.len;
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Operations on open files. Data goes between guest memory and the file without a copy.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/util.h"
+#include "fuse/request.h"
+
+/*
+ * The flags to open a host file with. Whether a write appends is said with each WRITE (so that
+ * writing back a page never appends), and a guest that holds back writes reads the page around
+ * a partial one even through a descriptor that its program opened for writing only.
+ */
+static int host_flags(const struct fuse_session *se, uint32_t guest)
+{
+	int flags = (int)guest & ~O_APPEND;
+
+	if (fuse_has(se, FUSE_WRITEBACK_CACHE) && (flags & O_ACCMODE) == O_WRONLY)
+		flags = (flags & ~O_ACCMODE) | O_RDWR;
+	return flags;
+}
+
+int fuse_do_OPEN(struct fuse_req *req)
+{
+	const struct fuse_open_in *in = req->args;
+	struct fs *fs = req->se->fs;
+	struct fuse_open_out out;
+	uint64_t handle;
+	int r;
+
+	if (req->se->config.readonly && ((in->flags & O_ACCMODE) != O_RDONLY || in->flags & O_TRUNC))
+		return -EROFS;
+	r = fs->ops->open(fs, req->in.nodeid, host_flags(req->se, in->flags), &handle);
+	if (r < 0)
+		return r;
+	fuse_fill_open(req->se, &out, handle, false);
+	return fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_do_CREATE(struct fuse_req *req)
+{
+	const struct fuse_create_in *in = req->args;
+	struct fs_caller who = fuse_caller(req, in->umask);
+	struct fs *fs = req->se->fs;
+	struct fuse_create_out out;
+	struct fs_entry entry;
+	uint64_t handle;
+	int r = fs->ops->create(fs, &who, req->in.nodeid, req->name[0], in->mode,
+		host_flags(req->se, in->flags), &entry, &handle);
+
+	if (r < 0)
+		return r;
+	fuse_fill_entry(req->se, &out.entry, &entry);
+	fuse_fill_open(req->se, &out.open, handle, false);
+	return fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_do_RELEASE(struct fuse_req *req)
+{
+	const struct fuse_release_in *in = req->args;
+
+	return req->se->fs->ops->release(req->se->fs, in->fh);
+}
+
+int fuse_do_READ(struct fuse_req *req)
+{
+	const struct fuse_read_in *in = req->args;
+	struct fs_target t = fuse_target(req, in->fh);
+	struct fs *fs = req->se->fs;
+	size_t left = min_t(size_t, in->size, req->out.left);
+	size_t done = 0;
+
+	/* A chain of very many pieces is read in several calls. */
+	do {
+		size_t want;
+		int n = cursor_lend(&req->out, left - done, req->w->iov, FUSE_IOV_MAX, &want);
+		ssize_t got = fs->ops->read(fs, &t, req->w->iov, n, in->offset + done);
+
+		if (got < 0)
+			return done > 0 ? (int)done : (int)got;
+		done += (size_t)got;
+		if ((size_t)got < want)
+			break;
+	} while (done < left);
+	return (int)done;
+}
+
+/* How this one WRITE treats the file. What a guest writes back from its cache knows its place. */
+static unsigned int write_how(const struct fuse_req *req, const struct fuse_write_in *in)
+{
+	bool cached = in->write_flags & FUSE_WRITE_CACHE ||
+		fuse_has(req->se, FUSE_WRITEBACK_CACHE);
+	unsigned int how = 0;
+
+	if ((in->flags & O_APPEND) && !cached)
+		how |= FS_WRITE_APPEND;
+	if ((in->flags & O_SYNC) == O_SYNC)
+		how |= FS_WRITE_SYNC;
+	else if (in->flags & O_DSYNC)
+		how |= FS_WRITE_DSYNC;
+	return how;
+}
+
+int fuse_do_WRITE(struct fuse_req *req)
+{
+	const struct fuse_write_in *in = req->args;
+	struct fs_target t = fuse_target(req, in->fh);
+	struct fuse_write_out out = {0};
+	struct fs *fs = req->se->fs;
+	unsigned int how = write_how(req, in);
+	size_t done = 0;
+
+	if (in->size > req->data.left)
+		return -EINVAL;
+	do {
+		size_t want;
+		int n = cursor_lend(&req->data, in->size - done, req->w->iov, FUSE_IOV_MAX, &want);
+		ssize_t put = fs->ops->write(fs, &t, req->w->iov, n, in->offset + done, how);
+
+		if (put < 0 && done == 0)
+			return (int)put;
+		if (put < 0)
+			break;
+		done += (size_t)put;
+		if ((size_t)put < want)
+			break;
+	} while (done < in->size);
+	out.size = (uint32_t)done;
+	return fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_do_FLUSH(struct fuse_req *req)
+{
+	const struct fuse_flush_in *in = req->args;
+	struct fs_target t = fuse_target(req, in->fh);
+
+	return req->se->fs->ops->flush(req->se->fs, &t);
+}
+
+int fuse_do_FSYNC(struct fuse_req *req)
+{
+	const struct fuse_fsync_in *in = req->args;
+	struct fs_target t = fuse_target(req, in->fh);
+
+	return req->se->fs->ops->fsync(req->se->fs, &t, in->fsync_flags & FUSE_FSYNC_FDATASYNC);
+}
+
+int fuse_do_FALLOCATE(struct fuse_req *req)
+{
+	const struct fuse_fallocate_in *in = req->args;
+	struct fs_target t = fuse_target(req, in->fh);
+
+	return req->se->fs->ops->fallocate(req->se->fs, &t, (int)in->mode, in->offset, in->length);
+}
+
+int fuse_do_LSEEK(struct fuse_req *req)
+{
+	const struct fuse_lseek_in *in = req->args;
+	struct fs_target t = fuse_target(req, in->fh);
+	int64_t at = req->se->fs->ops->lseek(req->se->fs, &t, in->offset, (int)in->whence);
+	struct fuse_lseek_out out = {.offset = (uint64_t)at};
+
+	return at < 0 ? (int)at : fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_do_COPY_FILE_RANGE(struct fuse_req *req)
+{
+	const struct fuse_copy_file_range_in *in = req->args;
+	struct fs_copy copy = {
+		.from = fuse_target(req, in->fh_in),
+		.to = {.node = in->nodeid_out, .handle = in->fh_out, .has_handle = true},
+		.from_offset = in->off_in,
+		.to_offset = in->off_out,
+		/* The answer has 32 bits. */
+		.len = min_t(uint64_t, in->len, UINT32_MAX & ~4095u),
+	};
+	ssize_t n;
+	struct fuse_write_out out = {0};
+
+	if (in->flags)
+		return -EINVAL;
+	n = req->se->fs->ops->copy_file_range(req->se->fs, &copy);
+	if (n < 0)
+		return (int)n;
+	out.size = (uint32_t)n;
+	return fuse_reply(req, &out, sizeof(out));
+}

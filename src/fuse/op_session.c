@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * INIT and what ends with it: DESTROY, FORGET, INTERRUPT.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "fuse/request.h"
+
+/* The most that one WRITE may carry; what a guest really sends is bounded by its own limit and by
+ * the size of its ring (Linux: 256 pages unless fs.fuse.max_pages_limit says more). */
+#define MAX_WRITE (16u << 20)
+#define MAX_PAGES (MAX_WRITE / 4096)
+
+/* Requests that a guest may keep in flight in the background; its ring is the real limit. */
+#define MAX_BACKGROUND UINT16_MAX
+
+/* The flags that the guest wants, of which the upper half came late in the protocol. */
+static uint64_t wanted_flags(struct fuse_req *req, const struct fuse_init_in_oldest *in)
+{
+	uint32_t flags2 = 0;
+
+	if (in->flags & FUSE_INIT_EXT)
+		cursor_read(&req->data, &flags2, sizeof(flags2));
+	return in->flags | (uint64_t)flags2 << 32;
+}
+
+int fuse_do_INIT(struct fuse_req *req)
+{
+	const struct fuse_init_in_oldest *in = req->args;
+	struct fuse_session *se = req->se;
+	struct fuse_init_out out = {
+		.major = FUSE_KERNEL_VERSION,
+		.minor = min_t(uint32_t, in->minor, FUSE_MINOR_NEWEST),
+		.max_readahead = in->max_readahead,
+		.max_background = MAX_BACKGROUND,
+		.congestion_threshold = MAX_BACKGROUND / 4 * 3,
+		.max_write = MAX_WRITE,
+		.time_gran = 1,
+		.max_pages = MAX_PAGES,
+	};
+	uint64_t flags;
+
+	/* A newer guest tries again with the version that it is told. */
+	if (in->major > FUSE_KERNEL_VERSION) {
+		out.minor = FUSE_MINOR_NEWEST;
+		return fuse_reply(req, &out, sizeof(out));
+	}
+	if (in->major < FUSE_KERNEL_VERSION || in->minor < FUSE_MINOR_OLDEST) {
+		log_error("the guest speaks FUSE %u.%u; 7.%d is the oldest that is served",
+			in->major, in->minor, FUSE_MINOR_OLDEST);
+		return -EPROTO;
+	}
+	flags = wanted_flags(req, in) & fuse_init_offer(&se->config);
+	out.flags = (uint32_t)flags;
+	out.flags2 = (uint32_t)(flags >> 32);
+	if (req->out.left < sizeof(out))
+		return -EINVAL;
+	/* A guest that starts over holds nothing, whatever the one before it held. */
+	se->fs->ops->reset(se->fs);
+	atomic_store(&se->flags, flags);
+	atomic_store(&se->ready, true);
+	log_info("the guest speaks FUSE 7.%u, flags %#llx", in->minor, (unsigned long long)flags);
+	return fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_do_DESTROY(struct fuse_req *req)
+{
+	fuse_session_reset(req->se);
+	return 0;
+}
+
+int fuse_do_FORGET(struct fuse_req *req)
+{
+	const struct fuse_forget_in *in = req->args;
+
+	req->se->fs->ops->forget(req->se->fs, req->in.nodeid, in->nlookup);
+	return 0;
+}
+
+int fuse_do_BATCH_FORGET(struct fuse_req *req)
+{
+	const struct fuse_batch_forget_in *in = req->args;
+	struct fuse_forget_one one;
+
+	if (in->count > req->data.left / sizeof(one))
+		return -EINVAL;
+	for (uint32_t i = 0; i < in->count; i++) {
+		cursor_read(&req->data, &one, sizeof(one));
+		req->se->fs->ops->forget(req->se->fs, one.nodeid, one.nlookup);
+	}
+	return 0;
+}
+
+/* Requests run to their end on the thread that took them, so there is never one that waits and
+ * could be woken: whichever INTERRUPT names has been answered, or will be without delay. */
+int fuse_do_INTERRUPT(struct fuse_req *req)
+{
+	return 0;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Attributes, entries and opens as the guest wants them.
+ */
+#include <sys/sysmacros.h>
+
+#include "fuse/request.h"
+
+#define SECOND_NS 1000000000ull
+
+/* Linux's 32-bit encoding of device numbers. */
+static uint32_t encode_dev(uint32_t major_nr, uint32_t minor_nr)
+{
+	return (minor_nr & 0xff) | (major_nr << 8) | ((minor_nr & ~0xffu) << 12);
+}
+
+void fuse_fill_attr(struct fuse_attr *attr, const struct statx *st)
+{
+	*attr = (struct fuse_attr){
+		.ino = st->stx_ino,
+		.size = st->stx_size,
+		.blocks = st->stx_blocks,
+		.atime = (uint64_t)st->stx_atime.tv_sec,
+		.mtime = (uint64_t)st->stx_mtime.tv_sec,
+		.ctime = (uint64_t)st->stx_ctime.tv_sec,
+		.atimensec = st->stx_atime.tv_nsec,
+		.mtimensec = st->stx_mtime.tv_nsec,
+		.ctimensec = st->stx_ctime.tv_nsec,
+		.mode = st->stx_mode,
+		.nlink = st->stx_nlink,
+		.uid = st->stx_uid,
+		.gid = st->stx_gid,
+		.rdev = encode_dev(st->stx_rdev_major, st->stx_rdev_minor),
+		.blksize = st->stx_blksize,
+	};
+}
+
+void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
+	const struct fs_entry *entry)
+{
+	*out = (struct fuse_entry_out){
+		.nodeid = entry->node,
+		.entry_valid = se->config.entry_ns / SECOND_NS,
+		.entry_valid_nsec = (uint32_t)(se->config.entry_ns % SECOND_NS),
+		.attr_valid = se->config.attr_ns / SECOND_NS,
+		.attr_valid_nsec = (uint32_t)(se->config.attr_ns % SECOND_NS),
+	};
+	fuse_fill_attr(&out->attr, &entry->attr);
+}
+
+void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, uint64_t handle,
+	bool directory)
+{
+	*out = (struct fuse_open_out){
+		.fh = handle,
+		.open_flags = directory ? se->open_flags_dir : se->open_flags_file,
+	};
+}
+
+int fuse_reply_entry(struct fuse_req *req, const struct fs_entry *entry)
+{
+	struct fuse_entry_out out;
+
+	fuse_fill_entry(req->se, &out, entry);
+	return fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_reply_attr(struct fuse_req *req, const struct statx *st)
+{
+	struct fuse_attr_out out = {
+		.attr_valid = req->se->config.attr_ns / SECOND_NS,
+		.attr_valid_nsec = (uint32_t)(req->se->config.attr_ns % SECOND_NS),
+	};
+
+	fuse_fill_attr(&out.attr, st);
+	return fuse_reply(req, &out, sizeof(out));
+}

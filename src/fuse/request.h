@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A request on its way through a handler, inside src/fuse.
+ */
+#ifndef FUSE_REQUEST_H
+#define FUSE_REQUEST_H
+
+#include "fuse/session.h"
+#include "mem/cursor.h"
+#include "proto/fuse_ops.h"
+
+/* The longest request that is copied whole: SYMLINK's name and target, RENAME2's two names. */
+#define FUSE_ARGS_MAX 8192
+/* The most that one READDIR or READLINK returns. */
+#define FUSE_BUFFER_MAX (128 * 1024)
+/* iovecs that one read or write is passed on with. */
+#define FUSE_IOV_MAX 1024
+
+struct fuse_worker {
+	struct fuse_session *se;
+	unsigned int queue;
+	union {
+		char bytes[FUSE_ARGS_MAX];
+		uint64_t align;
+	} args;
+	union {
+		char bytes[512];
+		uint64_t align;
+	} reply;
+	char buffer[FUSE_BUFFER_MAX];
+	struct iovec iov[FUSE_IOV_MAX];
+};
+
+struct fuse_req;
+
+/* Handlers return how many bytes of payload the reply has (given with fuse_reply() or written to
+ * req->out), or -errno. */
+typedef int fuse_handler(struct fuse_req *req);
+
+struct fuse_op {
+	const char *name;
+	fuse_handler *handle;
+	uint16_t fixed; /* bytes of arguments before names */
+	uint16_t reply; /* bytes that a successful reply has at least */
+	uint8_t names;
+	uint8_t tail;
+	uint8_t flags;
+};
+
+struct fuse_req {
+	struct fuse_session *se;
+	struct fuse_worker *w;
+	const struct fuse_op *op;
+	struct fuse_in_header in;
+	const void *args;    /* op->fixed bytes */
+	const char *name[2]; /* op->names of them */
+	struct cursor data;  /* FUSE_TAIL_DATA */
+	struct cursor out;   /* room for the payload; at least op->reply bytes */
+};
+
+/* Finds an operation by its number, or NULL. (dispatch.c) */
+const struct fuse_op *fuse_op_find(uint32_t opcode);
+
+/* Makes size bytes the payload of the reply. Returns size, or -EINVAL where it has no room. */
+int fuse_reply(struct fuse_req *req, const void *payload, size_t size);
+
+/* Replies that several operations share. (reply.c) */
+void fuse_fill_attr(struct fuse_attr *attr, const struct statx *st);
+void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
+	const struct fs_entry *entry);
+void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, uint64_t handle,
+	bool directory);
+int fuse_reply_entry(struct fuse_req *req, const struct fs_entry *entry);
+int fuse_reply_attr(struct fuse_req *req, const struct statx *st);
+
+/* The caller of a request, and the target of an operation on an open file. */
+struct fs_caller fuse_caller(const struct fuse_req *req, uint32_t umask);
+static inline struct fs_target fuse_target(const struct fuse_req *req, uint64_t handle)
+{
+	return (struct fs_target){.node = req->in.nodeid, .handle = handle, .has_handle = true};
+}
+
+/* Whether INIT settled on a flag. */
+static inline bool fuse_has(const struct fuse_session *se, uint64_t flag)
+{
+	return atomic_load_explicit(&se->flags, memory_order_relaxed) & flag;
+}
+
+/* Traces a request and what became of it. (print.c) */
+void fuse_print(const struct fuse_req *req, int result);
+
+/* clang-format off */
+#define FUSE_DECLARE(op, fixed, names, tail, reply, flags) fuse_handler fuse_do_##op;
+FUSE_OPS(FUSE_DECLARE)
+#undef FUSE_DECLARE
+/* clang-format on */
+
+#endif
