@@ -72,6 +72,9 @@ int fuse_do_READ(struct fuse_req *req)
 	size_t left = min_t(size_t, in->size, req->out.left);
 	size_t done = 0;
 
+	/* A short answer would look like the end of the file. */
+	if (left > FUSE_DATA_MAX)
+		return -EINVAL;
 	/* A chain of very many pieces is read in several calls. */
 	do {
 		size_t want;
@@ -112,7 +115,7 @@ int fuse_do_WRITE(struct fuse_req *req)
 	unsigned int how = write_how(req, in);
 	size_t done = 0;
 
-	if (in->size > req->data.left)
+	if (in->size > req->data.left || in->size > FUSE_DATA_MAX)
 		return -EINVAL;
 	do {
 		size_t want;

@@ -8,11 +8,6 @@
 #include "base/util.h"
 #include "fuse/request.h"
 
-/* The most that one WRITE may carry; what a guest really sends is bounded by its own limit and by
- * the size of its ring (Linux: 256 pages unless fs.fuse.max_pages_limit says more). */
-#define MAX_WRITE (16u << 20)
-#define MAX_PAGES (MAX_WRITE / 4096)
-
 /* Requests that a guest may keep in flight in the background; its ring is the real limit. */
 #define MAX_BACKGROUND UINT16_MAX
 
@@ -36,9 +31,9 @@ int fuse_do_INIT(struct fuse_req *req)
 		.max_readahead = in->max_readahead,
 		.max_background = MAX_BACKGROUND,
 		.congestion_threshold = MAX_BACKGROUND / 4 * 3,
-		.max_write = MAX_WRITE,
+		.max_write = FUSE_DATA_MAX,
 		.time_gran = 1,
-		.max_pages = MAX_PAGES,
+		.max_pages = FUSE_DATA_MAX / 4096,
 	};
 	uint64_t flags;
 
@@ -48,8 +43,10 @@ int fuse_do_INIT(struct fuse_req *req)
 		return fuse_reply(req, &out, sizeof(out));
 	}
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < FUSE_MINOR_OLDEST) {
-		log_error("the guest speaks FUSE %u.%u; 7.%d is the oldest that is served",
-			in->major, in->minor, FUSE_MINOR_OLDEST);
+		/* Once: a guest must not be able to fill the log. */
+		if (!atomic_exchange(&se->told_old, true))
+			log_error("the guest speaks FUSE %u.%u; 7.%d is the oldest that is served",
+				in->major, in->minor, FUSE_MINOR_OLDEST);
 		return -EPROTO;
 	}
 	flags = wanted_flags(req, in) & fuse_init_offer(&se->config);
@@ -61,7 +58,7 @@ int fuse_do_INIT(struct fuse_req *req)
 	se->fs->ops->reset(se->fs);
 	atomic_store(&se->flags, flags);
 	atomic_store(&se->ready, true);
-	log_info("the guest speaks FUSE 7.%u, flags %#llx", in->minor, (unsigned long long)flags);
+	log_debug("the guest speaks FUSE 7.%u, flags %#llx", in->minor, (unsigned long long)flags);
 	return fuse_reply(req, &out, sizeof(out));
 }
 

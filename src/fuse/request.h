@@ -13,6 +13,10 @@
 #define FUSE_ARGS_MAX 8192
 /* The most that one READDIR or READLINK returns. */
 #define FUSE_BUFFER_MAX (128 * 1024)
+/* The most data that one READ or WRITE may carry, which INIT tells the guest. What a guest really
+ * sends is bounded by its own limit and by the size of its ring (Linux: 256 pages, unless
+ * fs.fuse.max_pages_limit says more). */
+#define FUSE_DATA_MAX (16u << 20)
 /* iovecs that one read or write is passed on with. */
 #define FUSE_IOV_MAX 1024
 

@@ -102,10 +102,16 @@ static int run_once(struct vhost_queue *q, void *worker, bool *idle)
 	struct mem *mem = &q->dev->mem;
 	int r;
 
+	*idle = false;
 	mem_enter(mem, &q->gate);
+	/* Memory may have changed while the thread slept, and the ring be gone. */
+	if (q->vq.broken) {
+		break_queue(q, q->vq.broken_by);
+		mem_leave(&q->gate);
+		return q->vq.broken;
+	}
 	virtq_refuse_kicks(&q->vq);
 	r = drain(q, worker);
-	*idle = false;
 	if (r >= 0) {
 		virtq_want_kicks(&q->vq);
 		*idle = !virtq_pending(&q->vq);
@@ -174,6 +180,8 @@ void vhost_queue_start(struct vhost_queue *q)
 		mem_gate_remove(&q->dev->mem, &q->gate);
 		log_error("queue %u: cannot start its thread: %s", q->index, strerror(r));
 		signal_fd(q->err_fd);
+		/* Its kick would say the same again and again: a new one is needed. */
+		q->has_kick = false;
 		return;
 	}
 	q->running = true;

@@ -13,6 +13,8 @@
 
 int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *device)
 {
+	int r = 0;
+
 	memset(dev, 0, sizeof(*dev));
 	dev->device = device;
 	dev->sock = -1;
@@ -27,9 +29,9 @@ int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *dev
 		q->kick_fd = q->call_fd = q->err_fd = -1;
 		q->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (q->stop_fd < 0)
-			return -errno;
+			r = -errno;
 	}
-	return 0;
+	return r;
 }
 
 void vhost_backend_destroy(struct vhost_backend *dev)
