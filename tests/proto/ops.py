@@ -81,7 +81,7 @@ OPS = {
     "INTERRUPT": lambda c: (0, struct.pack("<Q", 0x1234), 0),
     "BATCH_FORGET": lambda c: (0, struct.pack("<IIQQQQ", 2, 0, c.file, 0, c.dir, 0), 0),
     "FALLOCATE": lambda c: (c.work, struct.pack("<QQQII", c.work_fh, 0, 200, 0, 0), 0),
-    "LSEEK": lambda c: (c.work, struct.pack("<QQII", c.work_fh, 0, 3, 0), 8),
+    "LSEEK": lambda c: (c.work, struct.pack("<QQII", c.work_fh, 3, 3, 0), 8),
     "COPY_FILE_RANGE": lambda c: (c.file, struct.pack("<7Q", c.file_fh, 0, c.work, c.work_fh, 50,
                                                       5, 0), 8),
     "SYNCFS": lambda c: (ROOT, struct.pack("<Q", 0), 0),

@@ -8,7 +8,7 @@ import struct
 
 from fuse import (FATTR_ATIME, FATTR_MODE, FATTR_MTIME, FATTR_SIZE, ROOT, name, parse_attr,
                   parse_entry, read_in, setattr_in)
-from harness import among, case, check, equal, main
+from harness import Skip, among, case, check, equal, main
 from ops import OPS, Context
 from world import World, fill
 
@@ -191,6 +191,45 @@ def readdir():
             equal(d.type, 8 if d.name not in ("sub",) else 4, f"type of {d.name}")
     equal(sorted(fs.names(node, 64)), sorted(d.name for d in whole), "64 bytes at a time")
     fs.fails(EINVAL, "READDIR", node, read_in(fh, 0, 16))  # no entry fits
+    w.check()
+
+
+@case("a READDIR that failed does not spoil the next")
+def readdir_after_error():
+    w, fs, root = world()
+    fill(root, 20)
+    node = fs.lookup("dir").nodeid
+    whole = [d.name for d in fs.readdir(node, fs.opendir(node), 0, 8192)]
+    fh = fs.opendir(node)
+    first = fs.readdir(node, fh, 0, 40)
+    for offset in (1 << 63, (1 << 64) - 1, (1 << 62) + 12345):
+        fs.call("READDIR", node, read_in(fh, offset, 4096))
+        fs.call("READDIRPLUS", node, read_in(fh, first[-1].off, 8), 24)  # no entry fits
+        rest = [d.name for d in fs.readdir(node, fh, first[-1].off, 8192)]
+        equal([d.name for d in first] + rest, whole, f"after offset {offset:#x}")
+    w.check()
+
+
+@case("ACCESS as one user after a failed request of another")
+def access_users():
+    if os.getuid():
+        raise Skip("needs root to serve several users")
+    w, fs, root = world()
+    os.chmod(os.path.join(root, "file"), 0o600)
+    os.chmod(root, 0o755)
+    node = fs.lookup("file").nodeid
+    read = struct.pack("<II", 4, 0)
+    for before in range(3):
+        if before:  # as 1000, which leaves that user's rights behind or not
+            fs.fails(EEXIST, "MKDIR", ROOT, struct.pack("<II", 0o755, 0) + name("dir"), uid=1000,
+                     gid=1000)
+        fs.fails(-errno.EACCES, "ACCESS", node, read, uid=1000 + before, gid=1000 + before)
+        fs.good("ACCESS", node, read)
+        fs.fails(-errno.EACCES, "ACCESS", node, read, uid=1000, gid=1000)
+        fs.fails(-errno.EACCES, "CREATE", ROOT,
+                 struct.pack("<4I", 2, 0o644, 0, 0) + name("file"), uid=1001, gid=1001)
+        if before == 2:
+            fs.fails(-errno.EACCES, "ACCESS", node, read, uid=1002, gid=1002)
     w.check()
 
 
