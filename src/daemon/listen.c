@@ -40,6 +40,8 @@ int listener_open(struct listener *l, const char *path, char *error, size_t size
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int r;
 
+	if (*path == '\0')
+		return fail("--socket-path: an empty name is none");
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return fail("--socket-path: '%s' is longer than the %zu bytes of a socket's name",
 			path, sizeof(addr.sun_path) - 1);

@@ -198,7 +198,8 @@ static int check(struct parse *p)
 static int parse_one(struct parse *p, int which, char **argv)
 {
 	if (which == '?')
-		return fail(p, "unknown option '%s'; causewayd --help lists them", argv[optind - 1]);
+		return fail(p, "unknown option '%s'; causewayd --help lists them",
+			argv[optind - 1]);
 	if (which == ':')
 		return fail(p, "option '%s' needs a value", argv[optind - 1]);
 	p->name = descs[which].name;

@@ -58,6 +58,7 @@ struct fs_setattr {
 	uid_t uid;
 	gid_t gid;
 	uint64_t size;
+	bool kill_priv; /* a change of size clears set-id bits */
 	struct timespec atime, mtime;
 };
 
@@ -65,6 +66,7 @@ struct fs_setattr {
 #define FS_WRITE_APPEND (1u << 0) /* at the end of the file, wherever that is now */
 #define FS_WRITE_DSYNC  (1u << 1)
 #define FS_WRITE_SYNC   (1u << 2)
+#define FS_WRITE_KILL_PRIV (1u << 3) /* clearing set-id bits */
 
 struct fs_dirent {
 	const char *name;
@@ -119,11 +121,11 @@ struct fs_ops {
 	int (*link)(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 		struct fs_entry *entry);
 
-	/* flags are open(2)'s. */
-	int (*open)(struct fs *fs, uint64_t node, int flags, uint64_t *handle);
+	/* flags are open(2)'s. kill_priv: O_TRUNC clears set-id bits. */
+	int (*open)(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle);
 	int (*create)(struct fs *fs, const struct fs_caller *who, uint64_t parent,
-		const char *name, mode_t mode, int flags, struct fs_entry *entry,
-		uint64_t *handle);
+		const char *name, mode_t mode, int flags, bool kill_priv,
+		struct fs_entry *entry, uint64_t *handle);
 	int (*release)(struct fs *fs, uint64_t handle);
 	ssize_t (*read)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 		uint64_t offset);

@@ -118,14 +118,15 @@ static int null_link(struct fs *fs, uint64_t node, uint64_t parent, const char *
 	return -EPERM;
 }
 
-static int null_open(struct fs *fs, uint64_t node, int flags, uint64_t *handle)
+static int null_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle)
 {
 	*handle = HANDLE;
 	return node == FILE_NODE ? 0 : -EISDIR;
 }
 
 static int null_create(struct fs *fs, const struct fs_caller *who, uint64_t parent,
-	const char *name, mode_t mode, int flags, struct fs_entry *entry, uint64_t *handle)
+	const char *name, mode_t mode, int flags, bool kill_priv,
+	struct fs_entry *entry, uint64_t *handle)
 {
 	*handle = HANDLE;
 	return null_lookup(fs, parent, name, entry) == 0 ? 0 : -EPERM;

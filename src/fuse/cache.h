@@ -17,7 +17,7 @@ struct cache_policy {
 	uint64_t timeout_ns; /* of attributes and entries, missing names included */
 	bool caches_data;    /* the guest may keep file contents */
 	bool keeps_data;     /* ... from one open to the next */
-	bool keeps_names;    /* listings and symlink targets stay valid until the guest changes them */
+	bool keeps_names;    /* listings and symlink targets stay valid until it changes them */
 };
 
 /* How an export is served; fixed before the first request. */

@@ -3,6 +3,7 @@
  * Operations on attributes: GETATTR, STATX, SETATTR, ACCESS, READLINK, STATFS, SYNCFS.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include "fuse/request.h"
 
@@ -88,6 +89,7 @@ int fuse_do_SETATTR(struct fuse_req *req)
 		.uid = in->uid,
 		.gid = in->gid,
 		.size = in->size,
+		.kill_priv = v & FATTR_KILL_SUIDGID,
 		.atime = set_time(v, FATTR_ATIME, FATTR_ATIME_NOW, in->atime, in->atimensec),
 		.mtime = set_time(v, FATTR_MTIME, FATTR_MTIME_NOW, in->mtime, in->mtimensec),
 	};
@@ -106,6 +108,8 @@ int fuse_do_ACCESS(struct fuse_req *req)
 	const struct fuse_access_in *in = req->args;
 	struct fs_caller who = fuse_caller(req, 0);
 
+	if (in->mask & W_OK && req->se->config.readonly)
+		return -EROFS;
 	return req->se->fs->ops->access(req->se->fs, &who, req->in.nodeid, (int)in->mask);
 }
 

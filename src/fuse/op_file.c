@@ -30,9 +30,11 @@ int fuse_do_OPEN(struct fuse_req *req)
 	uint64_t handle;
 	int r;
 
-	if (req->se->config.readonly && ((in->flags & O_ACCMODE) != O_RDONLY || in->flags & O_TRUNC))
+	if (req->se->config.readonly &&
+		((in->flags & O_ACCMODE) != O_RDONLY || in->flags & O_TRUNC))
 		return -EROFS;
-	r = fs->ops->open(fs, req->in.nodeid, host_flags(req->se, in->flags), &handle);
+	r = fs->ops->open(fs, req->in.nodeid, host_flags(req->se, in->flags),
+		in->open_flags & FUSE_OPEN_KILL_SUIDGID, &handle);
 	if (r < 0)
 		return r;
 	fuse_fill_open(req->se, &out, handle, false);
@@ -48,7 +50,8 @@ int fuse_do_CREATE(struct fuse_req *req)
 	struct fs_entry entry;
 	uint64_t handle;
 	int r = fs->ops->create(fs, &who, req->in.nodeid, req->name[0], in->mode,
-		host_flags(req->se, in->flags), &entry, &handle);
+		host_flags(req->se, in->flags), in->open_flags & FUSE_OPEN_KILL_SUIDGID, &entry,
+		&handle);
 
 	if (r < 0)
 		return r;
@@ -99,6 +102,8 @@ static unsigned int write_how(const struct fuse_req *req, const struct fuse_writ
 
 	if ((in->flags & O_APPEND) && !cached)
 		how |= FS_WRITE_APPEND;
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		how |= FS_WRITE_KILL_PRIV;
 	if ((in->flags & O_SYNC) == O_SYNC)
 		how |= FS_WRITE_SYNC;
 	else if (in->flags & O_DSYNC)

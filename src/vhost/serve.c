@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "mem/guard.h"
 #include "vhost/backend.h"
 
 int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *device)
@@ -136,12 +137,14 @@ int vhost_backend_serve(struct vhost_backend *dev, int sock, const struct vhost_
 	int r;
 
 	dev->sock = sock;
+	mem_guard(&dev->mem);
 	r = serve_messages(dev, events);
 	/* A front-end that dies with messages of ours unread resets the connection. */
 	if (r == -ECONNRESET)
 		r = 0;
 	vhost_backend_log_stats(dev);
 	drop_front_end(dev);
+	mem_guard(NULL);
 	dev->sock = -1;
 	return r;
 }

@@ -71,8 +71,11 @@ static int apply(struct passthrough *pt, const struct pt_node *node,
 		r = node->type == S_IFLNK
 			? -EOPNOTSUPP
 			: neg_errno(fchmodat(pt->proc_fd, pt_fdname(node->fd).s, set->mode, 0));
+	if (r == 0 && set->set & FS_SET_SIZE && set->kill_priv)
+		r = cred_be_unprivileged_writer();
 	if (r == 0 && set->set & FS_SET_SIZE)
 		r = set_size(pt, node, handle, set->size);
+	cred_be_daemon();
 	if (r == 0 && set->set & FS_SET_TIME)
 		r = set_times(node, set);
 	return r;

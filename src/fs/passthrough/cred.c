@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 
 static bool can_switch;
 static uid_t own_uid;
@@ -21,6 +22,7 @@ static _Thread_local struct {
 	bool known;
 	bool own_umask; /* not shared with the other threads any more */
 	bool overrides; /* CAP_DAC_OVERRIDE beside a foreign id */
+	bool no_fsetid; /* CAP_FSETID was given up for a while */
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
@@ -86,32 +88,48 @@ static void become(uid_t uid, gid_t gid)
 {
 	if (gid != now.gid)
 		setfsgid(gid);
-	/* Coming from 0, the kernel drops the capabilities over files; going to 0, it gives them
-	 * back. */
-	if (uid != now.uid) {
+	if (uid != now.uid)
 		setfsuid(uid);
-		now.overrides = uid == own_uid;
-	}
+	/* Coming from 0, the kernel drops the capabilities over files; going to 0, it gives them
+	 * back; between others, it leaves them. */
+	if (uid == own_uid)
+		now.overrides = true;
+	else if (now.uid == own_uid)
+		now.overrides = false;
 	now.uid = uid;
 	now.gid = gid;
 }
 
-static int set_override(bool on)
+/* Adds a capability to the effective ones of this thread, or takes it away. */
+static int set_cap(int cap, bool on)
 {
 	struct __user_cap_data_struct caps[2];
 
-	if (now.uid == own_uid || now.overrides == on)
-		return 0;
 	if (get_caps(caps) < 0)
 		return -errno;
 	if (on)
-		caps[0].effective |= 1u << CAP_DAC_OVERRIDE;
+		caps[0].effective |= 1u << cap;
 	else
-		caps[0].effective &= ~(1u << CAP_DAC_OVERRIDE);
-	if (set_caps(caps) < 0)
-		return -errno;
-	now.overrides = on;
-	return 0;
+		caps[0].effective &= ~(1u << cap);
+	return neg_errno(set_caps(caps));
+}
+
+static int set_override(bool on)
+{
+	int r;
+
+	if (now.uid == own_uid || now.overrides == on)
+		return 0;
+	r = set_cap(CAP_DAC_OVERRIDE, on);
+	if (r == 0)
+		now.overrides = on;
+	return r;
+}
+
+static void restore_fsetid(void)
+{
+	if (now.no_fsetid && set_cap(CAP_FSETID, true) == 0)
+		now.no_fsetid = false;
 }
 
 void cred_be_daemon(void)
@@ -119,8 +137,22 @@ void cred_be_daemon(void)
 	if (!can_switch)
 		return;
 	know_self();
+	restore_fsetid();
 	if (now.uid != own_uid || now.gid != own_gid)
 		become(own_uid, own_gid);
+}
+
+int cred_be_unprivileged_writer(void)
+{
+	int r;
+
+	cred_be_daemon();
+	if (!can_switch)
+		return 0;
+	r = set_cap(CAP_FSETID, false);
+	if (r == 0)
+		now.no_fsetid = true;
+	return r;
 }
 
 static int be(const struct fs_caller *who, bool override)
@@ -133,6 +165,7 @@ static int be(const struct fs_caller *who, bool override)
 		return r;
 	if (who->uid == (uid_t)-1 || who->gid == (gid_t)-1)
 		return -EINVAL;
+	restore_fsetid();
 	if (now.uid != who->uid || now.gid != who->gid)
 		become(who->uid, who->gid);
 	return set_override(override);

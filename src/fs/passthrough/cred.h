@@ -26,4 +26,8 @@ int cred_be_caller(const struct fs_caller *who);
 /* The same without the override: permissions count. */
 int cred_be_checked(const struct fs_caller *who);
 
+/* From here on until the next call of these functions, what this thread writes or truncates loses
+ * its set-id bits, as if an ordinary user did it. 0 or -errno. */
+int cred_be_unprivileged_writer(void);
+
 #endif

@@ -26,12 +26,19 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 	int flags = (how & FS_WRITE_APPEND ? RWF_APPEND : 0) |
 		(how & FS_WRITE_DSYNC ? RWF_DSYNC : 0) | (how & FS_WRITE_SYNC ? RWF_SYNC : 0);
 
+	int r = 0;
+
 	if (!open.handle)
 		return open.error;
 	if (offset > INT64_MAX)
 		return -EINVAL;
 	/* Quotas and reserved blocks are the daemon's; files are charged to their owner. */
-	cred_be_daemon();
+	if (how & FS_WRITE_KILL_PRIV)
+		r = cred_be_unprivileged_writer();
+	else
+		cred_be_daemon();
+	if (r < 0)
+		return r;
 	return neg_errno(pwritev2(open.handle->fd, iov, n, (off_t)offset, flags));
 }
 

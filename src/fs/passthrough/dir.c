@@ -32,9 +32,10 @@ static int seek_to(struct pt_handle *handle, uint64_t offset)
 
 	if (offset == dir->offset)
 		return 0;
-	dir->pos = dir->end = 0;
+	/* Where the host refuses to go, the buffer stays right. */
 	if (lseek(handle->fd, (off_t)offset, SEEK_SET) < 0)
 		return -errno;
+	dir->pos = dir->end = 0;
 	dir->offset = offset;
 	return 0;
 }

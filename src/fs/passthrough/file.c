@@ -31,11 +31,12 @@ int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 	return neg_errno(fd);
 }
 
-static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, uint64_t *handle)
+static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, bool kill_priv,
+	uint64_t *handle)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
-	int fd;
+	int fd, r = 0;
 
 	if (!ref.node)
 		return -ESTALE;
@@ -43,21 +44,24 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 		return -EISDIR;
 	if (ref.node->type != S_IFDIR && type == S_IFDIR)
 		return -ENOTDIR;
-	cred_be_daemon();
-	fd = pt_open_node(pt, ref.node, flags);
+	if (kill_priv && flags & O_TRUNC)
+		r = cred_be_unprivileged_writer();
+	else
+		cred_be_daemon();
+	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
 	if (fd < 0)
 		return fd;
 	return pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
 }
 
-int pt_open(struct fs *fs, uint64_t node, int flags, uint64_t *handle)
+int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle)
 {
-	return open_handle(fs, node, S_IFREG, flags, handle);
+	return open_handle(fs, node, S_IFREG, flags, kill_priv, handle);
 }
 
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 {
-	return open_handle(fs, node, S_IFDIR, O_RDONLY, handle);
+	return open_handle(fs, node, S_IFDIR, O_RDONLY, false, handle);
 }
 
 static int create_file(const struct pt_node *parent, const char *name, mode_t mode, int flags)
@@ -99,7 +103,7 @@ static int enter_created(struct passthrough *pt, const struct pt_node *parent, i
 }
 
 /* Somebody else made the file since the guest looked: opened if the caller may, which the guest
- * could not check. */
+ * could not check. The caller's own rights clear set-id bits where they must be. */
 static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	const struct pt_node *parent, const char *name, int flags, struct fs_entry *entry,
 	uint64_t *handle)
@@ -125,7 +129,7 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 }
 
 int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
-	mode_t mode, int flags, struct fs_entry *entry, uint64_t *handle)
+	mode_t mode, int flags, bool kill_priv, struct fs_entry *entry, uint64_t *handle)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref parent = pt_ref(pt, parent_id);

@@ -189,9 +189,9 @@ int pt_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_par
 int pt_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 	struct fs_entry *entry);
 
-int pt_open(struct fs *fs, uint64_t node, int flags, uint64_t *handle);
+int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle);
 int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
-	mode_t mode, int flags, struct fs_entry *entry, uint64_t *handle);
+	mode_t mode, int flags, bool kill_priv, struct fs_entry *entry, uint64_t *handle);
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
 
 ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
