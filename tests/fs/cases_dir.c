@@ -191,7 +191,7 @@ static void list_removing(void)
 	int removed = 0;
 	DIR *dir;
 
-	make_many(MANY);
+	make_many(3 * SOME);
 	dir = opendir(".");
 	while ((e = readdir(dir))) {
 		if (number(e->d_name) >= 0)

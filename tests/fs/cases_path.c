@@ -95,7 +95,7 @@ static void deep(void)
 	char at[32] = "";
 	int depth = 0, up = 0;
 
-	for (int i = 0; i < 150; i++) {
+	for (int i = 0; i < 50; i++) {
 		if (mkdir("d", 0755) || chdir("d"))
 			break;
 		depth++;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * fscases DIR [--only NAME] [--list]: perform the file semantics cases under DIR and print what
- * happened. See fscases.h for the form of the transcript.
+ * fscases DIR [--only NAME,...] | --list: perform the file semantics cases under DIR and print
+ * what happened. See fscases.h for the form of the transcript.
  */
 #include <ftw.h>
 #include <grp.h>
@@ -265,6 +265,17 @@ static int run_case(const char *dir, const struct fs_case *c)
 	return status != 0;
 }
 
+static bool chosen(const char *only, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = only; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+		if (!strncmp(p, name, len) && (p[len] == 0 || p[len] == ','))
+			return true;
+	}
+	return !only;
+}
+
 int main(int argc, char **argv)
 {
 	const char *dir = NULL, *only = NULL;
@@ -284,12 +295,12 @@ int main(int argc, char **argv)
 	own_program = realpath("/proc/self/exe", NULL);
 	umask(022);
 	if (!dir && !list) {
-		fprintf(stderr, "usage: fscases DIR [--only NAME] | --list\n");
+		fprintf(stderr, "usage: fscases DIR [--only NAME,...] | --list\n");
 		return 2;
 	}
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
 		for (const struct fs_case *c = tables[t]; c->name; c++) {
-			if (only && strcmp(only, c->name))
+			if (!chosen(only, c->name))
 				continue;
 			known = true;
 			if (list)

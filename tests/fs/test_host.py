@@ -41,7 +41,7 @@ for what, transcript, table, expected in (
         ("an explained line", changed, [reason], 0),
         ("an explanation that is not needed", first, [reason], 1),
         ("an explained line that is wrong", {**first, key: "other"}, [reason], 1),
-        ("an explanation of nothing", first, [reason._replace(line="no: such")], 1),
+        ("an explanation of nothing", first, [reason._replace(line="write-read: no such")], 1),
         ("an explanation for another mode", first, [reason._replace(modes=("none",))], 0)):
     found = fscompare.differences(first, transcript, "auto", table)
     if len(found) != expected:

@@ -9,6 +9,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,9 @@ CAUSEWAY = os.environ["CAUSEWAY"]
 CAUSEWAYD = os.environ["CAUSEWAYD"]
 BUILD = os.environ["CAUSEWAY_CHECK_BUILD"]
 FULL = bool(os.environ["CAUSEWAY_FULL"])
-FSCASES = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/fs/fscases")
+# A copy in the test's directory: a guest sees that one, wherever the build is.
+FSCASES = os.path.abspath("fscases")
+shutil.copy(os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/fs/fscases"), FSCASES)
 # How long something may take that is due at once: limits for a hang, not measures of speed.
 SLOW = {"plain": 1, "asan": 3, "tsan": 5}[BUILD]
 BOOT_SECONDS = 90 * SLOW
@@ -196,6 +199,32 @@ class Guest:
         status, output = self.try_run(command, seconds)
         check(status == 0, f"in the guest: {command}: status {status}\n{output[-4000:]}")
         return output
+
+    def background(self, perl, *args):
+        """Start a Perl program whose standard input is the shell's descriptor 7 and whose output
+        is 8: it can hold a file open, which a shell can't without closing copies of it."""
+        self.run("rm -f /tmp/in /tmp/out; mkfifo /tmp/in /tmp/out")
+        words = " ".join(quote(a) for a in args)
+        self.send(f"perl -e {quote(perl)} {words} </tmp/in >/tmp/out & "
+                  "exec 7>/tmp/in 8</tmp/out\n")
+
+    def hold_written(self, path, text):
+        """Write into a file and keep it open; until release()."""
+        self.background('$| = 1; open F, "+<", $ARGV[0]; '
+                        'print syswrite(F, $ARGV[1]), "\\n"; <STDIN>', path, text)
+        same("written", self.run("read -r x <&8; echo $x"), f"{len(text)}\n")
+
+    def hold_read(self, path, length):
+        """Keep a file open; read_held() then reads its start, each time anew."""
+        self.background('$| = 1; open F, "<", $ARGV[0]; while (<STDIN>) { sysseek F, 0, 0; '
+                        '$n = sysread F, $b, $ARGV[1]; print defined $n ? "$b\\n" : "$!\\n" }',
+                        path, str(length))
+
+    READ_HELD = "echo >&7; read -r x <&8; echo $x"
+
+    def release(self):
+        """End what background() started; its files are closed then."""
+        self.run("exec 7>&- 8<&-; wait")
 
     def close(self):
         """End the shell; the guest and all of its processes end in order. The exit status."""

@@ -112,7 +112,8 @@ class Job:
     def __init__(self, test, argv, env, log_path):
         self.test = test
         self.log_path = log_path
-        self.dir = tempfile.mkdtemp(prefix="cw-")
+        # Not in /tmp: a guest with the host's root has a /tmp of its own.
+        self.dir = tempfile.mkdtemp(prefix="cw-", dir="/var/tmp")
         self.id = os.path.basename(self.dir)
         self.started = time.monotonic()
         self.hung = False

@@ -27,7 +27,7 @@ OTHERS = {
         "echo before > D/f", "cat D/f", "printf after. > D/f.x && dd if=D/f.x of=D/f conv=notrunc "
         "status=none", "before", "after."),
     "data, of a file held open": (
-        "echo before > D/f", "echo >&7; read -r x <&8; echo $x",
+        "echo before > D/f", Guest.READ_HELD,
         "printf after. | dd of=D/f conv=notrunc status=none", "before", "after."),
     "data, at the end of a file that grew": (
         "printf before > D/f", "cat D/f; echo", "printf /more >> D/f", "before", "before/more"),
@@ -49,11 +49,11 @@ OTHERS = {
     "the target of a symlink": (
         "ln -s before D/s", "readlink D/s", "ln -sfn after D/s", "before", "after"),
 }
-# row → (before, what the guest does, how the host looks, old, new, what ends it)
+# row → (before, what the guest does, how the host looks, old, new); WRITES: hold it open, written.
+WRITES = None
 GUESTS = {
-    "data": ("printf before > D/f", "exec 6<>D/f; printf after. >&6", "cat D/f",
-             "before", "after."),
-    "size by writing": ("touch D/f", "exec 6>D/f; printf 123 >&6", "stat -c %s D/f", "0", "3"),
+    "data": ("printf before > D/f", WRITES, "cat D/f", "before", "after."),
+    "size by writing": ("touch D/f", WRITES, "stat -c %s D/f", "0", "6"),
     "mode": ("touch D/f; chmod 600 D/f", "chmod 640 D/f", "stat -c %a D/f", "600", "640"),
     "a new name": ("true", "touch D/f", "ls D", "", "f"),
     "a removed name": ("touch D/f", "rm D/f", "ls D", "f", ""),
@@ -112,14 +112,6 @@ def prepare(mode):
         host(before.replace("D/", folder + "/"))
 
 
-def hold(guest, mode):
-    """A reader that keeps its file open, and reads it from the start for each line on 7."""
-    reader = ("perl -e '$|=1; open F,\"<\",$ARGV[0]; while(<STDIN>){ sysseek F,0,0; "
-              "$n=sysread F,$b,6; print defined $n ? \"$b\\n\" : \"$!\\n\" }'")
-    guest.run("rm -f /tmp/in /tmp/out; mkfifo /tmp/in /tmp/out")
-    guest.send(f"{reader} {mode.folder(HELD)}/f </tmp/in >/tmp/out & exec 7>/tmp/in 8</tmp/out\n")
-
-
 def look(guest, mode, rows, fresh=0):
     """What the guest sees: {row: text}. The name never looked for is another one each time."""
     script = [f"n={'f' if fresh else 'none'}"]
@@ -170,7 +162,7 @@ def verdicts(mode, table, first, later, after, reopened):
 
 def one_mode(mode, table, guest, second):
     prepare(mode)
-    hold(guest, mode)
+    guest.hold_read(mode.folder(HELD) + "/f", 6)
     primed = [r for r in OTHERS if r != NEW]
     for _ in range(2):
         seen = look(guest, mode, primed)
@@ -181,11 +173,11 @@ def one_mode(mode, table, guest, second):
     guest.run("sleep 1.3")
     later = look(guest, mode, OTHERS, fresh=1)
     reopened = guest.run(f"head -c 6 {mode.folder(HELD)}/f")
-    guest.run(f"exec 7>&- 8<&-; wait; umount /mnt/{mode.tag}; "
-              f"mount -t virtiofs {mode.tag} /mnt/{mode.tag}")
-    hold(guest, mode)
+    guest.release()
+    guest.run(f"umount /mnt/{mode.tag}; mount -t virtiofs {mode.tag} /mnt/{mode.tag}")
+    guest.hold_read(mode.folder(HELD) + "/f", 6)
     after = look(guest, mode, OTHERS, fresh=1)
-    guest.run("exec 7>&- 8<&-; wait")
+    guest.release()
     return verdicts(mode, table, first, later, after, reopened)
 
 
@@ -201,14 +193,19 @@ def own_changes(mode, table, guest):
         os.mkdir(here)
         host(before.replace("D/", here + "/"))
         same(f"{mode.tag}: {row}: before", seen(guest.run, there), old)
-        guest.run(act.replace("D/", there + "/"))
+        if act is WRITES:
+            guest.hold_written(f"{there}/f", "after.")
+        else:
+            guest.run(act.replace("D/", there + "/"))
         cell = table[row, mode.name]
-        for what, got, want in (("its own", seen(guest.run, there), new),
-                                ("from the host", seen(host, here),
-                                 old if cell == "close" else new)):
+        # The host first: that the guest opens the file again may write it back.
+        for what, got, want in (("from the host", seen(host, here),
+                                 old if cell == "close" else new),
+                                ("its own", seen(guest.run, there), new)):
             if got != want:
                 wrong.append(f"{mode.tag}: the guest changes {row}: {what}: {got!r}, not {want!r}")
-        guest.run("exec 6>&-")
+        if act is WRITES:
+            guest.release()
         if seen(host, here) != new:
             wrong.append(f"{mode.tag}: the guest changes {row}: not on the host after close")
         if cell not in ("at once", "close"):

@@ -9,7 +9,7 @@ import sys
 import time
 
 import fscompare
-from guest import FSCASES, Daemon, Guest, check, same, warnings_of
+from guest import FSCASES, FULL, Daemon, Guest, check, same, warnings_of
 
 MODES = {
     "none": ("--cache", "none"),
@@ -22,6 +22,9 @@ MODES = {
     "metadata+writeback": ("--cache", "metadata", "--writeback"),
     "no-readdirplus": ("--no-readdirplus",),
 }
+# These do the same as others; without --full a few cases have to show that.
+SAME_AS_OTHERS = ("never+writeback", "metadata+writeback", "no-readdirplus")
+FEW = ("append", "map-shared-write", "sizes-seen", "list-small", "seek-directory", "rename-open")
 
 
 def tag(mode):
@@ -39,8 +42,11 @@ def start():
 
 def compare(guest, oracle, mode):
     begin = time.monotonic()
-    status, text = guest.try_run(f"{FSCASES} /mnt/{tag(mode)}", 200)
+    only = "" if FULL or mode not in SAME_AS_OTHERS else " --only " + ",".join(FEW)
+    status, text = guest.try_run(f"{FSCASES} /mnt/{tag(mode)}{only}", 200)
     same(f"{mode}: status", status, 0)
+    if only:
+        oracle = fscompare.cases_of(oracle, FEW)
     wrong = fscompare.differences(oracle, fscompare.read(text), fscompare.canonical(mode))
     print(f"{mode}: {len(wrong)} differences, {time.monotonic() - begin:.1f} s", flush=True)
     return [f"{mode}: {line}" for line in wrong]

@@ -77,9 +77,10 @@ def timeouts():
         same(f"timeouts {key}: the mode", guest.run(f"stat -c %a /mnt/{name}/f"),
              "600\n" if old else "640\n")
     # The tool hands its options on: writeback holds data back, the timeouts keep names.
-    guest.run("echo text > /mnt/vm/f; exec 6>/mnt/vm/g; printf held >&6")
+    guest.run("echo text > /mnt/vm/f; touch /mnt/vm/g")
+    guest.hold_written("/mnt/vm/g", "held")
     same("written back by `vm --writeback`", host("cat vm/g"), "")
-    guest.run("exec 6>&-")
+    guest.release()
     same("written back after close", host("cat vm/g"), "held")
     host("rm vm/f")
     guest.run("sleep 1.2; test -e /mnt/vm/f")

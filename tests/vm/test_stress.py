@@ -37,8 +37,12 @@ echo "rounds $i bad $bad"
 """
 
 
-def worker(directory, end):
-    return WORKER.replace("DIR", directory).replace("END", str(end))
+def worker(name, directory, end):
+    """The script as a file, which guests see too: their root is the host's."""
+    path = os.path.abspath(name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(WORKER.replace("DIR", directory).replace("END", str(end)))
+    return path
 
 
 os.mkdir("shared")
@@ -46,11 +50,11 @@ modes = (("--cache", "auto"), ("--cache", "none"))
 daemons = [Daemon("shared", *m) for m in modes]
 guests = [Guest("--socket", f"{d.socket}:s", "--cpus", "2") for d in daemons]
 end = int(time.time()) + SECONDS
+script = worker("in-guest", "/mnt/s", end)
 for g in guests:
     for w in (1, 2):
-        g.send(f"sh -c '{worker('/mnt/s', end)}' >/tmp/w{w} 2>&1 </dev/null &\n"
-               .replace("cut -d' '", 'cut -d" "'))
-host = subprocess.Popen(["sh", "-c", worker(os.path.abspath("shared"), end)],
+        g.send(f"sh {script} >/tmp/w{w} 2>&1 </dev/null &\n")
+host = subprocess.Popen(["sh", worker("on-host", os.path.abspath("shared"), end)],
                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 texts = [g.run("wait; cat /tmp/w1 /tmp/w2", SECONDS + 200) for g in guests]
 texts.append(host.communicate(timeout=120)[0])
