@@ -47,7 +47,7 @@ static int add_share(struct vm_options *o, struct vm_share share)
 		say("too many shares (at most %d)", VM_SHARES_MAX - 1);
 		return -EINVAL;
 	}
-	share.vmm_fd = -1;
+	share.conn = -1;
 	o->shares[o->nshares++] = share;
 	return 0;
 }

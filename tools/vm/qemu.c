@@ -81,6 +81,16 @@ static bool bad_cx16(const struct vm_options *o, const struct vm_kernel *k)
 	return text && sscanf(text, "QEMU emulator version %d.", &major) == 1 && major < 10;
 }
 
+// Emulated processors take a host's processor each, also from the daemons, and 0.2 s of the boot.
+static long default_cpus(bool kvm)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (!kvm)
+		n /= 2;
+	return n < 1 ? 1 : n > 4 ? 4 : n;
+}
+
 static char *kernel_cmdline(const struct vm_options *o)
 {
 	char *line = format(CMDLINE " %s", o->verbose ? "loglevel=7" : "quiet");
@@ -97,11 +107,9 @@ static char *kernel_cmdline(const struct vm_options *o)
 static void add_share(struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
 {
 	AUTO_FREE char *tag = quote(s->tag);
-	AUTO_FREE char *path = s->socket ? quote(s->socket) : NULL;
 	char *queues = o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
 
-	add(w, "-chardev",
-		path ? format("socket,id=fs%u,path=%s", nr, path) : format("socket,id=fs%u,fd=%d", nr, s->vmm_fd));
+	add(w, "-chardev", format("socket,id=fs%u,fd=%d", nr, s->conn));
 	add(w, "-device",
 		format("vhost-user-fs-pci,chardev=fs%u,tag=%s,queue-size=1024%s", nr, tag, queues));
 	free(queues);
@@ -121,7 +129,7 @@ int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k, const
 		format("q35,accel=%s,memory-backend=mem,smm=off,sata=off,smbus=off,hpet=off,vmport=off",
 			p->kvm ? "kvm" : "tcg"));
 	add(w, "-cpu", format("%s", p->kvm ? "host" : bad_cx16(o, k) ? "max,-cx16" : "max"));
-	add(w, "-smp", format("%ld", o->cpus));
+	add(w, "-smp", format("%ld", o->cpus ? o->cpus : default_cpus(p->kvm)));
 	add(w, "-m", format("%lluM", mib));
 	add(w, "-object", format("memory-backend-memfd,id=mem,size=%lluM,share=on", mib));
 	add(w, "-kernel", k->image);
@@ -134,8 +142,7 @@ int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k, const
 	add(w, "-device", format("%s", "virtserialport,chardev=port,name=" FRAME_PORT));
 	for (unsigned int i = 0; i < o->nshares; i++) {
 		add_share(w, o, &o->shares[i], i);
-		if (o->shares[i].vmm_fd >= 0)
-			*keep++ = o->shares[i].vmm_fd;
+		*keep++ = o->shares[i].conn;
 	}
 	for (unsigned int i = 0; i < o->qemu_options.n; i++)
 		add(w, o->qemu_options.v[i], NULL);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define PANIC "Kernel panic - not syncing"
-#define TAIL_LINES 24
+#define TAIL_LINES 40
 
 bool transcript_ready(struct transcript *t)
 {
@@ -29,18 +29,22 @@ bool transcript_ready(struct transcript *t)
 	if (t->echo && write(2, buf, n) < 0) {
 		// Still kept below.
 	}
-	if (bytes_add(&t->text, buf, n))
+	// The NUL behind the text, which is not counted, lets it be searched as a string.
+	if (bytes_add(&t->text, buf, n) || bytes_add(&t->text, "", 1))
 		return false;
+	t->text.len--;
 	if (t->text.len > 2 * TRANSCRIPT_MAX)
 		bytes_drop(&t->text, t->text.len - TRANSCRIPT_MAX);
 	return memmem(bytes_head(&t->text), t->text.len, PANIC, strlen(PANIC));
 }
 
-// The rest of what an ended child has said.
-static void drain(struct transcript *t)
+void run_hear_out(struct run *r)
 {
-	for (int i = 0; t->fd >= 0 && i < 16; i++)
-		transcript_ready(t);
+	struct transcript *both[] = {&r->console, &r->errors};
+
+	for (int t = 0; t < 2; t++)
+		for (int i = 0; both[t]->fd >= 0 && i < 16; i++)
+			transcript_ready(both[t]);
 }
 
 static void show_tail(struct transcript *t, const char *title)
@@ -101,7 +105,19 @@ static int daemon_ended(struct run *r)
 
 static int panicked(struct run *r)
 {
-	return with_console(r, "the guest's kernel panicked");
+	// "Kernel panic - not syncing: REASON"
+	const char *text = (char *)bytes_head(&r->console.text);
+	const char *at = memmem(text, r->console.text.len, PANIC, strlen(PANIC));
+	AUTO_FREE char *why = NULL;
+
+	if (at) {
+		at += strlen(PANIC);
+		at += strspn(at, ": ");
+		why = strndup(at, strcspn(at, "\r\n"));
+	}
+	show_tail(&r->console, "the guest's console said:");
+	say("the guest's kernel panicked%s%s", why ? ": " : "", why ? why : "");
+	return VM_EXIT_FAILURE;
 }
 
 static int silent(struct run *r)
@@ -136,8 +152,6 @@ int run_report(struct run *r)
 {
 	int status;
 
-	drain(&r->errors);
-	drain(&r->console);
 	if (r->kvm && r->o->accel == ACCEL_AUTO && !r->said_hello && !r->daemon_failed &&
 		(r->end == END_QEMU || r->end == END_SILENT || r->end == END_PANIC))
 		return RUN_RETRY;

@@ -48,6 +48,13 @@ static void send_winsize(struct run *r)
 	frame_put(&r->link.out, FRAME_WINSIZE, 0, ws, sizeof(ws));
 }
 
+static void lost_daemon(struct run *r, unsigned int nr)
+{
+	if (r->end == RUNNING)
+		r->dead = nr;
+	finish(r, END_DAEMON);
+}
+
 // A new boot, the first or after a reset: whatever was on its way to the old one is void.
 static void on_hello(struct run *r, const struct frame *f)
 {
@@ -164,23 +171,21 @@ static void forward(struct run *r, int sig)
 		r->deadline = vm_now_ms() + ANSWER_MS;
 }
 
-// A child has ended by itself, which none should. A daemon ends after QEMU did, so then QEMU is the one to blame.
-static void children(struct run *r)
+static bool has_ended(pid_t pid)
 {
 	siginfo_t si = {0};
 
-	if (!waitid(P_PID, r->qemu, &si, WEXITED | WNOHANG | WNOWAIT) && si.si_pid) {
+	return pid > 0 && !waitid(P_PID, pid, &si, WEXITED | WNOHANG | WNOWAIT) && si.si_pid;
+}
+
+// A child has ended by itself, which none should. Daemons do not end because QEMU did: we hold their connections too.
+static void children(struct run *r)
+{
+	if (has_ended(r->qemu))
 		finish(r, END_QEMU);
-		return;
-	}
-	for (unsigned int i = 0; i < r->o->nshares; i++) {
-		si.si_pid = 0;
-		if (r->daemons[i] <= 0 ||
-			waitid(P_PID, r->daemons[i], &si, WEXITED | WNOHANG | WNOWAIT) || !si.si_pid)
-			continue;
-		r->dead = i;
-		finish(r, si.si_code == CLD_EXITED && !si.si_status ? END_QEMU : END_DAEMON);
-	}
+	for (unsigned int i = 0; i < r->o->nshares; i++)
+		if (has_ended(r->daemons[i]))
+			lost_daemon(r, i);
 }
 
 static void signal_ready(struct run *r)
@@ -218,11 +223,19 @@ static void timeout(struct run *r)
 		finish(r, END_STUCK);
 }
 
-enum { P_SIGNAL, P_PORT, P_CONSOLE, P_ERRORS, P_IN, P_OUT, P_ERR, P_COUNT };
+enum { P_SIGNAL, P_PORT, P_CONSOLE, P_ERRORS, P_IN, P_OUT, P_ERR, P_DAEMONS };
+
+// The guest blocks for good when a daemon is gone, so that it is must be seen here.
+static void watch_daemons(struct run *r, const struct pollfd *p)
+{
+	for (unsigned int i = 0; i < r->o->nshares; i++)
+		if (p[i].revents)
+			lost_daemon(r, i);
+}
 
 static void one_round(struct run *r)
 {
-	struct pollfd p[P_COUNT] = {
+	struct pollfd p[P_DAEMONS + VM_SHARES_MAX] = {
 		[P_SIGNAL] = {.fd = r->sigfd, .events = POLLIN},
 		[P_PORT] = {.fd = r->link.fd, .events = POLLIN | (r->link.out.len ? POLLOUT : 0)},
 		[P_CONSOLE] = {.fd = r->console.fd, .events = POLLIN},
@@ -234,11 +247,13 @@ static void one_round(struct run *r)
 	// A sink with nothing to write is watched for its reader going away.
 	for (int i = 0; i < 2; i++)
 		p[P_OUT + i] = (struct pollfd){.fd = r->out[i].fd, .events = sink_wants(&r->out[i])};
+	for (unsigned int i = 0; i < r->o->nshares; i++)
+		p[P_DAEMONS + i] = (struct pollfd){.fd = r->shares[i].conn, .events = POLLRDHUP};
 	if (r->deadline && left <= 0) {
 		timeout(r);
 		return;
 	}
-	if (poll(p, P_COUNT, (int)left) < 0)
+	if (poll(p, P_DAEMONS + r->o->nshares, (int)left) < 0)
 		return;
 	if (p[P_CONSOLE].revents && transcript_ready(&r->console) && !r->panic) {
 		r->panic = true;
@@ -250,6 +265,7 @@ static void one_round(struct run *r)
 		port_ready(r, p[P_PORT].revents);
 	if (p[P_SIGNAL].revents)
 		signal_ready(r);
+	watch_daemons(r, p + P_DAEMONS);
 	if (p[P_IN].revents && r->in.fd >= 0) {
 		source_ready(&r->in, &r->link);
 		r->stdin_ended = r->in.fd < 0;
@@ -300,8 +316,18 @@ static void flush_output(struct run *r)
 
 static void end_children(struct run *r)
 {
+	// What QEMU says about being ended by us is no explanation; about an end of its own it is.
+	if (r->end != END_QEMU)
+		run_hear_out(r);
 	if (r->qemu > 0)
 		r->qemu_status = vm_reap(r->qemu, r->end != END_QEMU, QEMU_END_MS);
+	if (r->end == END_QEMU)
+		run_hear_out(r);
+	for (unsigned int i = 0; i < r->o->nshares; i++) {
+		if (r->shares[i].conn >= 0)
+			close(r->shares[i].conn);
+		r->shares[i].conn = -1;
+	}
 	for (unsigned int i = 0; i < r->o->nshares; i++) {
 		int st;
 
@@ -317,9 +343,9 @@ static void end_children(struct run *r)
 	}
 }
 
-int vm_run(const struct vm_options *o, const struct vm_kernel *k, int initrd, bool kvm)
+int vm_run(struct vm_options *o, const struct vm_kernel *k, int initrd, bool kvm)
 {
-	struct run r = {.o = o, .k = k, .kvm = kvm, .in = {.fd = -1}, .status = VM_EXIT_FAILURE};
+	struct run r = {.o = o, .k = k, .shares = o->shares, .kvm = kvm, .in = {.fd = -1}, .status = VM_EXIT_FAILURE};
 	sigset_t before;
 	int status;
 

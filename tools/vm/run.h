@@ -34,6 +34,7 @@ struct transcript {
 struct run {
 	const struct vm_options *o;
 	const struct vm_kernel *k;
+	struct vm_share *shares; // those of o, with this run's connections
 	bool kvm;
 	pid_t qemu, daemons[VM_SHARES_MAX]; // 0: none
 	int qemu_status;
@@ -54,6 +55,8 @@ int run_start(struct run *r, int initrd);
 
 // report.c. Reads what has come; true when a kernel panic is in it.
 bool transcript_ready(struct transcript *t);
+// Reads the rest of what QEMU and the guest's kernel have said so far.
+void run_hear_out(struct run *r);
 // Tells the user what went wrong, if anything; the exit status, or RUN_RETRY.
 int run_report(struct run *r);
 void run_close(struct run *r);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int make_pair(int *ours, int *theirs)
@@ -66,7 +67,7 @@ static int start_daemon(struct run *r, struct vm_share *s, pid_t *pid)
 	AUTO_CLOSE int fd = -1;
 	int keep[2];
 
-	if (make_pair(&s->vmm_fd, &fd))
+	if (make_pair(&s->conn, &fd))
 		return -1;
 	number = format("%d", fd);
 	words_add(&w, program);
@@ -124,22 +125,32 @@ static int start_qemu(struct run *r, int initrd)
 	return 0;
 }
 
+// A back-end that listens already. Connecting here and not in QEMU lets us see it hang up.
+static int connect_share(struct vm_share *s)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	size_t n = strlen(s->socket);
+
+	if (n >= sizeof(sun.sun_path)) {
+		say("--socket: %s: %s", s->socket, strerror(ENAMETOOLONG));
+		return -1;
+	}
+	memcpy(sun.sun_path, s->socket, n);
+	s->conn = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (s->conn < 0 || connect(s->conn, (struct sockaddr *)&sun, sizeof(sun))) {
+		say("--socket: %s: %s", s->socket, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
 int run_start(struct run *r, int initrd)
 {
-	int ret = 0;
-
-	for (unsigned int i = 0; !ret && i < r->o->nshares; i++)
-		if (!r->o->shares[i].socket)
-			ret = start_daemon(r, (struct vm_share *)&r->o->shares[i], &r->daemons[i]);
-	if (!ret)
-		ret = start_qemu(r, initrd);
-	// The only copies are the children's now: each end sees at once when the other is gone.
 	for (unsigned int i = 0; i < r->o->nshares; i++) {
-		struct vm_share *s = (struct vm_share *)&r->o->shares[i];
+		struct vm_share *s = &r->shares[i];
 
-		if (s->vmm_fd >= 0)
-			close(s->vmm_fd);
-		s->vmm_fd = -1;
+		if (s->socket ? connect_share(s) : start_daemon(r, s, &r->daemons[i]))
+			return -1;
 	}
-	return ret;
+	return start_qemu(r, initrd);
 }

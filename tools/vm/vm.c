@@ -69,14 +69,6 @@ static int choose_memory(struct vm_options *o)
 	return 0;
 }
 
-static void choose_cpus(struct vm_options *o)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (!o->cpus)
-		o->cpus = n < 1 ? 1 : n > 4 ? 4 : n;
-}
-
 static bool kvm_distrusted(void)
 {
 	AUTO_FREE char *file = vm_cache_file("kvm-does-not-work");
@@ -112,7 +104,7 @@ static void add_root(struct vm_options *o)
 			return;
 	if (!o->root_minimal)
 		o->shares[o->nshares++] = (struct vm_share){
-			.dir = (char *)"/", .tag = (char *)VM_ROOT_TAG, .readonly = true, .is_root = true, .vmm_fd = -1};
+			.dir = (char *)"/", .tag = (char *)VM_ROOT_TAG, .readonly = true, .is_root = true, .conn = -1};
 }
 
 static int run_accelerated(struct vm_options *o, const struct vm_kernel *k, int initrd)
@@ -139,7 +131,6 @@ int cmd_vm(int argc, char **argv)
 
 	if (vm_options_parse(&o, argc, argv, &status))
 		return status;
-	choose_cpus(&o);
 	add_root(&o);
 	if (choose_memory(&o) || vm_qemu_find(&o) || vm_kernel_choose(&k, o.kernel))
 		return VM_EXIT_FAILURE;

@@ -22,7 +22,7 @@ struct vm_share {
 	char *tag;
 	bool readonly;
 	bool is_root; // serves the guest's root
-	int vmm_fd;   // our causewayd's connection, to be given to the VMM
+	int conn;     // the VMM's end of the connection to its daemon; kept to see the daemon hang up
 };
 
 enum vm_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
@@ -101,6 +101,6 @@ bool vm_wants_tty(int fd);
 
 // run.c. One life of the machine, from QEMU's start to its end.
 #define RUN_RETRY (-1) // KVM did not get the guest going
-int vm_run(const struct vm_options *o, const struct vm_kernel *k, int initrd, bool kvm);
+int vm_run(struct vm_options *o, const struct vm_kernel *k, int initrd, bool kvm);
 
 #endif
