@@ -67,8 +67,7 @@ static void send_with(int sock, const void *bytes, size_t len, const int *fds, u
 		c->cmsg_len = CMSG_LEN(n * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
 	}
-	if (sendmsg(sock, &mh, MSG_NOSIGNAL) != (ssize_t)len)
-		abort();
+	must(sendmsg(sock, &mh, MSG_NOSIGNAL) == (ssize_t)len);
 }
 
 /* A message with a payload of size bytes that count up from 1. */
@@ -142,8 +141,7 @@ static void *send_pieces(void *arg)
 			&s->fd, n);
 		s->fds -= n;
 		while (unread > 0) {
-			if (ioctl(s->sock, SIOCOUTQ, &unread) < 0)
-				abort();
+			must(ioctl(s->sock, SIOCOUTQ, &unread) == 0);
 			sched_yield();
 		}
 	}

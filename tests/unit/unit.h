@@ -13,7 +13,10 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/util.h"
 
@@ -39,6 +42,37 @@ static inline int unit_open_fds(void)
 		n++;
 	closedir(dir);
 	return n;
+}
+
+/* For threads beside the test's own, where cmocka's assertions cannot jump out. */
+#define must(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static inline int unit_remove_one(const char *path, const struct stat *st, int type,
+	struct FTW *ftw)
+{
+	return remove(path);
+}
+
+/* Makes a private directory and enters it; the counterpart removes it with all that is in it. */
+static inline void unit_enter_directory(char path[64])
+{
+	const char *base = getenv("TMPDIR");
+
+	snprintf(path, 64, "%s/unit-XXXXXX", base ? base : "/tmp");
+	assert_non_null(mkdtemp(path));
+	assert_int_equal(chdir(path), 0);
+}
+
+static inline void unit_leave_directory(const char *path)
+{
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(nftw(path, unit_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 #endif

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The command line of causewayd: what each option sets, what is refused and how it is said. */
+#include "unit.h"
+
+#include <string.h>
+
+#include "daemon/options.h"
+
+#define ARGS_MAX 12
+
+static char error[300];
+
+/* Parses words after a good --shared-dir and --socket-path. */
+static int parse(struct options *o, const char *const *words)
+{
+	const char *argv[ARGS_MAX + 5] = {"causewayd", "--shared-dir", "/d", "--socket-path=/s"};
+	int argc = 4;
+
+	for (int i = 0; i < ARGS_MAX && words[i]; i++)
+		argv[argc++] = words[i];
+	error[0] = '\0';
+	return options_parse(o, argc, (char **)(uintptr_t)argv, error, sizeof(error));
+}
+
+#define PARSE(o, ...) parse(o, (const char *const[ARGS_MAX]){__VA_ARGS__})
+
+static void test_defaults(void **state)
+{
+	struct options o;
+
+	assert_int_equal(PARSE(&o, NULL), 0);
+	assert_string_equal(o.shared_dir, "/d");
+	assert_string_equal(o.socket_path, "/s");
+	assert_int_equal(o.fd, -1);
+	assert_null(o.tag);
+	assert_ptr_equal(o.fuse.cache, cache_policy_find("auto"));
+	assert_int_equal(o.fuse.attr_ns, 1000000000);
+	assert_int_equal(o.fuse.entry_ns, 1000000000);
+	assert_true(o.fuse.readdirplus);
+	assert_false(o.fuse.writeback);
+	assert_false(o.fuse.readonly);
+	assert_int_equal(o.log_level, LOG_INFO);
+	assert_false(o.keep_listening || o.help || o.version);
+}
+
+static void test_each_option(void **state)
+{
+	struct options o;
+
+	assert_int_equal(PARSE(&o, "--tag", "share", "--cache=always", "--writeback",
+				 "--readonly", "--no-readdirplus", "--log-level", "trace",
+				 "--keep-listening"), 0);
+	assert_string_equal(o.tag, "share");
+	assert_ptr_equal(o.fuse.cache, cache_policy_find("always"));
+	assert_int_equal(o.fuse.attr_ns, 86400000000000);
+	assert_int_equal(o.fuse.entry_ns, 86400000000000);
+	assert_true(o.fuse.writeback && o.fuse.readonly && !o.fuse.readdirplus);
+	assert_int_equal(o.log_level, LOG_TRACE);
+	assert_true(o.keep_listening);
+	assert_int_equal(PARSE(&o, "--cache", "never"), 0);
+	assert_ptr_equal(o.fuse.cache, cache_policy_find("none"));
+	assert_int_equal(o.fuse.attr_ns, 0);
+	/* The last one counts. */
+	assert_int_equal(PARSE(&o, "--cache=none", "--cache=auto", "--tag=a", "--tag=b"), 0);
+	assert_ptr_equal(o.fuse.cache, cache_policy_find("auto"));
+	assert_string_equal(o.tag, "b");
+}
+
+/* A timeout that is given wins over the mode's, in whatever order they come. */
+static void test_timeouts(void **state)
+{
+	struct options o;
+	static const struct {
+		const char *arg;
+		uint64_t ns;
+	} good[] = {{"0", 0}, {"0.5", 500000000}, {"1", 1000000000}, {"1e3", 1000000000000},
+		{"31536000", 31536000000000000}, {"0.000000001", 1}};
+	static const char *const bad[] = {"", "-1", "-0.001", "x", "1x", "1 ", "nan", "inf",
+		"31536001", "1e300", "1e999", "1,5", "--cache"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(PARSE(&o, "--attr-timeout", good[i].arg, "--cache=none"), 0);
+		assert_int_equal(o.fuse.attr_ns, good[i].ns);
+		assert_int_equal(o.fuse.entry_ns, 0);
+		assert_int_equal(PARSE(&o, "--cache=none", "--entry-timeout", good[i].arg), 0);
+		assert_int_equal(o.fuse.entry_ns, good[i].ns);
+		assert_int_equal(o.fuse.attr_ns, 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(PARSE(&o, "--attr-timeout", bad[i]), -1);
+		assert_non_null(strstr(error, "--attr-timeout"));
+		assert_int_equal(PARSE(&o, "--entry-timeout", bad[i]), -1);
+		assert_non_null(strstr(error, "--entry-timeout"));
+	}
+}
+
+static void test_refused(void **state)
+{
+	static const char longest[] = "123456789012345678901234567890123456";
+	static const struct {
+		const char *words[3];
+		const char *says; /* what the line must name */
+	} cases[] = {
+		{{"--cache=some"}, "'some'"},
+		{{"--cache="}, "''"},
+		{{"--log-level=loud"}, "'loud'"},
+		{{"--tag="}, "--tag"},
+		{{"--tag=1234567890123456789012345678901234567"}, "36"},
+		{{"--nonsense"}, "'--nonsense'"},
+		{{"--nonsense=1"}, "'--nonsense=1'"},
+		{{"--tag"}, "'--tag'"},
+		{{"more"}, "'more'"},
+		{{"--", "more"}, "'more'"},
+		{{"--fd=3"}, "exclude"},
+	};
+	struct options o;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(PARSE(&o, cases[i].words[0], cases[i].words[1]), -1);
+		if (!strstr(error, cases[i].says))
+			fail_msg("'%s' does not name %s", error, cases[i].says);
+		assert_null(strchr(error, '\n'));
+	}
+	assert_int_equal(PARSE(&o, "--tag", longest), 0);
+}
+
+/* Parses exactly these words. */
+static int parse_all(struct options *o, const char *const *words)
+{
+	int argc = 0;
+
+	while (words[argc])
+		argc++;
+	error[0] = '\0';
+	return options_parse(o, argc, (char **)(uintptr_t)words, error, sizeof(error));
+}
+
+#define PARSE_ALL(o, ...) parse_all(o, (const char *const[]){"causewayd", __VA_ARGS__, NULL})
+
+static void test_what_is_needed(void **state)
+{
+	static const char *const bad_fds[] = {"-1", "", "x", "3x", "99999999999", "2147483648",
+		"0.5"};
+	struct options o;
+
+	assert_int_equal(PARSE_ALL(&o, "--socket-path=/s"), -1);
+	assert_non_null(strstr(error, "--shared-dir"));
+	assert_int_equal(PARSE_ALL(&o, "--shared-dir=/d"), -1);
+	assert_non_null(strstr(error, "--socket-path"));
+	assert_int_equal(PARSE_ALL(&o, "--shared-dir=/d", "--fd=7"), 0);
+	assert_int_equal(o.fd, 7);
+	assert_null(o.socket_path);
+	for (size_t i = 0; i < ARRAY_SIZE(bad_fds); i++) {
+		assert_int_equal(PARSE_ALL(&o, "--shared-dir=/d", "--fd", bad_fds[i]), -1);
+		assert_non_null(strstr(error, "--fd"));
+	}
+	/* With these nothing else is needed. */
+	assert_int_equal(PARSE_ALL(&o, "--help"), 0);
+	assert_true(o.help);
+	assert_int_equal(PARSE_ALL(&o, "--version", "--nonsense"), 0);
+	assert_true(o.version);
+	assert_int_equal(PARSE_ALL(&o, "-x"), -1);
+	assert_non_null(strstr(error, "'-x'"));
+	assert_int_equal(PARSE_ALL(&o, "-xy"), -1);
+	assert_non_null(strstr(error, "-x"));
+}
+
+/* A long value is cut in the line, never beyond it. */
+static void test_long_value(void **state)
+{
+	static char words[5000];
+	struct options o;
+
+	memset(words, 'x', sizeof(words) - 1);
+	memcpy(words, "--cache=", 8);
+	assert_int_equal(PARSE(&o, words), -1);
+	assert_int_equal(strlen(error), sizeof(error) - 1);
+}
+
+static void test_help(void **state)
+{
+	static const char *const names[] = {"shared-dir DIR", "socket-path PATH", "fd N", "tag TAG",
+		"cache MODE", "writeback", "attr-timeout SECONDS", "entry-timeout SECONDS",
+		"readonly", "no-readdirplus", "log-level LEVEL", "keep-listening", "help",
+		"version"};
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	options_help(f);
+	fclose(f);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "\n  --%s ", names[i]);
+		assert_non_null(strstr(text, line));
+	}
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		assert_true(strlen(line) <= 100);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_each_option),
+		cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_what_is_needed),
+		cmocka_unit_test(test_long_value),
+		cmocka_unit_test(test_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
