@@ -122,6 +122,23 @@ char *vm_output_of(char **argv, size_t max, size_t *len)
 	return (char *)out.data;
 }
 
+bool vm_in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+
+	if (strchr(name, '/'))
+		return !access(name, X_OK);
+	for (const char *p = path ? path : "/usr/bin:/bin"; *p;) {
+		size_t n = strcspn(p, ":");
+		AUTO_FREE char *file = format("%.*s/%s", (int)n, p, name);
+
+		if (!access(file, X_OK))
+			return true;
+		p += n + (p[n] == ':');
+	}
+	return false;
+}
+
 char *vm_find_own(const char *name, const char *build, const char *installed)
 {
 	const char *where[] = {".", build, installed};

@@ -36,30 +36,13 @@ static char *quote(const char *value)
 	return out;
 }
 
-static bool in_path(const char *name)
-{
-	const char *path = getenv("PATH");
-
-	if (strchr(name, '/'))
-		return !access(name, X_OK);
-	for (const char *p = path ? path : "/usr/bin:/bin"; *p;) {
-		size_t n = strcspn(p, ":");
-		AUTO_FREE char *file = format("%.*s/%s", (int)n, p, name);
-
-		if (!access(file, X_OK))
-			return true;
-		p += n + (p[n] == ':');
-	}
-	return false;
-}
-
 int vm_qemu_find(struct vm_options *o)
 {
-	if (!o->qemu && in_path(QEMU_DEFAULT)) {
+	if (!o->qemu && vm_in_path(QEMU_DEFAULT)) {
 		o->qemu = QEMU_DEFAULT;
 		return 0;
 	}
-	if (o->qemu && in_path(o->qemu))
+	if (o->qemu && vm_in_path(o->qemu))
 		return 0;
 	if (o->qemu)
 		say("--qemu: %s: no such program", o->qemu);

@@ -99,7 +99,7 @@ static int told(struct run *r)
 
 static int daemon_ended(struct run *r)
 {
-	say("the share '%s' lost its causewayd; the machine was stopped", r->o->shares[r->dead].tag);
+	say("the back-end of the share '%s' hung up; the machine was stopped", r->o->shares[r->dead].tag);
 	return VM_EXIT_FAILURE;
 }
 

@@ -336,7 +336,7 @@ static void end_children(struct run *r)
 		st = vm_reap(r->daemons[i], r->qemu <= 0, DAEMON_END_MS);
 		if (!st || r->end == END_TOLD)
 			continue;
-		say("causewayd of the share '%s' ended with %s %d", r->o->shares[i].tag,
+		say("causewayd of the share '%s' ended with %s %d", r->shares[i].tag,
 			WIFSIGNALED(st) ? "signal" : "status",
 			WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st));
 		r->daemon_failed = true;

@@ -67,6 +67,10 @@ static int start_daemon(struct run *r, struct vm_share *s, pid_t *pid)
 	AUTO_CLOSE int fd = -1;
 	int keep[2];
 
+	if (!vm_in_path(program)) {
+		say("no %s here: build it, or name one in the variable CAUSEWAYD", program);
+		return -1;
+	}
 	if (make_pair(&s->conn, &fd))
 		return -1;
 	number = format("%d", fd);

@@ -84,6 +84,8 @@ pid_t vm_spawn(char **argv, const int *keep, int err);
 int vm_reap(pid_t pid, bool soft, int ms);
 // The output of a program, at most max bytes, as a string; NULL on failure. Owned by the caller.
 char *vm_output_of(char **argv, size_t max, size_t *len);
+// True when a program of that name (or path) can be run.
+bool vm_in_path(const char *name);
 // A file that belongs to us: beside this program, or at `build` or `installed` relative to its directory. NULL: not found.
 char *vm_find_own(const char *name, const char *build, const char *installed);
 int64_t vm_now_ms(void);
