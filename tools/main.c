@@ -26,7 +26,8 @@ static void usage(FILE *to)
 	fprintf(to, "Usage: causeway SUBCOMMAND [OPTION...] [ARGUMENT...]\n\nSubcommands:\n");
 	for (size_t i = 0; i < NSUBCOMMANDS; i++)
 		fprintf(to, "  %-8s %s\n", subcommands[i].name, subcommands[i].help);
-	fprintf(to, "\ncauseway SUBCOMMAND --help tells more of one, causeway --version the version.\n");
+	fprintf(to, "\ncauseway SUBCOMMAND --help tells more of one, causeway --version the "
+		    "version.\n");
 }
 
 int main(int argc, char **argv)

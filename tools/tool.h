@@ -12,13 +12,16 @@
 // Each gets its own name as argv[0] and returns the exit status.
 int cmd_vm(int argc, char **argv);
 
-// One line on standard error, beginning with "causeway: "; takes the progress line away first and suits a raw terminal.
+// One line on standard error, beginning with "causeway: "; takes the progress line away first and
+// suits a raw terminal.
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-// The progress line: replaced by the next one, erased by NULL. Only where standard error is a terminal.
+// The progress line: replaced by the next one, erased by NULL. Only where standard error is a
+// terminal.
 void progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-// asprintf that ends the process when memory is out, so that building a command line needs no checks. Owned by the caller.
+// asprintf that ends the process when memory is out, so that building a command line needs no
+// checks. Owned by the caller.
 char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // A growing NULL-terminated list of strings, neither copied nor freed.

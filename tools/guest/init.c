@@ -2,14 +2,17 @@
 //
 // causeway-init: pid 1 of the guest that `causeway vm` boots.
 //
-// Theory of operation. The kernel starts us from the initramfs, which holds us, the modules that are needed before a root
-// exists and, for the minimal root, busybox. We load the modules, open the port to the host, say HELLO and are told by CONF
-// frames what to mount and run. The root is either the initramfs or an overlay of a tmpfs over the host's root, served
-// read-only through virtio-fs; shares are at /mnt/TAG. Then the command runs as a child with its three streams carried over
-// the port (session.c), and when it has ended everything else is killed, the shares are synced and unmounted, and EXIT is
-// sent. The host then ends the machine; nothing below us is worth a slow shutdown.
+// Theory of operation. The kernel starts us from the initramfs, which holds us, the modules that
+// are needed before a root exists and, for the minimal root, busybox. We load the modules, open the
+// port to the host, say HELLO and are told by CONF frames what to mount and run. The root is either
+// the initramfs or an overlay of a tmpfs over the host's root, served read-only through virtio-fs;
+// shares are at /mnt/TAG. Then the command runs as a child with its three streams carried over the
+// port (session.c), and when it has ended everything else is killed, the shares are synced and
+// unmounted, and EXIT is sent. The host then ends the machine; nothing below us is worth a slow
+// shutdown.
 //
-// We never return: the end of pid 1 is a kernel panic. A failure is told through the port, or on the console before that.
+// We never return: the end of pid 1 is a kernel panic. A failure is told through the port, or on
+// the console before that.
 
 #include "init.h"
 
@@ -114,7 +117,8 @@ static int find_port(char *path, size_t size)
 	return ret;
 }
 
-// The device appears some milliseconds after its driver was loaded, by messages between driver and device.
+// The device appears some milliseconds after its driver was loaded, by messages between driver and
+// device.
 static void open_port(struct guest *g)
 {
 	char path[512];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// causeway-init, the guest's pid 1. One struct for the one conversation it has; everything in it lives until power-off.
+// causeway-init, the guest's pid 1. One struct for the one conversation it has; everything in it
+// lives until power-off.
 
 #ifndef CAUSEWAY_GUEST_INIT_H
 #define CAUSEWAY_GUEST_INIT_H
@@ -30,7 +31,8 @@ struct guest {
 	struct winsize winsize;
 };
 
-// Ends the machine with a message: through the port when the conversation has begun, else on the console.
+// Ends the machine with a message: through the port when the conversation has begun, else on the
+// console.
 _Noreturn void die(struct guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // A line for the user while the command goes on.
@@ -48,7 +50,8 @@ void unmount_shares(struct guest *g);
 // module.c: loads /modules/*.ko in the order of their names.
 void load_modules(struct guest *g);
 
-// session.c: runs the command and carries its streams; the status a shell would report. Leaves no process behind.
+// session.c: runs the command and carries its streams; the status a shell would report. Leaves no
+// process behind.
 unsigned int run_command(struct guest *g);
 
 // Where the command starts: the first share, or the root directory.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// File systems of the guest: first what the kernel offers, then the root, then the shares; and the end of the shares.
+// File systems of the guest: first what the kernel offers, then the root, then the shares; and the
+// end of the shares.
 
 #include "init.h"
 
@@ -100,7 +101,8 @@ static void switch_root(struct guest *g)
 		die(g, "cannot switch to the new root: %s", strerror(errno));
 }
 
-// So that modprobe finds modules of this kernel, which is not the host's. Not needed for anything else: failures are no news.
+// So that modprobe finds modules of this kernel, which is not the host's. Not needed for anything
+// else: failures are no news.
 static void bind_modules(const char *tree)
 {
 	struct utsname u;
@@ -187,7 +189,8 @@ void unmount_shares(struct guest *g)
 
 		snprintf(dir, sizeof(dir), SHARE_DIR "/%s", s->tag);
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		// A share without SYNCFS answers ENOSYS to the kernel, which then counts it as done.
+		// A share without SYNCFS answers ENOSYS to the kernel, which then counts it as
+		// done.
 		if (fd >= 0 && syncfs(fd) && errno != EROFS)
 			note(g, "data of the share %s may be lost: %s", s->tag, strerror(errno));
 		if (fd >= 0)

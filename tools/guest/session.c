@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The command: started with pipes or a terminal as its streams, its bytes carried by one poll loop, and buried with
-// everything that it left running.
+// The command: started with pipes or a terminal as its streams, its bytes carried by one poll loop,
+// and buried with everything that it left running.
 //
-// Input: frames of the port (DATA, EOF and CREDIT to the streams; SIGNAL, WINSIZE, PING), SIGCHLD, the pipes' other ends.
-// States: running; draining (the command has ended, what its pipes still hold goes out); done.
+// Input: frames of the port (DATA, EOF and CREDIT to the streams; SIGNAL, WINSIZE, PING), SIGCHLD,
+// the pipes' other ends. States: running; draining (the command has ended, what its pipes still
+// hold goes out); done.
 
 #include "init.h"
 
@@ -44,7 +45,8 @@ static void open_terminal(struct session *s)
 	s->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (s->master < 0 || grantpt(s->master) || unlockpt(s->master))
 		die(g, "cannot open a terminal: %s", strerror(errno));
-	// Ours stays open: without any holder of the slave, reading the master fails, and shells close and reopen theirs.
+	// Ours stays open: without any holder of the slave, reading the master fails, and shells
+	// close and reopen theirs.
 	s->slave = open(ptsname(s->master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (s->slave < 0)
 		die(g, "cannot open a terminal: %s", strerror(errno));
@@ -145,7 +147,8 @@ static void start(struct session *s)
 			close(s->child[i]);
 }
 
-// The host's terminal sends what is typed as bytes; a signal is what somebody sent to `causeway` itself.
+// The host's terminal sends what is typed as bytes; a signal is what somebody sent to `causeway`
+// itself.
 static void deliver(struct session *s, unsigned int sig)
 {
 	pid_t fg = s->master >= 0 && sig == SIGINT ? tcgetpgrp(s->master) : -1;

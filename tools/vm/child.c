@@ -31,7 +31,8 @@ static _Noreturn void exec_child(char **argv, const int *keep, int out, int err,
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	// SIGKILL, because it must also hold when we are killed and can do nothing more. getppid closes the race.
+	// SIGKILL, because it must also hold when we are killed and can do nothing more. getppid
+	// closes the race.
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);

@@ -10,16 +10,18 @@
 #include <time.h>
 #include <unistd.h>
 
-// Variables that the command gets from ours. With the host's root those of the second group fit as well.
+// Variables that the command gets from ours. With the host's root those of the second group fit as
+// well.
 static const char *const env_always[] = {"TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", NULL};
-static const char *const env_host_root[] = {"PATH", "HOME", "SHELL", "USER", "LOGNAME", "EDITOR",
-	"VISUAL", "PAGER", NULL};
+static const char *const env_host_root[] = {
+	"PATH", "HOME", "SHELL", "USER", "LOGNAME", "EDITOR", "VISUAL", "PAGER", NULL};
 
 // Where those are missing.
-static const char *const env_default[] = {"TERM=linux", "HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh",
-	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+static const char *const env_default[] = {"TERM=linux", "HOME=/root", "USER=root", "LOGNAME=root",
+	"SHELL=/bin/sh", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
-// Places where a share is not shown a second time: the guest has its own there, or the shares are below.
+// Places where a share is not shown a second time: the guest has its own there, or the shares are
+// below.
 static const char *const own_places[] = {"/proc", "/sys", "/dev", "/run", "/mnt"};
 
 static void put(struct bytes *out, enum conf_key key, const char *value)
@@ -40,7 +42,7 @@ static bool same_output(void)
 	struct stat a, b;
 
 	return !fstat(1, &a) && !fstat(2, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino &&
-		!S_ISCHR(a.st_mode);
+	       !S_ISCHR(a.st_mode);
 }
 
 static bool has_name(const struct words *w, const char *word)
@@ -91,8 +93,8 @@ static bool below(const char *path, const char *dir)
 	return !strncmp(path, dir, n) && (!path[n] || path[n] == '/');
 }
 
-// With the host's root, a path below the shared directory must not lead into the overlay, where writes are lost: the
-// share is visible at its own place too.
+// With the host's root, a path below the shared directory must not lead into the overlay, where
+// writes are lost: the share is visible at its own place too.
 static void put_bind(struct bytes *out, const struct vm_options *o, const struct vm_share *s)
 {
 	if (o->root_minimal || !s->dir || !strcmp(s->dir, "/"))
@@ -117,7 +119,8 @@ int vm_conf_put(struct bytes *out, const struct vm_options *o, const struct vm_k
 	if (k->modules)
 		put(out, CONF_KMOD, k->modules);
 	for (unsigned int i = 0; i < o->nshares; i++) {
-		AUTO_FREE char *share = format("%s:%s", o->shares[i].readonly ? "ro" : "rw", o->shares[i].tag);
+		AUTO_FREE char *share =
+			format("%s:%s", o->shares[i].readonly ? "ro" : "rw", o->shares[i].tag);
 
 		if (o->shares[i].is_root)
 			continue;

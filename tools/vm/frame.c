@@ -13,7 +13,8 @@ struct frame_head {
 
 _Static_assert(sizeof(struct frame_head) + sizeof(uint32_t) == FRAME_OVERHEAD, "frame layout");
 
-int frame_put(struct bytes *out, enum frame_type type, unsigned int stream, const void *data, size_t len)
+int frame_put(
+	struct bytes *out, enum frame_type type, unsigned int stream, const void *data, size_t len)
 {
 	struct frame_head h = {
 		.magic = FRAME_MAGIC, .type = type, .stream = stream, .len = htole32(len)};

@@ -12,13 +12,14 @@
 //   both:  DATA, EOF, CREDIT per stream; host: WINSIZE, SIGNAL, PING; guest: PONG, NOTE
 //   guest: EXIT(status) or FAIL(text)        shares are unmounted; the host takes the machine down
 //
-// The machine may be reset at any moment and the port's socket lives on, so a frame can be cut anywhere and the next boot's
-// first byte follows. From the guest that is caught by the padding: HELLO comes after as many NULs as the longest frame
-// has bytes, which complete the cut frame with a wrong trailer. Towards the guest it is caught by the nonce: the new
-// pid 1 drops everything before the START that bears the number it has just drawn.
+// The machine may be reset at any moment and the port's socket lives on, so a frame can be cut
+// anywhere and the next boot's first byte follows. From the guest that is caught by the padding:
+// HELLO comes after as many NULs as the longest frame has bytes, which complete the cut frame with
+// a wrong trailer. Towards the guest it is caught by the nonce: the new pid 1 drops everything
+// before the START that bears the number it has just drawn.
 //
-// DATA flows by credit: at most FRAME_WINDOW bytes of a stream are sent ahead of what its reader took, so a reader that
-// stands still never holds up signals or the other streams.
+// DATA flows by credit: at most FRAME_WINDOW bytes of a stream are sent ahead of what its reader
+// took, so a reader that stands still never holds up signals or the other streams.
 
 #ifndef CAUSEWAY_TOOLS_FRAME_H
 #define CAUSEWAY_TOOLS_FRAME_H
@@ -51,19 +52,20 @@ enum frame_type {
 // Keys of CONF, in the order in which they may depend on each other.
 enum conf_key {
 	CONF_CLOCK = 'c', // seconds.nanoseconds since the epoch
-	CONF_ROOT = 'r',  // tag of the share that is the root's lower layer; empty: stay in the initramfs
+	CONF_ROOT = 'r',  // tag of the share that is the root's lower layer; empty: stay in the
+			  // initramfs
 	CONF_SHARE = 's', // "ro" or "rw", a colon, the tag
 	CONF_BIND = 'b',  // absolute path where the last share is visible as well
 	CONF_KMOD = 'm',  // the kernel's module tree in the root
-	CONF_ENV = 'e',   // NAME=VALUE
-	CONF_ARG = 'a',   // one word of the command; none: a login shell
-	CONF_TTY = 't',   // digits of the descriptors that are the terminal
+	CONF_ENV = 'e',	  // NAME=VALUE
+	CONF_ARG = 'a',	  // one word of the command; none: a login shell
+	CONF_TTY = 't',	  // digits of the descriptors that are the terminal
 	CONF_MERGE = '2', // standard error goes where standard output goes
 };
 
 #define FRAME_MAGIC 0xc5
 #define FRAME_TRAILER 0x7957a1e3u
-#define FRAME_DATA_MAX 16384u        // payload of frames from the guest
+#define FRAME_DATA_MAX 16384u	      // payload of frames from the guest
 #define FRAME_CONF_MAX (1024 * 1024u) // payload of frames to the guest
 #define FRAME_OVERHEAD 12u
 #define FRAME_WINDOW 65536u
@@ -77,11 +79,13 @@ struct frame {
 };
 
 // Appends a frame to out; 0 or -ENOMEM.
-int frame_put(struct bytes *out, enum frame_type type, unsigned int stream, const void *data, size_t len);
+int frame_put(
+	struct bytes *out, enum frame_type type, unsigned int stream, const void *data, size_t len);
 int frame_put_u32(struct bytes *out, enum frame_type type, unsigned int stream, uint32_t value);
 
-// Reads the frame at the front of in. >0: *f is set and the number is its whole length, to be dropped by the caller when
-// done; 0: not all there yet. What is no frame (padding, or cut by a reset) is dropped silently.
+// Reads the frame at the front of in. >0: *f is set and the number is its whole length, to be
+// dropped by the caller when done; 0: not all there yet. What is no frame (padding, or cut by a
+// reset) is dropped silently.
 size_t frame_get(struct bytes *in, size_t max, struct frame *f);
 
 uint32_t frame_u32(const struct frame *f); // 0 when too short

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The guest's initramfs, a cpio archive ("newc") in a memfd: pid 1, modules in loading order and, for the minimal root,
-// busybox. QEMU opens it through /proc/self/fd, so nothing is left behind however we end.
+// The guest's initramfs, a cpio archive ("newc") in a memfd: pid 1, modules in loading order and,
+// for the minimal root, busybox. QEMU opens it through /proc/self/fd, so nothing is left behind
+// however we end.
 
 #include "vm.h"
 
@@ -88,7 +89,8 @@ static int add_module(struct bytes *b, unsigned int nr, char *path)
 			continue;
 		data = vm_output_of(argv, MODULE_MAX, &len);
 		if (!data) {
-			say("cannot decompress %s with %s (Debian package %s)", path, d->program, d->package);
+			say("cannot decompress %s with %s (Debian package %s)", path, d->program,
+				d->package);
 			return -1;
 		}
 		return add_entry(b, name, S_IFREG | 0644, data, len);
@@ -114,7 +116,8 @@ static int add_modules(struct bytes *b, const struct vm_kernel *k, const struct 
 // Only a static busybox runs without the libraries around it.
 static int add_busybox(struct bytes *b)
 {
-	static const char *const where[] = {"/bin/busybox", "/usr/bin/busybox", "/bin/busybox-static"};
+	static const char *const where[] = {
+		"/bin/busybox", "/usr/bin/busybox", "/bin/busybox-static"};
 
 	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++)
 		if (!access(where[i], R_OK))
@@ -134,7 +137,8 @@ static int fill(struct bytes *b, const struct vm_kernel *k, const struct vm_opti
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		if (add_entry(b, dirs[i], S_IFDIR | 0755, NULL, 0))
 			return -1;
-	if (add_file(b, "init", init, 0755) || add_modules(b, k, o) || (o->root_minimal && add_busybox(b)))
+	if (add_file(b, "init", init, 0755) || add_modules(b, k, o) ||
+		(o->root_minimal && add_busybox(b)))
 		return -1;
 	return add_entry(b, "TRAILER!!!", 0, NULL, 0);
 }

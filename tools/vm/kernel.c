@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Which kernel the guest runs: the one named, else the one tools/setup fetched, else the newest of this machine that has
-// virtio-fs. Where the uncompressed image lies beside it (vmlinux-VERSION beside vmlinuz-VERSION), that is booted: emulation
-// spends a fifth of the boot on decompressing.
+// Which kernel the guest runs: the one named, else the one tools/setup fetched, else the newest of
+// this machine that has virtio-fs. Where the uncompressed image lies beside it (vmlinux-VERSION
+// beside vmlinuz-VERSION), that is booted: emulation spends a fifth of the boot on decompressing.
 
 #include "vm.h"
 
@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// The version in the header of a bzImage (Documentation/x86/boot.rst: kernel_version at 0x20e counts from 0x200).
+// The version in the header of a bzImage (Documentation/x86/boot.rst: kernel_version at 0x20e
+// counts from 0x200).
 static char *bzimage_version(const unsigned char *p, size_t size)
 {
 	size_t at;
@@ -25,7 +26,8 @@ static char *bzimage_version(const unsigned char *p, size_t size)
 	if (size < 0x1000 || memcmp(p + 0x202, "HdrS", 4))
 		return NULL;
 	at = 0x200 + p[0x20e] + p[0x20f] * 256u;
-	return at + 256 < size ? strndup((const char *)p + at, strcspn((const char *)p + at, " ")) : NULL;
+	return at + 256 < size ? strndup((const char *)p + at, strcspn((const char *)p + at, " "))
+			       : NULL;
 }
 
 static char *elf_version(const unsigned char *p, size_t size)
@@ -69,7 +71,8 @@ static char *version_of(const char *file)
 // Beside the image, in the tree that it was unpacked in, or installed.
 static char *modules_of(const char *file, const char *version)
 {
-	static const char *const where[] = {"/lib/modules", "/../lib/modules", "/../usr/lib/modules"};
+	static const char *const where[] = {
+		"/lib/modules", "/../lib/modules", "/../usr/lib/modules"};
 	AUTO_FREE char *dir = realpath(file, NULL);
 	AUTO_FREE char *installed = format("/lib/modules/%s", version);
 
@@ -178,5 +181,6 @@ bool vm_kernel_at_least(const struct vm_kernel *k, int major, int minor)
 {
 	int a = 0, b = 0;
 
-	return sscanf(k->version, "%d.%d", &a, &b) == 2 && (a > major || (a == major && b >= minor));
+	return sscanf(k->version, "%d.%d", &a, &b) == 2 &&
+	       (a > major || (a == major && b >= minor));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Modules of the guest's kernel: from names to files in loading order, by modules.dep and modules.builtin.
+// Modules of the guest's kernel: from names to files in loading order, by modules.dep and
+// modules.builtin.
 
 #include "vm.h"
 
@@ -100,7 +101,8 @@ static int find_one(const struct vm_kernel *k, const char *name, struct words *f
 
 int vm_modules_find(const struct vm_kernel *k, const char *const *names, struct words *files)
 {
-	// A kernel without a module tree may have everything built in; if not, the guest says what is missing.
+	// A kernel without a module tree may have everything built in; if not, the guest says what
+	// is missing.
 	for (; k->modules && *names; names++)
 		if (!builtin(k, *names) && find_one(k, *names, files))
 			return -1;

@@ -33,8 +33,10 @@ static int add_share(struct vm_options *o, struct vm_share share)
 {
 	if (!share.tag)
 		share.tag = o->nshares ? format("share%u", o->nshares + 1) : format("share");
-	if (!*share.tag || strlen(share.tag) > VM_TAG_MAX || strchr(share.tag, '/') || share.tag[0] == '.') {
-		say("'%s' cannot be a tag: 1 to %d bytes, no '/', no leading '.'", share.tag, VM_TAG_MAX);
+	if (!*share.tag || strlen(share.tag) > VM_TAG_MAX || strchr(share.tag, '/') ||
+		share.tag[0] == '.') {
+		say("'%s' cannot be a tag: 1 to %d bytes, no '/', no leading '.'", share.tag,
+			VM_TAG_MAX);
 		return -EINVAL;
 	}
 	for (unsigned int i = 0; i < o->nshares; i++)
@@ -65,7 +67,8 @@ static int set_share(struct vm_options *o, const struct option_row *row, char *v
 		if (colon) {
 			*colon = 0;
 			if (strcmp(colon + 1, "ro") && strcmp(colon + 1, "rw")) {
-				say("--%s: after DIR:TAG comes 'ro', not '%s'", row->name, colon + 1);
+				say("--%s: after DIR:TAG comes 'ro', not '%s'", row->name,
+					colon + 1);
 				return -EINVAL;
 			}
 			share.readonly = !strcmp(colon + 1, "ro");
@@ -120,7 +123,8 @@ static int set_memory(struct vm_options *o, const struct option_row *row, char *
 			if (!strcmp(end, units[i].suffix))
 				o->memory = (uint64_t)n << units[i].shift;
 	if (o->memory < 128u << 20) {
-		say("--%s: '%s' is no size of at least 128M (SIZE is a number with M or G)", row->name, value);
+		say("--%s: '%s' is no size of at least 128M (SIZE is a number with M or G)",
+			row->name, value);
 		return -EINVAL;
 	}
 	o->memory &= ~((1ull << 21) - 1);
@@ -135,7 +139,9 @@ static int set_root(struct vm_options *o, const struct option_row *row, char *va
 
 static int set_accel(struct vm_options *o, const struct option_row *row, char *value)
 {
-	o->accel = !strcmp(value, "kvm") ? ACCEL_KVM : !strcmp(value, "tcg") ? ACCEL_TCG : ACCEL_AUTO;
+	o->accel = !strcmp(value, "kvm")   ? ACCEL_KVM
+		   : !strcmp(value, "tcg") ? ACCEL_TCG
+					   : ACCEL_AUTO;
 	return 0;
 }
 
@@ -145,7 +151,8 @@ static int set_number(struct vm_options *o, const struct option_row *row, char *
 	long n = strtol(value, &end, 10);
 
 	if (end == value || *end || n < row->min || n > row->max) {
-		say("--%s: '%s' is no number from %ld to %ld", row->name, value, row->min, row->max);
+		say("--%s: '%s' is no number from %ld to %ld", row->name, value, row->min,
+			row->max);
 		return -EINVAL;
 	}
 	*FIELD(o, row, long) = n;
@@ -187,23 +194,34 @@ static const struct option_row rows[] = {
 	{"share", "DIR[:TAG[:ro]]", set_share,
 		.help = "share DIR, at /mnt/TAG in the guest (default TAG: share, share2, ...)"},
 	{"cache", "MODE", set_string, AT(cache), .choices = "none never auto always metadata",
-		.help = "caching mode of the shares: none, never, auto, always, metadata (default: auto)"},
+		.help = "caching mode of the shares: none, never, auto, always, metadata (default: "
+			"auto)"},
 	{"writeback", NULL, set_flag, AT(writeback), .help = "let the guest cache writes"},
-	{"cpus", "N", set_number, AT(cpus), .min = 1, .max = 255, .help = "processors of the guest"},
-	{"memory", "SIZE", set_memory, .help = "memory of the guest, as 512M or 2G (default: 1G, less on a small host)"},
-	{"kernel", "FILE", set_string, AT(kernel), .help = "the guest's Linux kernel, with its modules beside it"},
+	{"cpus", "N", set_number, AT(cpus), .min = 1, .max = 255,
+		.help = "processors of the guest"},
+	{"memory", "SIZE", set_memory,
+		.help = "memory of the guest, as 512M or 2G (default: 1G, less on a small host)"},
+	{"kernel", "FILE", set_string, AT(kernel),
+		.help = "the guest's Linux kernel, with its modules beside it"},
 	{"root", "WHICH", set_root, .choices = "host minimal",
-		.help = "the guest's root: the host's own under an overlay, or minimal, just busybox (default: host)"},
+		.help = "the guest's root: the host's own under an overlay, or minimal, just "
+			"busybox (default: host)"},
 	{"env", "NAME[=VALUE]", set_env, .help = "set a variable for the command, or pass it on"},
-	{"queues", "N", set_number, AT(queues), .min = 1, .max = 64, .help = "request queues of each share (default: 1)"},
+	{"queues", "N", set_number, AT(queues), .min = 1, .max = 64,
+		.help = "request queues of each share (default: 1)"},
 	{"accel", "HOW", set_accel, .choices = "auto kvm tcg",
 		.help = "kvm, tcg (emulation), or auto: kvm where it works (default: auto)"},
-	{"socket", "PATH:TAG", set_socket, .help = "attach a vhost-user-fs back-end that listens at PATH"},
-	{"daemon-option", "ARG", set_words, AT(daemon_options), .help = "pass ARG to the causewayd of each share"},
-	{"qemu", "FILE", set_string, AT(qemu), .help = "the QEMU to run (default: qemu-system-x86_64)"},
-	{"qemu-option", "ARG", set_words, AT(qemu_options), .help = "add ARG to QEMU's command line"},
+	{"socket", "PATH:TAG", set_socket,
+		.help = "attach a vhost-user-fs back-end that listens at PATH"},
+	{"daemon-option", "ARG", set_words, AT(daemon_options),
+		.help = "pass ARG to the causewayd of each share"},
+	{"qemu", "FILE", set_string, AT(qemu),
+		.help = "the QEMU to run (default: qemu-system-x86_64)"},
+	{"qemu-option", "ARG", set_words, AT(qemu_options),
+		.help = "add ARG to QEMU's command line"},
 	{"append", "ARG", set_words, AT(append), .help = "add ARG to the kernel's command line"},
-	{"verbose", NULL, set_flag, AT(verbose), .help = "show QEMU's command line and the kernel's messages"},
+	{"verbose", NULL, set_flag, AT(verbose),
+		.help = "show QEMU's command line and the kernel's messages"},
 	{"help", NULL, NULL, .help = "show this"},
 };
 
@@ -212,14 +230,16 @@ static const struct option_row rows[] = {
 static void print_help(void)
 {
 	printf("Usage: causeway vm [OPTION...] [-- COMMAND...]\n\n"
-	       "Boots a Linux virtual machine that shares directories of this host, runs COMMAND in the first\n"
+	       "Boots a Linux virtual machine that shares directories of this host, runs COMMAND "
+	       "in the first\n"
 	       "of them (default: a shell) and passes on its input, output and exit status.\n\n");
 	for (size_t i = 0; i < NROWS; i++) {
 		char left[64];
 
 		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "",
 			rows[i].arg ? rows[i].arg : "");
-		printf("  %-24s %s%s\n", left, strlen(left) > 24 ? "\n                           " : "", rows[i].help);
+		printf("  %-24s %s%s\n", left,
+			strlen(left) > 24 ? "\n                           " : "", rows[i].help);
 	}
 }
 
@@ -241,7 +261,8 @@ static const struct option_row *find_row(const char *name, size_t len)
 	return NULL;
 }
 
-// One option at argv[*i]; moves *i on when its argument is the next word. 0, 1 for --help, or -EINVAL.
+// One option at argv[*i]; moves *i on when its argument is the next word. 0, 1 for --help, or
+// -EINVAL.
 static int one_option(struct vm_options *o, char **argv, int *i)
 {
 	const char *name = argv[*i] + 2;
@@ -293,7 +314,8 @@ int vm_options_parse(struct vm_options *o, int argc, char **argv, int *status)
 		}
 	}
 	if (i < argc && strcmp(argv[i], "--")) {
-		say("vm: unexpected '%s' (directories go with --share, a command after --)", argv[i]);
+		say("vm: unexpected '%s' (directories go with --share, a command after --)",
+			argv[i]);
 		*status = EXIT_USAGE;
 		return -EINVAL;
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// QEMU's command line. The machine has what the guest needs and nothing else: every device left out is boot time saved.
+// QEMU's command line. The machine has what the guest needs and nothing else: every device left out
+// is boot time saved.
 
 #include "vm.h"
 
@@ -12,7 +13,8 @@
 #define QEMU_DEFAULT "qemu-system-x86_64"
 
 // What a virtual machine need not find out, test or defend against.
-#define CMDLINE "console=ttyS0 panic=0 rdinit=/init no_timer_check tsc=reliable mitigations=off " \
+#define CMDLINE                                                                                    \
+	"console=ttyS0 panic=0 rdinit=/init no_timer_check tsc=reliable mitigations=off "          \
 	"cryptomgr.notests random.trust_cpu=on 8250.nr_uarts=1 audit=0 selinux=0 apparmor=0"
 
 static void add(struct words *w, const char *option, char *value)
@@ -51,7 +53,8 @@ int vm_qemu_find(struct vm_options *o)
 	return -1;
 }
 
-// Emulation in QEMU before 10.0 gets CMPXCHG16B wrong enough for kernels of 6.12 and later to crash at random.
+// Emulation in QEMU before 10.0 gets CMPXCHG16B wrong enough for kernels of 6.12 and later to crash
+// at random.
 static bool bad_cx16(const struct vm_options *o, const struct vm_kernel *k)
 {
 	char *argv[] = {(char *)o->qemu, (char *)"--version", NULL};
@@ -87,7 +90,8 @@ static char *kernel_cmdline(const struct vm_options *o)
 	return line;
 }
 
-static void add_share(struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
+static void add_share(
+	struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
 {
 	AUTO_FREE char *tag = quote(s->tag);
 	char *queues = o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
@@ -98,8 +102,8 @@ static void add_share(struct words *w, const struct vm_options *o, const struct 
 	free(queues);
 }
 
-int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k, const struct vm_plumbing *p,
-	struct words *w, int *keep)
+int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
+	const struct vm_plumbing *p, struct words *w, int *keep)
 {
 	unsigned long long mib = o->memory >> 20;
 
@@ -109,7 +113,8 @@ int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k, const
 	add(w, "-no-user-config", NULL);
 	add(w, "-display", format("%s", "none"));
 	add(w, "-machine",
-		format("q35,accel=%s,memory-backend=mem,smm=off,sata=off,smbus=off,hpet=off,vmport=off",
+		format("q35,accel=%s,memory-backend=mem,smm=off,sata=off,smbus=off,hpet=off,vmport="
+		       "off",
 			p->kvm ? "kvm" : "tcg"));
 	add(w, "-cpu", format("%s", p->kvm ? "host" : bad_cx16(o, k) ? "max,-cx16" : "max"));
 	add(w, "-smp", format("%ld", o->cpus ? o->cpus : default_cpus(p->kvm)));

@@ -99,7 +99,8 @@ static int told(struct run *r)
 
 static int daemon_ended(struct run *r)
 {
-	say("the back-end of the share '%s' hung up; the machine was stopped", r->o->shares[r->dead].tag);
+	say("the back-end of the share '%s' hung up; the machine was stopped",
+		r->o->shares[r->dead].tag);
 	return VM_EXIT_FAILURE;
 }
 
@@ -156,7 +157,8 @@ int run_report(struct run *r)
 		(r->end == END_QEMU || r->end == END_SILENT || r->end == END_PANIC))
 		return RUN_RETRY;
 	status = reports[r->end](r);
-	// A daemon that fails at the end may have lost something: the command's success is not the whole truth then.
+	// A daemon that fails at the end may have lost something: the command's success is not the
+	// whole truth then.
 	return r->daemon_failed && !status ? VM_EXIT_FAILURE : status;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// One life of the machine: the daemons and QEMU started, one poll loop between the guest's port and our streams, signals
-// passed on, every end of it told apart. vm.c has the theory of operation.
+// One life of the machine: the daemons and QEMU started, one poll loop between the guest's port and
+// our streams, signals passed on, every end of it told apart. vm.c has the theory of operation.
 
 #include "run.h"
 
@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BOOT_KVM_MS 5000    // far more than a working KVM needs
-#define BOOT_TCG_MS 120000  // a crowded machine emulates slowly
-#define ANSWER_MS 15000	    // of the guest to a PING
-#define PANIC_TEXT_MS 300   // for the rest of the kernel's words
+#define BOOT_KVM_MS 5000   // far more than a working KVM needs
+#define BOOT_TCG_MS 120000 // a crowded machine emulates slowly
+#define ANSWER_MS 15000	   // of the guest to a PING
+#define PANIC_TEXT_MS 300  // for the rest of the kernel's words
 #define QEMU_END_MS 3000
 #define DAEMON_END_MS 5000
 
@@ -30,7 +30,8 @@ static void finish(struct run *r, enum run_end end)
 		r->end = end;
 }
 
-// The terminal belongs to the guest only while we are in the foreground of it; reading it from the background would stop us.
+// The terminal belongs to the guest only while we are in the foreground of it; reading it from the
+// background would stop us.
 static void attach_stdin(struct run *r)
 {
 	if (!r->ready || r->stdin_ended)
@@ -68,8 +69,9 @@ static void on_hello(struct run *r, const struct frame *f)
 	r->in = (struct source){.fd = -1, .stream = 0, .credit = FRAME_WINDOW};
 	r->deadline = vm_now_ms() + BOOT_TCG_MS;
 	terminal_restore();
-	progress("%s Linux %.*s%s ...", again ? "starting again" : "starting", (int)(f->len - sizeof(uint64_t)),
-		(const char *)f->data + sizeof(uint64_t), r->kvm ? "" : " (emulated)");
+	progress("%s Linux %.*s%s ...", again ? "starting again" : "starting",
+		(int)(f->len - sizeof(uint64_t)), (const char *)f->data + sizeof(uint64_t),
+		r->kvm ? "" : " (emulated)");
 	frame_put(&r->link.out, FRAME_START, 0, f->data, sizeof(uint64_t));
 	vm_conf_put(&r->link.out, r->o, r->k);
 }
@@ -178,7 +180,8 @@ static bool has_ended(pid_t pid)
 	return pid > 0 && !waitid(P_PID, pid, &si, WEXITED | WNOHANG | WNOWAIT) && si.si_pid;
 }
 
-// A child has ended by itself, which none should. Daemons do not end because QEMU did: we hold their connections too.
+// A child has ended by itself, which none should. Daemons do not end because QEMU did: we hold
+// their connections too.
 static void children(struct run *r)
 {
 	if (has_ended(r->qemu))
@@ -246,7 +249,8 @@ static void one_round(struct run *r)
 
 	// A sink with nothing to write is watched for its reader going away.
 	for (int i = 0; i < 2; i++)
-		p[P_OUT + i] = (struct pollfd){.fd = r->out[i].fd, .events = sink_wants(&r->out[i])};
+		p[P_OUT + i] =
+			(struct pollfd){.fd = r->out[i].fd, .events = sink_wants(&r->out[i])};
 	for (unsigned int i = 0; i < r->o->nshares; i++)
 		p[P_DAEMONS + i] = (struct pollfd){.fd = r->shares[i].conn, .events = POLLRDHUP};
 	if (r->deadline && left <= 0) {
@@ -297,7 +301,8 @@ static int open_signals(sigset_t *before)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-// What the command wrote goes out even if the reader is slow; the machine is gone by then, so a signal ends us as usual.
+// What the command wrote goes out even if the reader is slow; the machine is gone by then, so a
+// signal ends us as usual.
 static void flush_output(struct run *r)
 {
 	while (r->out[0].held.len || r->out[1].held.len) {
@@ -345,7 +350,12 @@ static void end_children(struct run *r)
 
 int vm_run(struct vm_options *o, const struct vm_kernel *k, int initrd, bool kvm)
 {
-	struct run r = {.o = o, .k = k, .shares = o->shares, .kvm = kvm, .in = {.fd = -1}, .status = VM_EXIT_FAILURE};
+	struct run r = {.o = o,
+		.k = k,
+		.shares = o->shares,
+		.kvm = kvm,
+		.in = {.fd = -1},
+		.status = VM_EXIT_FAILURE};
 	sigset_t before;
 	int status;
 

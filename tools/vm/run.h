@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The state of one life of the machine, between run.c (the loop), start.c (its beginning) and report.c (its end).
+// The state of one life of the machine, between run.c (the loop), start.c (its beginning) and
+// report.c (its end).
 
 #ifndef CAUSEWAY_TOOLS_RUN_H
 #define CAUSEWAY_TOOLS_RUN_H
@@ -44,7 +45,7 @@ struct run {
 	struct source in;
 	struct sink out[2];
 	bool said_hello, ready, panic, stdin_ended, daemon_failed;
-	int64_t deadline; // of what we wait for; 0: nothing
+	int64_t deadline;  // of what we wait for; 0: nothing
 	unsigned int dead; // END_DAEMON: whose
 	enum run_end end;
 	int status;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The beginning of a machine's life: one causewayd per share, then QEMU. Daemons and QEMU are connected by socket pairs
-// that both inherit, so there is no socket file to wait for or to leave behind.
+// The beginning of a machine's life: one causewayd per share, then QEMU. Daemons and QEMU are
+// connected by socket pairs that both inherit, so there is no socket file to wait for or to leave
+// behind.
 
 #include "run.h"
 
@@ -43,11 +44,13 @@ static void free_words(struct words *w)
 	free(w->v);
 }
 
-// The host's root changes little and is never written through: cached for good. Options meant for shares stay theirs.
-static void daemon_words(struct words *w, const struct vm_options *o, const struct vm_share *s, char *fd)
+// The host's root changes little and is never written through: cached for good. Options meant for
+// shares stay theirs.
+static void daemon_words(
+	struct words *w, const struct vm_options *o, const struct vm_share *s, char *fd)
 {
 	const char *fixed[] = {"--shared-dir", s->dir, "--fd", fd, "--tag", s->tag, "--cache",
-		s->is_root ? "always" : o->cache};
+		s->is_root ? "always" : o->cache, "--log-level", o->verbose ? "info" : "warn"};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		words_add(w, (char *)fixed[i]);

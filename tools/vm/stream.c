@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-// A descriptor that others share must not be made non-blocking. After poll says so, this much can be written to a pipe or
-// a terminal without waiting.
+// A descriptor that others share must not be made non-blocking. After poll says so, this much can
+// be written to a pipe or a terminal without waiting.
 #define SINK_STEP 4096u
 
 // virtio-serial takes at most this much in one write.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Both ends of the command's three streams, the same code on the host and in the guest. A source reads a descriptor and
-// sends DATA as far as it has credit; a sink keeps what came until its descriptor takes it, and gives credit back.
-// stdin has its source on the host and its sink in the guest, stdout and stderr the other way round.
+// Both ends of the command's three streams, the same code on the host and in the guest. A source
+// reads a descriptor and sends DATA as far as it has credit; a sink keeps what came until its
+// descriptor takes it, and gives credit back. stdin has its source on the host and its sink in the
+// guest, stdout and stderr the other way round.
 
 #ifndef CAUSEWAY_TOOLS_STREAM_H
 #define CAUSEWAY_TOOLS_STREAM_H
@@ -43,7 +44,8 @@ struct sink {
 short source_wants(const struct source *s, const struct link *l);
 short sink_wants(const struct sink *s);
 
-// Called when poll reported anything for the descriptor. 0, or -errno of the link (not of the stream).
+// Called when poll reported anything for the descriptor. 0, or -errno of the link (not of the
+// stream).
 int source_ready(struct source *s, struct link *l);
 int sink_ready(struct sink *s, struct link *l);
 

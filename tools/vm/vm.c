@@ -4,20 +4,24 @@
 //
 // Theory of operation. Four kinds of processes take part:
 //
-//   causeway ──┬── causewayd (one per share, one for the guest's root)      socket pairs, vhost-user
-//              └── QEMU ── the guest: causeway-init (pid 1) ── COMMAND      one virtio-serial port, frames
+//   causeway ──┬── causewayd (one per share, one for the guest's root)      socket pairs,
+//   vhost-user
+//              └── QEMU ── the guest: causeway-init (pid 1) ── COMMAND      one virtio-serial port,
+//              frames
 //
-// options.c reads the command line into struct vm_options. kernel.c, modules.c and initramfs.c find what to boot; start.c
-// starts the children, qemu.c knows QEMU's command line. Then run.c's loop carries bytes: our standard input to the port,
-// the port to our standard output and error, signals and window sizes beside them, all as the frames of frame.h. Both ends
-// of a stream are the same code, stream.c. The kernel's console and QEMU's messages are kept aside as explanations.
+// options.c reads the command line into struct vm_options. kernel.c, modules.c and initramfs.c find
+// what to boot; start.c starts the children, qemu.c knows QEMU's command line. Then run.c's loop
+// carries bytes: our standard input to the port, the port to our standard output and error, signals
+// and window sizes beside them, all as the frames of frame.h. Both ends of a stream are the same
+// code, stream.c. The kernel's console and QEMU's messages are kept aside as explanations.
 //
-// Nothing outlives us: children die with us by PR_SET_PDEATHSIG, sockets are socket pairs and the initramfs is a memfd, so
-// even SIGKILL leaves no file and no process. A run ends in exactly one of the ways of enum run_end, and report.c has a row
-// for each. A guest that resets is no end: it says HELLO again and the command starts anew.
+// Nothing outlives us: children die with us by PR_SET_PDEATHSIG, sockets are socket pairs and the
+// initramfs is a memfd, so even SIGKILL leaves no file and no process. A run ends in exactly one of
+// the ways of enum run_end, and report.c has a row for each. A guest that resets is no end: it says
+// HELLO again and the command starts anew.
 //
-// KVM counts as working when the guest speaks under it; otherwise the same machine is started again emulated, and that is
-// remembered for an hour so that the next start does not try.
+// KVM counts as working when the guest speaks under it; otherwise the same machine is started again
+// emulated, and that is remembered for an hour so that the next start does not try.
 
 #include "vm.h"
 
@@ -56,7 +60,8 @@ static int choose_memory(struct vm_options *o)
 	uint64_t need = o->memory ? o->memory : MEMORY_LEAST;
 
 	if (need > there) {
-		say("not enough memory for the guest: %llu MiB wanted, %llu MiB available; see --memory",
+		say("not enough memory for the guest: %llu MiB wanted, %llu MiB available; see "
+		    "--memory",
 			(unsigned long long)need >> 20, (unsigned long long)there >> 20);
 		return -1;
 	}
@@ -75,7 +80,7 @@ static bool kvm_distrusted(void)
 	struct stat st;
 
 	return !lstat(file, &st) && S_ISREG(st.st_mode) && st.st_uid == getuid() &&
-		time(NULL) - st.st_mtime < KVM_DISTRUST_S;
+	       time(NULL) - st.st_mtime < KVM_DISTRUST_S;
 }
 
 static void distrust_kvm(void)
@@ -103,8 +108,11 @@ static void add_root(struct vm_options *o)
 		if (o->shares[i].is_root)
 			return;
 	if (!o->root_minimal)
-		o->shares[o->nshares++] = (struct vm_share){
-			.dir = (char *)"/", .tag = (char *)VM_ROOT_TAG, .readonly = true, .is_root = true, .conn = -1};
+		o->shares[o->nshares++] = (struct vm_share){.dir = (char *)"/",
+			.tag = (char *)VM_ROOT_TAG,
+			.readonly = true,
+			.is_root = true,
+			.conn = -1};
 }
 
 static int run_accelerated(struct vm_options *o, const struct vm_kernel *k, int initrd)

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #define VM_EXIT_FAILURE 125 // as `timeout` and `docker run`: the tool failed, not the command
-#define VM_SHARES_MAX 24	// PCI slots of the root bus bound it
+#define VM_SHARES_MAX 24    // PCI slots of the root bus bound it
 #define VM_ROOT_TAG "causeway-root"
 #define VM_TAG_MAX 36
 
@@ -22,7 +22,7 @@ struct vm_share {
 	char *tag;
 	bool readonly;
 	bool is_root; // serves the guest's root
-	int conn;     // the VMM's end of the connection to its daemon; kept to see the daemon hang up
+	int conn; // the VMM's end of the connection to its daemon; kept to see the daemon hang up
 };
 
 enum vm_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
@@ -60,33 +60,36 @@ char *vm_cache_file(const char *name);
 // True when the kernel's version is at least major.minor.
 bool vm_kernel_at_least(const struct vm_kernel *k, int major, int minor);
 
-// modules.c. Files of the modules that `names` (NULL-terminated) need, in the order to load them, without those that are
-// built in. 0 or -1 after saying what is wrong.
+// modules.c. Files of the modules that `names` (NULL-terminated) need, in the order to load them,
+// without those that are built in. 0 or -1 after saying what is wrong.
 int vm_modules_find(const struct vm_kernel *k, const char *const *names, struct words *files);
 
 // initramfs.c. A memfd with the archive, or -1 after saying what is wrong.
 int vm_initramfs(const struct vm_kernel *k, const struct vm_options *o);
 
-// qemu.c. The VMM's command line; descriptors in it are inherited by it (keep: -1-terminated, room for VM_SHARES_MAX + 8).
+// qemu.c. The VMM's command line; descriptors in it are inherited by it (keep: -1-terminated, room
+// for VM_SHARES_MAX + 8).
 struct vm_plumbing {
 	int initrd, console, port; // the VMM's ends
 	bool kvm;
 };
 
 int vm_qemu_find(struct vm_options *o);
-int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k, const struct vm_plumbing *p,
-	struct words *argv, int *keep);
+int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
+	const struct vm_plumbing *p, struct words *argv, int *keep);
 
-// child.c. A child that dies with us and keeps only the descriptors named (and 0-2, with `err` as 1 and 2 unless it is -1).
-// Its pid, or -errno.
+// child.c. A child that dies with us and keeps only the descriptors named (and 0-2, with `err` as 1
+// and 2 unless it is -1). Its pid, or -errno.
 pid_t vm_spawn(char **argv, const int *keep, int err);
-// Ends a child: after SIGTERM (`soft`) or just waiting it has `ms` milliseconds, then SIGKILL. Its wait status.
+// Ends a child: after SIGTERM (`soft`) or just waiting it has `ms` milliseconds, then SIGKILL. Its
+// wait status.
 int vm_reap(pid_t pid, bool soft, int ms);
 // The output of a program, at most max bytes, as a string; NULL on failure. Owned by the caller.
 char *vm_output_of(char **argv, size_t max, size_t *len);
 // True when a program of that name (or path) can be run.
 bool vm_in_path(const char *name);
-// A file that belongs to us: beside this program, or at `build` or `installed` relative to its directory. NULL: not found.
+// A file that belongs to us: beside this program, or at `build` or `installed` relative to its
+// directory. NULL: not found.
 char *vm_find_own(const char *name, const char *build, const char *installed);
 int64_t vm_now_ms(void);
 
