@@ -61,7 +61,7 @@ def make_share():
 class Daemon:
     """One process. listen=True gives it a listening socket, else one end of a socketpair."""
 
-    def __init__(self, *options, share=None, listen=False):
+    def __init__(self, *options, share=None, listen=False, tag="proto"):
         peer = "virtiofsd" in os.path.basename(binary())  # QEMU's: to tell our faults from its
         listen = listen or peer
         self.share = share or make_share()
@@ -79,6 +79,8 @@ class Daemon:
             self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.errlog = tempfile.TemporaryFile()
         argv = [binary(), "--shared-dir", self.share, "--fd", str(theirs.fileno()), *options]
+        if tag:
+            argv += ["--tag", tag]
         if peer:
             argv = [argv[0], f"--fd={theirs.fileno()}", "-o", f"source={self.share}",
                     "-o", "sandbox=chroot"]

@@ -155,11 +155,17 @@ class Ring:
             head, length = struct.unpack("<II", self.mem.read(at, 8))
             if head not in self.chains:
                 raise Failure(f"queue {self.index}: used element names {head}, not in flight")
-            self.free.extend(reversed(self.chains.pop(head)))
-            self.done[head] = length
+            self.done[head] = (length, self.chains.pop(head))
             self.last_used = (self.last_used + 1) & 0xFFFF
             count += 1
         return count
+
+    def take(self, head):
+        """The used length of a chain that came back. Only now are its descriptors free: a head
+        that is used again before anybody asked would be taken for the first."""
+        length, ids = self.done.pop(head)
+        self.free.extend(reversed(ids))
+        return length
 
     def wait(self, head, limit=HANG):
         """Waits for the call that announces this chain; the used length."""
@@ -177,7 +183,7 @@ class Ring:
                               f"(used idx {self.used_idx()}, we saw {self.last_used}, "
                               f"{'VRING_ERR is signalled' if broken else 'no VRING_ERR'})")
             self.calls += os.eventfd_read(self.call_fd)
-        return self.done.pop(head)
+        return self.take(head)
 
     def wait_error(self, limit=HANG):
         """Waits for the device to declare the queue broken."""

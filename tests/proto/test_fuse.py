@@ -81,7 +81,7 @@ def too_little_room(op):
             r = w.fs.call(op, node, args, room)
             if room < 16:
                 equal(r.used, 0, f"used length of {op} with {room} bytes for its reply")
-            elif op in ("READ", "READDIR", "READDIRPLUS"):
+            elif op in ("READ", "READLINK", "READDIR", "READDIRPLUS"):
                 check(r.error is not None, op, "with", room, "bytes has no header")
             else:
                 check(r.error, op, "succeeded in", room, "of", 16 + out, "bytes")

@@ -145,7 +145,7 @@ def reads():
 
 @case("READ into more than 2 GiB of room, all of it the same memory")
 def huge_room():
-    w = World(size=1024)
+    w = World(size=4096)
     path = os.path.join(w.daemon.share, "sparse")
     with open(path, "wb") as f:
         f.truncate(3 << 30)
@@ -154,7 +154,7 @@ def huge_room():
     readable, unique = w.fs.frame("READ", node, read_in(fh, 0, 0xFFFFFFFF))
     pieces, places = w.fs.pieces(readable, 16)
     at = w.fe.mem.arena.gpa + (8 << 20)
-    pieces += [(at, 4 << 20, WRITE)] * 600
+    pieces += [(at, 1 << 20, WRITE)] * 2200
     q = w.fe.queues[1]
     used = q.wait(q.submit(q.indirect(pieces)))
     length, error, got = struct.unpack("<IiQ", w.fe.mem.read(places[0][0], 16))

@@ -13,7 +13,7 @@ from daemon import Daemon, binary, environment, make_share
 from fuse import INIT_FLAGS, ROOT, Fs, init_in, read_in
 from harness import HANG, add, at_end, case, check, equal, main, tempdir, until
 from vu import Closed, Conn, Frontend, u64
-from world import Site, World
+from world import Site, World, big_read
 
 
 # resets of rings
@@ -59,8 +59,7 @@ def stop_in_flight():
     node = w.fs.lookup("big").nodeid
     fh = w.fs.open(node)
     for _ in range(10):
-        tokens = [w.fs.start("READ", node, read_in(fh, 0, 1 << 20), (1 << 20) + 16,
-                             addr=w.fe.mem.arena.gpa + i * 4096) for i in range(24)]
+        tokens = [big_read(w.fs, node, fh) for _ in range(24)]
         base = w.fe.stop_queue(1)
         equal(q.used_idx(), base, "used index of a stopped queue against its base")
         time_stopped = q.used_idx()
@@ -68,8 +67,7 @@ def stop_in_flight():
         equal(q.used_idx(), time_stopped, "a stopped queue moved")
         w.fe.start_queue(1, base=base, ring=q, kick=False)
         for t in tokens:
-            q_, head, places, _ = t
-            equal(q_.wait(head), (1 << 20) + 16, "used length")
+            equal(q.wait(t[1]), (1 << 20) + 16, "used length")
     w.check([1, 2])
 
 
@@ -138,8 +136,7 @@ def end_in_flight():
         node = w.fs.lookup("big").nodeid
         fh = w.fs.open(node)
         for i in range(80):
-            w.fs.start("READ", node, read_in(fh, 0, 1 << 20), (1 << 20) + 16, queue=1 + i % 4,
-                       addr=w.fe.mem.arena.gpa + i * 4096)
+            big_read(w.fs, node, fh, 1 + i % 4)
         w.close()
         w.daemon.wait((0,))
 
@@ -205,9 +202,8 @@ def sigterm():
                 fs.init()
                 node = fs.lookup("big").nodeid
                 fh = fs.open(node)
-                for i in range(60):
-                    fs.start("READ", node, read_in(fh, 0, 1 << 20), (1 << 20) + 16,
-                             addr=fe.mem.arena.gpa + i * 4096)
+                for _ in range(40):
+                    big_read(fs, node, fh)
         d.terminate()
 
 

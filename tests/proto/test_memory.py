@@ -51,7 +51,7 @@ LIES = {
     "overlaps the start of a region": (0x10_0000 - PAGE, 2 * PAGE, 0x6000_0000, 0),
     "overlaps the end of a region": (0xD0_0000 - PAGE, 2 * PAGE, 0x6000_0000, 0),
     "inside a region": (0x20_0000, PAGE, 0x6000_0000, 0),
-    "around a region": (0xF_F000_0 & ~0xFFF, 4 * MIB, 0x6000_0000, 0),
+    "around a region": (0x8F_F000, 5 * MIB, 0x6000_0000, 0),
     "same as a region": (0x90_0000, 4 * MIB, 0x7F00_0090_0000, 0),
     "front-end address overlaps": (0x4000_0000, MIB, 0x7F00_0020_0000, 0),
 }
@@ -61,7 +61,7 @@ def lie_in_table(what):
     site = Site()
     fe = site.attempt("negotiated")
     good = fe.mem.regions
-    forged = Forged(*LIES[what], length=4 * MIB if "region" in what else MIB)
+    forged = Forged(*LIES[what], length=16 * MIB if "region" in what else MIB)
     state = fe.verdict(vu.SET_MEM_TABLE, vu.mem_table([*good, forged]),
                        [r.fd for r in good] + [forged.fd])
     among(state, BAD, what)
@@ -73,7 +73,7 @@ def lie_added(what):
     """Refused, and if the connection goes on, the memory that was there still serves."""
     site = Site()
     fe = site.attempt("running")
-    forged = Forged(*LIES[what], length=4 * MIB if "region" in what else MIB)
+    forged = Forged(*LIES[what], length=16 * MIB if "region" in what else MIB)
     state = fe.verdict(vu.ADD_MEM_REG, vu.mem_reg(forged), [forged.fd])
     among(state, BAD, what)
     if state == "refused":
@@ -253,7 +253,7 @@ def under_load(change):
                 if q.collect() == 0:
                     wait_either(q)
             if head in q.done:
-                r = w.fs.reply(q.done.pop(head), places, unique)
+                r = w.fs.reply(q.take(head), places, unique)
                 equal(r.error, 0, "READ")
                 equal(r.data, want, "contents")
                 served += 1

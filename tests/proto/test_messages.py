@@ -6,6 +6,7 @@ import signal
 import struct
 
 import vu
+from daemon import Daemon
 from harness import add, among, case, check, equal, main, until
 from messages import BAD, HANDLED, INDEXED, eventfd, example
 from vu import NAMES, NEED_REPLY, NOFD, VERSION, Closed, u64, vring_state
@@ -32,7 +33,7 @@ def replies():
 
 @case("right use: GET_CONFIG, whole and in parts")
 def config():
-    w = World("--tag", "my-tag")
+    w = World(daemon=Daemon(tag="my-tag"))
     fe = w.fe
     whole = fe.ask(vu.GET_CONFIG, vu.config_request())
     equal(whole[:12], struct.pack("<III", 0, 40, 0), "head of GET_CONFIG's reply")
@@ -44,6 +45,16 @@ def config():
         equal(part, struct.pack("<III", offset, size, 0) + whole[12 + offset:12 + offset + size],
               f"GET_CONFIG {offset}+{size}")
     w.check()
+
+
+@case("right use: without a tag there is no configuration space")
+def no_config():
+    d = Daemon(tag=None)
+    w = World(daemon=d)
+    equal(w.fe.ask64(vu.GET_PROTOCOL_FEATURES) & vu.P_CONFIG, 0, "CONFIG is not offered")
+    w.check()
+    w.fe.send(vu.GET_CONFIG, vu.config_request())
+    w.fe.expect_closed("after GET_CONFIG, which was not negotiated")
 
 
 def config_bad(offset, size, flags, data):

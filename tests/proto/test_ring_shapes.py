@@ -263,7 +263,7 @@ def used_event():
         check(wait_fd(q.call_fd), f"hang: no call after {ahead + 1} elements")
         q.collect()
         for head in heads:
-            q.done.pop(head)
+            q.take(head)
     w.check()
 
 
@@ -281,7 +281,7 @@ def suppressed():
         head = w.fs.start("GETATTR", 1, GETATTR, 120)[1]
         until("the element", lambda: q.used_idx() != before, 0)
         q.collect()
-        q.done.pop(head)
+        q.take(head)
     check(not wait_fd(q.call_fd, 0), "calls although none was wanted")
     w.check()
 
@@ -312,7 +312,7 @@ def no_interrupt():
         head = w.fs.start("GETATTR", 1, GETATTR, 120)[1]
         until("the element", lambda: q.used_idx() != before, 0)
         q.collect()
-        q.done.pop(head)
+        q.take(head)
     check(not wait_fd(q.call_fd, 0), "calls although NO_INTERRUPT is set")
     q.arm()
     w.check()

@@ -198,16 +198,6 @@ for text, forge in BREAKING.items():
     add(f"breaks the queue: {text}", breaking, forge)
 
 
-@case("breaks the queue: indirect that was not negotiated")
-def no_indirect():
-    w = World(requests=2, features=F_ALL & ~F_INDIRECT)
-    a = parts(w)[0]
-    at = table(w.fe.mem, [(a[0], 56, NEXT, 1), (a[2], 120, WRITE, 0)])
-    w.fe.queues[1].desc(0, at, 32, INDIRECT)
-    offer(w.fe.queues[1], 0)
-    w.must_break()
-
-
 @case("breaks the queue: the high-priority queue too, alone")
 def hiprio():
     w = World(requests=2)
@@ -279,8 +269,8 @@ def stays():
 # what the device may bear or refuse
 
 
-def bearable(build):
-    w = World(requests=2)
+def bearable(build, features=F_ALL):
+    w = World(requests=2, features=features)
     q = w.fe.queues[1]
     a, places, unique = parts(w)
     head = build(w, q, a)
@@ -314,6 +304,13 @@ def table_unaligned(w, q, a):
     return 0
 
 
+def plain_indirect(w, q, a):
+    at = table(w.fe.mem, [(a[0], 56, NEXT, 1), (a[2], 120, WRITE, 0)])
+    q.desc(0, at, 32, INDIRECT)
+    offer(q, 0)
+    return 0
+
+
 def reply_over_request(w, q, a):
     q.desc(0, a[0], 56, NEXT, 1)
     q.desc(1, a[0], 56, WRITE | NEXT, 2)
@@ -341,6 +338,8 @@ for text, forge in {"unknown descriptor flags": unknown_flags,
                     "an indirect table longer than the ring": table_longer_than_ring,
                     "an unaligned indirect table": table_unaligned}.items():
     add(f"served or broken: {text}", bearable, forge)
+add("served or broken: indirect that was not negotiated", bearable, plain_indirect,
+    F_ALL & ~F_INDIRECT)
 
 
 def overlapping(build):

@@ -5,8 +5,9 @@ import os
 import select
 
 from daemon import Daemon
-from fuse import Fs
+from fuse import Fs, read_in
 from harness import HANG, check, until
+from ring import WRITE
 from vu import F_ALL, P_ALL, Frontend
 
 
@@ -15,6 +16,15 @@ def fill(root, n):
     for i in range(n):
         with open(os.path.join(root, "dir", f"entry{i:04}"), "w") as f:
             f.write(str(i))
+
+
+def big_read(fs, node, fh, queue=1):
+    """Submits a READ of 1 MiB whose data all goes to one place; nobody looks at it."""
+    mem, q = fs.fe.mem, fs.fe.queues[queue]
+    readable, unique = fs.frame("READ", node, read_in(fh, 0, 1 << 20))
+    places = [(mem.alloc(16), 16), (mem.regions[1].gpa, 1 << 20)]
+    head = q.submit([(mem.put(readable), len(readable), 0)] + [(*p, WRITE) for p in places])
+    return q, head, places, unique
 
 
 class World:
@@ -55,12 +65,14 @@ class World:
     def breaks_or_serves(self, token=None):
         """Queue 1 holds something that the device may refuse or bear; True if it served."""
         q = self.fe.queues[1]
+        q.arm()
         q.kick()
         served = False
         p = select.poll()
         p.register(q.err_fd, select.POLLIN)
         p.register(q.call_fd, select.POLLIN)
-        check(p.poll(HANG * 1000), "hang: neither a call nor VRING_ERR")
+        check(q.used_idx() != q.last_used or p.poll(HANG * 1000),
+              "hang: neither a call nor VRING_ERR")
         if not q.broken() and token:
             self.fs.finish(token)
             served = True
