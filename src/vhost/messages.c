@@ -184,8 +184,8 @@ static int get_config(struct vhost_backend *dev, struct vu_msg *msg)
 {
 	struct vu_config *config = &msg->body.config;
 
-	if (msg->head.size < VU_CONFIG_HEAD)
-		return vhost_bad(dev, "%u bytes are too few", msg->head.size);
+	if (msg->head.size < VU_CONFIG_HEAD || msg->head.size - VU_CONFIG_HEAD != config->size)
+		return vhost_bad(dev, "%u bytes do not hold what it asks for", msg->head.size);
 	/* An answer without payload is how this message says no. */
 	if (config->offset > dev->device->config_size ||
 		config->size > dev->device->config_size - config->offset)

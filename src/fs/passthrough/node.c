@@ -153,14 +153,13 @@ struct pt_node *pt_node_get(struct passthrough *pt, uint64_t id)
 	struct idslot *slot;
 	struct pt_node *node;
 
-	if (id == FS_ROOT)
-		id = idtab_id(&pt->root->slot);
-	slot = idtab_get(pt->nodes, id);
+	slot = idtab_get(pt->nodes, id == FS_ROOT ? idtab_id(&pt->root->slot) : id);
 	if (!slot)
 		return NULL;
 	node = container_of(slot, struct pt_node, slot);
-	/* Forgotten, but still held by an open handle. */
-	if (atomic_load_explicit(&node->lookups, memory_order_relaxed) == 0) {
+	/* Forgotten but still held by an open handle, or the root by a number it does not have. */
+	if (atomic_load_explicit(&node->lookups, memory_order_relaxed) == 0 ||
+		(node == pt->root && id != FS_ROOT)) {
 		idtab_put(pt->nodes, slot);
 		return NULL;
 	}
