@@ -33,7 +33,7 @@ def make_repository():
 
 
 def git(guest, base):
-    guest.run(f"cp -r $PWD/origin {base}/origin")
+    guest.run(f"cp -r {os.getcwd()}/origin {base}/origin")
     guest.run(f"cd {base}; {GIT} clone -q origin clone 2>&1; cd /", 200)
     run = f"cd {base}/clone; {GIT}"
     same("status of the clone", guest.run(f"{run} status --porcelain; cd /"), "")
@@ -111,7 +111,6 @@ for name, options in MODES.items():
     daemons.append(Daemon(name, *options, name=name))
 vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
            "--memory", "2G")
-vm.run(f"cd {os.getcwd()}")
 vm.run("export HOME=/tmp")
 for name in MODES:
     print(name, flush=True)

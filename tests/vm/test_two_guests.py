@@ -39,12 +39,12 @@ def work_at_once(a, b):
 
 def exclusive(a, b):
     """O_EXCL and mkdir have one winner, whichever guest asks."""
-    for guest in (a, b):
-        guest.send("won=0; for i in $(seq 50); do mkdir /mnt/s/x$i 2>/dev/null && "
+    for guest, names in ((a, "$(seq 50)"), (b, "$(seq 50 -1 1)")):
+        guest.send(f"won=0; for i in {names}; do mkdir /mnt/s/x$i 2>/dev/null && "
                    "won=$((won + 1)); done\n")
     won = [int(g.run("echo $won")) for g in (a, b)]
-    same("winners", sum(won), 50)
     print(f"won: {won}")
+    same("winners", sum(won), 50)
 
 
 os.mkdir("shared")
