@@ -79,7 +79,8 @@ static void test_attributes(void **state)
 	struct fuse_statx_in sx = {.fh = 9};
 	struct fuse_access_in access_in = {.mask = 5};
 	struct fuse_setattr_in set = {.fh = 9, .size = 1ull << 40, .atime = 100, .mtime = 200,
-		.atimensec = 1, .mtimensec = 999999999, .mode = S_IFREG | 04755, .uid = 1, .gid = 2};
+		.atimensec = 1, .mtimensec = 999999999, .mode = S_IFREG | 04755, .uid = 1,
+		.gid = 2};
 	static const struct {
 		uint32_t valid;
 		const char *calls;

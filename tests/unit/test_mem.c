@@ -117,7 +117,8 @@ static void test_many_regions(void **state)
 {
 	static const struct {
 		unsigned int gpa, size, offset;
-	} layout[] = {{0x3000, 16, 0}, {0x1000, 24, 5 * PAGE}, {0x1018, 8, 64}, {0x1020, 32, 9 * PAGE}};
+	} layout[] = {
+		{0x3000, 16, 0}, {0x1000, 24, 5 * PAGE}, {0x1018, 8, 64}, {0x1020, 32, 9 * PAGE}};
 	struct world *w = *state;
 	int owner[0x60];
 
@@ -179,7 +180,7 @@ static void test_refused_regions(void **state)
 		region(0, 1, 0, FILE_SIZE),
 		region(0, UINT64_MAX, 0, 0),
 		region(0, INT64_MAX, 0, 1),
-		/* Overlaps, by guest address and by the front-end's, at each side of the good one. */
+		/* Overlaps, by guest address and by the front-end's, at each side of it. */
 		region(0x10000, PAGE, 0x90000, 0),
 		region(0x10000 - PAGE + 1, PAGE, 0x90000, 0),
 		region(0x10000 + PAGE - 1, PAGE, 0x90000, 0),

@@ -278,7 +278,8 @@ static void test_vring_numbers(void **state)
 		static const uint32_t bad[] = {VHOST_QUEUES_MAX, 256, UINT32_MAX};
 
 		for (size_t b = 0; b < ARRAY_SIZE(bad); b++) {
-			s = (struct vu_vring_state){bad[b], by_state[i] == VU_SET_VRING_NUM ? 2 : 0};
+			s.index = bad[b];
+			s.num = by_state[i] == VU_SET_VRING_NUM ? 2 : 0;
 			assert_int_equal(handle(w, by_state[i], &s, sizeof(s), 0, 0), -EPROTO);
 		}
 	}

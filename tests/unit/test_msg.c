@@ -215,7 +215,8 @@ static void test_descriptors(void **state)
 static void test_too_many_descriptors(void **state)
 {
 	struct world *w = *state;
-	static const unsigned int counts[][2] = {{9, 0}, {10, 0}, {64, 0}, {8, 1}, {1, 8}, {5, 5}, {0, 9}};
+	static const unsigned int counts[][2] = {
+		{9, 0}, {10, 0}, {64, 0}, {8, 1}, {1, 8}, {5, 5}, {0, 9}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		struct raw m = message(5, 8);

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Fuzzes a FUSE session: an input is a configuration and a row of requests, served over the null
+ * file system or over a small private directory. Node and handle numbers in requests are those of
+ * earlier replies where the input says so; replies are held against the protocol.
+ *
+ * Input: u8 configuration, then requests: u8 opcode, u8 flags (below), u8 node, u8 handle, u16
+ * bytes of arguments, u16 room for the reply, the arguments.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fs/null.h"
+#include "fs/passthrough/cred.h"
+#include "fs/passthrough/passthrough.h"
+#include "fuse/session.h"
+#include "fuzz.h"
+#include "proto/fuse_ops.h"
+#include "tree.h"
+
+#define REQUESTS  48
+#define KNOWN     16          /* nodes and handles that are remembered */
+#define SIZE_MAX_ (1u << 20)  /* of a file */
+
+/* Flags of a request. */
+#define RAW_HEADER 0x01 /* the arguments begin with the header */
+#define KNOWN_FH   0x02 /* the arguments' first 8 bytes become a known handle */
+#define KNOWN_NODE 0x04 /* ... a known node, as LINK and RENAME have */
+#define WRONG_LEN  0x08 /* the header's length is off by one */
+#define NO_INIT    0x10 /* (first request only) no INIT comes before */
+#define PIECES     0xe0 /* bytes of each piece of the chain; 0 for one piece */
+
+struct guest {
+	struct fuse_worker *worker;
+	uint64_t nodes[KNOWN], handles[KNOWN];
+	unsigned int nnodes, nhandles;
+};
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	log_open("fuzz", LOG_OFF);
+	tree_open();
+	return 0;
+}
+
+/* Files of the export stay small, writes and allocations beyond fail with EFBIG; what the fuzzing
+ * engine writes has no limit. */
+static void limit_files(rlim_t size)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	must(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
+	must(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void learn(uint64_t *known, unsigned int *n, uint64_t number)
+{
+	known[(*n)++ % KNOWN] = number;
+}
+
+static uint64_t recall(const uint64_t *known, unsigned int n, uint8_t which)
+{
+	unsigned int have = n < KNOWN ? n : KNOWN;
+
+	return have ? known[which % have] : 0;
+}
+
+static void see_attr(uint64_t ino)
+{
+	must(!tree_is_secret(ino));
+}
+
+/* Takes what a good reply says of nodes and handles; none may lead out of the export. */
+static void read_reply(struct guest *g, uint32_t opcode, const char *payload, size_t len)
+{
+	const struct fuse_entry_out *entry = (const void *)payload;
+	const struct fuse_attr_out *attr = (const void *)payload;
+
+	switch (opcode) {
+	case FUSE_LOOKUP:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+		must(len == sizeof(*entry));
+		see_attr(entry->attr.ino);
+		learn(g->nodes, &g->nnodes, entry->nodeid);
+		break;
+	case FUSE_CREATE:
+		must(len == sizeof(struct fuse_create_out));
+		see_attr(entry->attr.ino);
+		learn(g->nodes, &g->nnodes, entry->nodeid);
+		payload += sizeof(*entry);
+		/* fall through */
+	case FUSE_OPEN:
+	case FUSE_OPENDIR:
+		learn(g->handles, &g->nhandles, ((const struct fuse_open_out *)(const void *)payload)->fh);
+		break;
+	case FUSE_GETATTR:
+	case FUSE_SETATTR:
+		must(len == sizeof(*attr));
+		see_attr(attr->attr.ino);
+		break;
+	case FUSE_STATX:
+		must(len == sizeof(struct fuse_statx_out));
+		see_attr(((const struct fuse_statx_out *)(const void *)payload)->stat.ino);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A listing must be whole entries; nodes of READDIRPLUS are remembered. */
+static void read_listing(struct guest *g, bool plus, const char *payload, size_t len)
+{
+	size_t at = 0, head = plus ? sizeof(struct fuse_entry_out) : 0;
+
+	while (at < len) {
+		const struct fuse_entry_out *entry = (const void *)(payload + at);
+		const struct fuse_dirent *d = (const void *)(payload + at + head);
+
+		must(len - at >= head + FUSE_NAME_OFFSET);
+		must(d->namelen > 0 && len - at >= head + FUSE_DIRENT_SIZE(d));
+		must(!memchr(d->name, '/', d->namelen) && !memchr(d->name, 0, d->namelen));
+		if (plus && entry->nodeid) {
+			see_attr(entry->attr.ino);
+			learn(g->nodes, &g->nnodes, entry->nodeid);
+		}
+		at += head + FUSE_DIRENT_SIZE(d);
+	}
+	must(at == len);
+}
+
+/* Serves a chain of exactly these bytes and this room, cut into pieces. */
+static void serve(struct guest *g, const char *bytes, size_t len, size_t room, size_t piece)
+{
+	static struct iovec iov[2][1 << 13];
+	char *in = malloc(len + 1), *out = malloc(room + 1);
+	const struct fuse_in_header *header = (const void *)in;
+	struct fuse_out_header reply;
+	unsigned int n[2] = {0, 0};
+	uint32_t written;
+
+	must(in && out);
+	memcpy(in, bytes, len);
+	for (size_t at = 0; at < len; at += piece)
+		iov[0][n[0]++] = (struct iovec){in + at, len - at < piece ? len - at : piece};
+	for (size_t at = 0; at < room; at += piece)
+		iov[1][n[1]++] = (struct iovec){out + at, room - at < piece ? room - at : piece};
+	written = fuse_serve(g->worker,
+		&(struct virtq_chain){
+			.in = iov[0], .in_len = len, .out = iov[1], .out_len = room});
+	must(written <= room && (written == 0 || written >= sizeof(reply)));
+	if (written > 0) {
+		char *payload = out + sizeof(reply);
+
+		memcpy(&reply, out, sizeof(reply));
+		must(reply.len == written && reply.error <= 0 && reply.error > -1000);
+		must(reply.error == 0 || written == sizeof(reply));
+		if (reply.error == 0 && header->opcode == FUSE_READDIR)
+			read_listing(g, false, payload, written - sizeof(reply));
+		else if (reply.error == 0 && header->opcode == FUSE_READDIRPLUS)
+			read_listing(g, true, payload, written - sizeof(reply));
+		else if (reply.error == 0)
+			read_reply(g, header->opcode, payload, written - sizeof(reply));
+	}
+	free(in);
+	free(out);
+}
+
+/* One request of the input. */
+static void request(struct guest *g, struct input *in)
+{
+	static char bytes[sizeof(struct fuse_in_header) + (1 << 12)];
+	struct fuse_in_header header = {.opcode = take_u8(in) % FUSE_OPCODE_MAX, .unique = 1};
+	uint8_t flags = take_u8(in), node = take_u8(in), handle = take_u8(in);
+	size_t len = take_u16(in) % (1 << 12), room = take_u16(in) % (1 << 13);
+	char *args = bytes + sizeof(header);
+	uint64_t number = recall(g->handles, g->nhandles, handle);
+
+	header.nodeid = node < 200 ? recall(g->nodes, g->nnodes, node) : node == 255 ? 0 : 1;
+	if (handle & 0x80)
+		header.uid = header.gid = 1000u + handle;
+	if (flags & KNOWN_NODE)
+		number = recall(g->nodes, g->nnodes, handle);
+	take(in, args, len);
+	if (flags & (KNOWN_FH | KNOWN_NODE) && len >= sizeof(number))
+		memcpy(args, &number, sizeof(number));
+	/* Without a limit of its own, with FALLOC_FL_KEEP_SIZE. */
+	if (header.opcode == FUSE_FALLOCATE && len >= sizeof(struct fuse_fallocate_in)) {
+		struct fuse_fallocate_in f;
+
+		memcpy(&f, args, sizeof(f));
+		f.offset %= SIZE_MAX_;
+		f.length %= SIZE_MAX_;
+		memcpy(args, &f, sizeof(f));
+	}
+	header.len = (uint32_t)(sizeof(header) + len) + (flags & WRONG_LEN ? 1 : 0);
+	memcpy(bytes, &header, sizeof(header));
+	if (flags & RAW_HEADER)
+		serve(g, args, len, room, 1 << 13);
+	else
+		serve(g, bytes, sizeof(header) + len, room,
+			flags & PIECES ? (flags & PIECES) >> 5 : 1 << 13);
+}
+
+static void init(struct guest *g)
+{
+	struct {
+		struct fuse_in_header header;
+		struct fuse_init_in in;
+	} m = {
+		.header = {.len = sizeof(m), .opcode = FUSE_INIT},
+		.in = {.major = 7, .minor = 45, .flags = UINT32_MAX, .flags2 = UINT32_MAX},
+	};
+
+	serve(g, (const char *)&m, sizeof(m), 256, 256);
+}
+
+static void converse(struct fs *fs, uint8_t how, struct input *in)
+{
+	struct fuse_config config = {
+		.cache = cache_policy_at(how & 3),
+		.writeback = how & 4,
+		.readonly = how & 8,
+		.readdirplus = how & 16,
+		.attr_ns = cache_policy_at(how & 3)->timeout_ns,
+		.entry_ns = cache_policy_at(how & 3)->timeout_ns,
+	};
+	struct guest g = {.nodes = {FS_ROOT}, .nnodes = 1};
+	struct fuse_session se;
+
+	fuse_session_init(&se, fs, &config);
+	g.worker = fuse_worker_new(&se, 0);
+	must(g.worker);
+	if (in->left < 2 || !(in->at[1] & NO_INIT))
+		init(&g);
+	for (int i = 0; i < REQUESTS && in->left > 0; i++)
+		request(&g, in);
+	fuse_session_reset(&se);
+	fuse_worker_free(g.worker);
+}
+
+/* The passthrough must end with nothing held: no node, no handle, no descriptor. */
+static void converse_with_tree(uint8_t how, struct input *in)
+{
+	int before = dup(0), after;
+	size_t nodes, handles;
+	struct fs *fs;
+
+	must(before >= 0);
+	close(before);
+	tree_fill();
+	must(passthrough_new(tree_export(), &fs) == 0);
+	limit_files(SIZE_MAX_);
+	converse(fs, how, in);
+	limit_files(RLIM_INFINITY);
+	fs->ops->count(fs, &nodes, &handles);
+	must(nodes == 1 && handles == 0);
+	passthrough_free(fs);
+	/* Whom the last request made us is no matter to what follows. */
+	cred_be_daemon();
+	after = dup(0);
+	must(after == before);
+	close(after);
+	tree_clear();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, size};
+	uint8_t how = take_u8(&in);
+
+	log_open("fuzz", how & 32 ? LOG_TRACE : LOG_OFF);
+	if (how & 64)
+		converse(fs_null(), how, &in);
+	else
+		converse_with_tree(how, &in);
+	return 0;
+}

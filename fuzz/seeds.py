@@ -1,0 +1,255 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Writes the seeds in corpus/: well-formed inputs for each fuzzer to start from.
+
+Run it again after an input format changed; inputs that once found a bug stay beside the seeds.
+"""
+import os
+import struct
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def write(target, name, data):
+    directory = os.path.join(HERE, "corpus", target)
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "seed-" + name), "wb") as f:
+        f.write(data)
+
+
+# ---- fuzz_virtq ------------------------------------------------------------------------------
+
+NEXT, WRITE, INDIRECT = 1, 2, 4
+
+
+def desc(addr, length, flags=0, following=0):
+    return struct.pack("<QIHH", addr, length, flags, following)
+
+
+def ring_offsets(size):
+    avail = size * 16
+    used = (avail + 4 + 2 * (size + 1) + 3) // 4 * 4
+    return avail, used, used + 4 + size * 8 + 2
+
+
+def ring(log_size, descs, heads, start=0, flags=0, idx=None, more=b"", commands=b""):
+    """An input: descs in the table, heads available, more bytes behind the rings."""
+    size = 2 << log_size
+    avail, _, end = ring_offsets(size)
+    image = bytearray(end)
+    image[:16 * len(descs)] = b"".join(descs)
+    struct.pack_into("<HH", image, avail, 0, (start + len(heads)) % 65536 if idx is None else idx)
+    for i, head in enumerate(heads):
+        struct.pack_into("<H", image, avail + 4 + 2 * ((start + i) % size), head)
+    image += more
+    return struct.pack("<BBHHH", log_size, flags, start, start, len(image)) + image + commands
+
+
+def virtq_seeds():
+    data = 0x4000
+    pair = [desc(data, 40, NEXT, 1), desc(data + 64, 100, WRITE)]
+    table_at = ring_offsets(8)[2]
+    table = desc(data, 40, NEXT, 1) + desc(data + 64, 100, WRITE)
+    write("fuzz_virtq", "pair", ring(2, pair, [0], commands=b"\x28"))
+    write("fuzz_virtq", "event-index-wrap",
+          ring(2, pair, [0, 0, 0, 0], start=65534, flags=1, commands=b"\x28\x10\x00\xff"))
+    write("fuzz_virtq", "indirect",
+          ring(2, [desc(table_at, 32, INDIRECT)], [0], more=table, commands=b"\x28"))
+    write("fuzz_virtq", "direct-and-indirect",
+          ring(2, [desc(data, 8, NEXT, 1), desc(table_at, 32, INDIRECT)], [0], more=table))
+    write("fuzz_virtq", "indirect-in-indirect",
+          ring(2, [desc(table_at, 16, INDIRECT)], [0], more=desc(table_at, 16, INDIRECT)))
+    write("fuzz_virtq", "loop", ring(2, [desc(data, 1, NEXT, 0)], [0]))
+    write("fuzz_virtq", "over-regions",
+          ring(2, [desc(0xff00, 0x1100, NEXT, 1), desc(0x12000, 0x1000, WRITE)], [0, 0, 0],
+               commands=b"\xff\xf1\xf2"))
+    write("fuzz_virtq", "writes-into-rings",
+          ring(2, [desc(data, 200, NEXT, 1), desc(0, 200, WRITE)], [0, 0, 0], commands=b"\xc8" * 3))
+    write("fuzz_virtq", "jump", ring(2, pair, [0], idx=9))
+    write("fuzz_virtq", "many", ring(8, pair, [0] * 512, commands=b"\x10" * 512))
+
+
+# ---- fuzz_vhost ------------------------------------------------------------------------------
+
+MEMORY, KICKED, SIGNAL, EMPTY, NULL, READ_END, WRITE_END, SOCKET = range(8)
+REPLY = 0x40
+
+
+def message(request, body=b"", fds=(), flags=0):
+    return struct.pack("<BBH", request, flags | len(fds), len(body)) + bytes(fds) + body
+
+
+def u64(value):
+    return struct.pack("<Q", value)
+
+
+def state(index, num):
+    return struct.pack("<II", index, num)
+
+
+FEATURES = message(2, u64(1 << 32 | 1 << 30 | 1 << 28))
+EVENT_FEATURES = message(2, u64(1 << 32 | 1 << 30 | 1 << 28 | 1 << 29))
+PROTOCOL = message(16, u64(1 << 0 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 15))
+TABLE = message(5, struct.pack("<IIQQQQ", 1, 0, 0, 0x8000, 0, 0), [MEMORY])
+ADD = message(37, struct.pack("<QQQQQ", 0, 0, 0x8000, 0, 0), [MEMORY], REPLY)
+REMOVE = message(38, struct.pack("<QQQQQ", 0, 0, 0x8000, 0, 0), [], REPLY)
+
+
+def set_ring(index, size, kick):
+    avail, used, _ = ring_offsets(size)
+    return b"".join([
+        message(8, state(index, size)),
+        message(10, state(index, 0)),
+        message(9, struct.pack("<IIQQQQ", index, 0, 0, used, avail, 0)),
+        message(12, u64(index), [kick]),
+        message(13, u64(index), [SIGNAL]),
+        message(14, u64(index), [SIGNAL]),
+        message(18, state(index, 1)),
+    ])
+
+
+def guest(descs, heads, size=8):
+    avail, _, end = ring_offsets(size)
+    image = bytearray(end)
+    image[:16 * len(descs)] = b"".join(descs)
+    struct.pack_into("<HH", image, avail, 0, len(heads))
+    for i, head in enumerate(heads):
+        struct.pack_into("<H", image, avail + 4 + 2 * i, head)
+    return bytes(image)
+
+
+def connection(messages, image=b"", trace=False):
+    return struct.pack("<BH", int(trace), len(image)) + image + b"".join(messages)
+
+
+def vhost_seeds():
+    image = guest([desc(0x4000, 40, NEXT, 1), desc(0x4100, 100, WRITE)], [0, 0, 0])
+    loop = guest([desc(0x4000, 1, NEXT, 0)], [0])
+    ask = [message(n) for n in (1, 15, 17, 36)]
+    config = message(24, struct.pack("<III", 0, 40, 0) + bytes(40))
+    write("fuzz_vhost", "negotiate", connection(
+        [message(3), *ask[:2], FEATURES, PROTOCOL, *ask[2:], config, message(3, flags=REPLY),
+         message(21, b"", [SOCKET]), message(4)], trace=True))
+    write("fuzz_vhost", "requests", connection(
+        [FEATURES, PROTOCOL, TABLE, set_ring(1, 8, KICKED), message(11, state(1, 0))], image))
+    write("fuzz_vhost", "event-index", connection(
+        [EVENT_FEATURES, PROTOCOL, TABLE, set_ring(0, 8, KICKED)], image, trace=True))
+    write("fuzz_vhost", "regions", connection(
+        [FEATURES, PROTOCOL, ADD, ADD, set_ring(2, 8, KICKED), REMOVE, ADD, REMOVE], image))
+    write("fuzz_vhost", "poll", connection(
+        [FEATURES, PROTOCOL, TABLE, set_ring(1, 8, KICKED), message(12, u64(1 | 1 << 8)),
+         message(18, state(1, 0)), message(18, state(1, 1))], image))
+    write("fuzz_vhost", "broken-ring", connection(
+        [FEATURES, PROTOCOL, TABLE, set_ring(1, 8, KICKED), message(10, state(1, 0)),
+         message(18, state(1, 1))], loop))
+    write("fuzz_vhost", "odd-kicks", connection(
+        [FEATURES, PROTOCOL, TABLE] +
+        [set_ring(i, 8, kind) for i, kind in enumerate((MEMORY, NULL, READ_END, WRITE_END,
+                                                         SOCKET, EMPTY))], image))
+    write("fuzz_vhost", "no-worker", connection(
+        [FEATURES, PROTOCOL, TABLE, set_ring(7, 8, KICKED), set_ring(64, 8, KICKED)], image))
+    write("fuzz_vhost", "memory-goes", connection(
+        [FEATURES, PROTOCOL, TABLE, set_ring(1, 8, KICKED), message(5, struct.pack("<II", 0, 0)),
+         message(12, u64(1), [KICKED]), TABLE], image))
+    write("fuzz_vhost", "raw-header", connection(
+        [struct.pack("<BBH", 0, 0x80, 8) + struct.pack("<III", 1, 9, 8) + u64(0)]))
+
+
+# ---- fuzz_fuse -------------------------------------------------------------------------------
+
+KNOWN_FH, KNOWN_NODE, WRONG_LEN, NO_INIT, PIECES = 2, 4, 8, 16, 0xe0
+ROOT = 250
+
+
+def request(opcode, args=b"", node=ROOT, handle=0, flags=0, room=4096):
+    return struct.pack("<BBBBHH", opcode, flags, node, handle, len(args), room) + args
+
+
+def fh(args_len):
+    """Arguments that begin with a handle, which is filled in."""
+    return bytes(args_len)
+
+
+def read_in(size, offset=0):
+    return struct.pack("<QQIIQII", 0, offset, size, 0, 0, 0, 0)
+
+
+def write_in(data, flags=1):
+    return struct.pack("<QQIIQII", 0, 0, len(data), 0, 0, flags, 0) + data
+
+
+def lookup(name, node=ROOT):
+    return request(1, name + b"\0", node)
+
+
+def fuse_seeds():
+    opened = [lookup(b"a"), request(14, struct.pack("<II", 2, 0), node=1)]
+    tree = {
+        "file": opened + [
+            request(15, read_in(100), 1, flags=KNOWN_FH),
+            request(16, write_in(b"hello"), 1, flags=KNOWN_FH),
+            request(16, write_in(b"hello", 0o2001), 1, flags=KNOWN_FH | 0x20),
+            request(15, read_in(100, 3), 1, flags=KNOWN_FH | 0x60),
+            request(43, struct.pack("<QQQII", 0, 0, 100, 0, 0), 1, flags=KNOWN_FH),
+            request(46, struct.pack("<QQII", 0, 0, 4, 0), 1, flags=KNOWN_FH),
+            request(25, fh(24), 1, flags=KNOWN_FH), request(20, fh(16), 1, flags=KNOWN_FH),
+            request(2, u64(1), 1), request(18, fh(24), 1, flags=KNOWN_FH),
+            request(15, read_in(100), 1, flags=KNOWN_FH)],
+        "copy": opened + [
+            request(47, struct.pack("<QQQQQQQ", 0, 0, 0, 0, 5, 10, 0), 1, flags=KNOWN_FH)],
+        "list": [
+            lookup(b"d"), request(27, struct.pack("<II", 0, 0)),
+            request(28, read_in(4096), flags=KNOWN_FH),
+            request(28, read_in(64), flags=KNOWN_FH),
+            request(44, read_in(4096), flags=KNOWN_FH),
+            request(44, read_in(200, 1 << 63), flags=KNOWN_FH), request(44, read_in(200), flags=2),
+            request(30, fh(16), flags=KNOWN_FH), request(29, fh(24), flags=KNOWN_FH)],
+        "attributes": [
+            lookup(b"a"), request(3, bytes(16), 1), request(52, bytes(24), 1),
+            request(4, struct.pack("<IIQQQQQQIIIIIIII", 0x1ff & ~64, 0, 0, 10, 0, 1, 2, 3, 4, 5, 6,
+                                   0o644, 0, 1000, 1000, 0), 1),
+            request(34, struct.pack("<II", 7, 0), 1, handle=0x81), request(17, b"", 1),
+            request(50, bytes(8), 1), request(3, bytes(16), 7), request(3, bytes(16), 255)],
+        "names": [
+            request(9, struct.pack("<II", 0o755, 0) + b"new\0"),
+            request(8, struct.pack("<IIII", 0o10644, 0, 0o22, 0) + b"fifo\0"),
+            request(6, b"link\0/etc/passwd\0"), lookup(b"link"), request(5, b"", 3),
+            request(35, struct.pack("<IIII", 0o102, 0o600, 0, 0) + b"file\0", handle=0x90),
+            request(13, u64(0) + b"hard\0", handle=4, flags=KNOWN_NODE),
+            request(12, u64(1) + b"file\0other\0"),
+            request(45, struct.pack("<QII", 0, 2, 0) + b"a\0d\0", flags=KNOWN_NODE),
+            request(45, struct.pack("<QII", 1, 1, 0) + b"other\0x\0"),
+            request(10, b"hard\0"), request(11, b"new\0"), request(10, b"d\0")],
+        "escapes": [
+            lookup(b".."), lookup(b"."), lookup(b"d"), lookup(b"..", 1), lookup(b"l"),
+            lookup(b"x", 4), lookup(b"../secret"), lookup(b"/etc"), lookup(b"l/x"),
+            request(14, struct.pack("<II", 0, 0), 4), request(27, struct.pack("<II", 0, 0), 4),
+            request(12, u64(1) + b"d\0../d\0"), request(6, b"..\0x\0"), lookup(b"p"),
+            request(14, struct.pack("<II", 0, 0), 5)],
+        "forgets": [
+            lookup(b"a"), lookup(b"a"), request(2, u64(1), 1), request(2, u64(99), 1),
+            lookup(b"a"), request(42, struct.pack("<IIQQQQ", 2, 0, 0, 1, 77, 1), flags=0),
+            request(36, u64(1)), request(38), lookup(b"a")],
+        "init-again": [
+            lookup(b"a"), request(26, struct.pack("<IIII", 7, 31, 0, 0)), lookup(b"a"),
+            request(26, struct.pack("<IIII", 7, 26, 0, 0)),
+            request(26, struct.pack("<IIII", 8, 0, 0, 0))],
+        "odd": [
+            lookup(b"a"), request(3, bytes(16), 1, flags=WRONG_LEN), request(1, b"no end"),
+            request(63), request(0), request(3, bytes(16), 1, room=15),
+            request(1, b"a\0b\0", flags=0x20)],
+    }
+    for i, (name, requests) in enumerate(tree.items()):
+        write("fuzz_fuse", name, bytes([16 | i % 4]) + b"".join(requests))
+    write("fuzz_fuse", "writeback", bytes([16 | 4 | 1]) + b"".join(tree["file"]))
+    write("fuzz_fuse", "readonly", bytes([8 | 1]) + b"".join(tree["names"][:4] + tree["file"]))
+    write("fuzz_fuse", "trace", bytes([32 | 1]) + b"".join(tree["escapes"][:6]))
+    write("fuzz_fuse", "null", bytes([64 | 16 | 2]) + b"".join(
+        [lookup(b"file")] + tree["file"][1:] + tree["list"][1:]))
+    write("fuzz_fuse", "before-init", bytes([64]) + request(3, bytes(16), flags=NO_INIT) +
+          request(26, struct.pack("<IIII", 7, 31, 0, 0)) + lookup(b"file"))
+
+
+virtq_seeds()
+vhost_seeds()
+fuse_seeds()
