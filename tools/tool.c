@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+bool say_to_raw_terminal;
+
 static bool progress_shown;
 
 static void put_line(const char *before, const char *fmt, va_list ap, const char *after)
@@ -29,7 +31,7 @@ void say(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_line(progress_shown ? "\r\033[K" : "", fmt, ap, isatty(2) ? "\r\n" : "\n");
+	put_line(progress_shown ? "\r\033[K" : "", fmt, ap, say_to_raw_terminal ? "\r\n" : "\n");
 	va_end(ap);
 	progress_shown = false;
 }

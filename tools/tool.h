@@ -12,9 +12,11 @@
 // Each gets its own name as argv[0] and returns the exit status.
 int cmd_vm(int argc, char **argv);
 
-// One line on standard error, beginning with "causeway: "; takes the progress line away first and
-// suits a raw terminal.
+// One line on standard error, beginning with "causeway: "; takes the progress line away first.
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+// While the terminal is raw a line needs a carriage return as well.
+extern bool say_to_raw_terminal;
 
 // The progress line: replaced by the next one, erased by NULL. Only where standard error is a
 // terminal.

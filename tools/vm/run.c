@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -369,6 +370,9 @@ int vm_run(struct vm_options *o, const struct vm_kernel *k, int initrd, bool kvm
 	r.deadline = vm_now_ms() + (kvm && o->accel == ACCEL_AUTO ? BOOT_KVM_MS : BOOT_TCG_MS);
 	while (r.end == RUNNING)
 		one_round(&r);
+	// A message must not begin behind the guest's prompt.
+	if (say_to_raw_terminal && r.end != END_EXIT)
+		dprintf(2, "\r\n");
 	terminal_restore();
 	progress(NULL);
 	end_children(&r);

@@ -21,7 +21,7 @@ void terminal_restore(void)
 {
 	if (raw)
 		tcsetattr(0, TCSADRAIN, &before);
-	raw = false;
+	raw = say_to_raw_terminal = false;
 }
 
 void terminal_raw(void)
@@ -36,7 +36,7 @@ void terminal_raw(void)
 	registered = true;
 	t = before;
 	cfmakeraw(&t);
-	raw = !tcsetattr(0, TCSADRAIN, &t);
+	raw = say_to_raw_terminal = !tcsetattr(0, TCSADRAIN, &t);
 }
 
 void terminal_size(uint16_t ws[4])
