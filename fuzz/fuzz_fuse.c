@@ -80,6 +80,7 @@ static void read_reply(struct guest *g, uint32_t opcode, const char *payload, si
 {
 	const struct fuse_entry_out *entry = (const void *)payload;
 	const struct fuse_attr_out *attr = (const void *)payload;
+	const struct fuse_open_out *open;
 
 	switch (opcode) {
 	case FUSE_LOOKUP:
@@ -99,7 +100,8 @@ static void read_reply(struct guest *g, uint32_t opcode, const char *payload, si
 		/* fall through */
 	case FUSE_OPEN:
 	case FUSE_OPENDIR:
-		learn(g->handles, &g->nhandles, ((const struct fuse_open_out *)(const void *)payload)->fh);
+		open = (const void *)payload;
+		learn(g->handles, &g->nhandles, open->fh);
 		break;
 	case FUSE_GETATTR:
 	case FUSE_SETATTR:

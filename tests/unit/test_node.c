@@ -139,6 +139,8 @@ static void test_lookup_counts(void **state)
 	fs->ops->forget(fs, FS_ROOT, 1);
 	fs->ops->forget(fs, FS_ROOT, 100);
 	assert_int_equal(get_attr(FS_ROOT), 0);
+	/* It has one number, not also that of its slot. */
+	assert_int_equal(get_attr(idtab_id(&pt_of(fs)->root->slot)), -ESTALE);
 	check_count(1, 0);
 }
 
