@@ -23,18 +23,21 @@ def fence():
         pass
 
 
-def wait_fd(fd, limit=HANG):
-    """True when fd became readable within the limit."""
+def wait_fd(fd, limit=HANG, also=None):
+    """True when fd became readable within the limit, False also when the socket `also` hung up."""
     p = select.poll()
     p.register(fd, select.POLLIN)
-    return bool(p.poll(limit * 1000))
+    if also is not None:
+        p.register(also, 0)
+    return any(got == fd for got, _ in p.poll(limit * 1000))
 
 
 class Ring:
     """Memory and eventfds of one queue; set up with the daemon by vu.Frontend.start_queue."""
 
-    def __init__(self, mem, index, size, event_idx=True, base=0):
+    def __init__(self, mem, index, size, event_idx=True, base=0, sock=None):
         self.mem, self.index, self.size, self.event_idx = mem, index, size, event_idx
+        self.sock = sock  # the connection: when it hangs up, nothing will come back
         self.desc_at = mem.ring_alloc(16 * size, 16)
         self.avail_at = mem.ring_alloc(6 + 2 * size, 2)
         self.used_at = mem.ring_alloc(6 + 8 * size, 4)
@@ -177,9 +180,9 @@ class Ring:
             if self.collect():
                 continue
             left = end - time.monotonic()
-            if left <= 0 or not wait_fd(self.call_fd, left):
+            if left <= 0 or not wait_fd(self.call_fd, left, self.sock):
                 broken = wait_fd(self.err_fd, 0)
-                raise Failure(f"hang: queue {self.index} did not return chain {head} "
+                raise Failure(f"queue {self.index} did not return chain {head} "
                               f"(used idx {self.used_idx()}, we saw {self.last_used}, "
                               f"{'VRING_ERR is signalled' if broken else 'no VRING_ERR'})")
             self.calls += os.eventfd_read(self.call_fd)
@@ -187,7 +190,7 @@ class Ring:
 
     def wait_error(self, limit=HANG):
         """Waits for the device to declare the queue broken."""
-        if not wait_fd(self.err_fd, limit):
+        if not wait_fd(self.err_fd, limit, self.sock):
             raise Failure(f"queue {self.index}: no VRING_ERR (used idx {self.used_idx()})")
         os.eventfd_read(self.err_fd)
 

@@ -139,6 +139,7 @@ def wait_settled(w, q, heads):
     p = select.poll()
     p.register(q.call_fd, select.POLLIN)
     p.register(q.err_fd, select.POLLIN)
+    p.register(q.sock, 0)
     while not q.broken():
         idx = q.used_idx()
         if (idx - q.last_used) & 0xFFFF >= heads:
@@ -147,7 +148,8 @@ def wait_settled(w, q, heads):
         fence()
         if q.used_idx() != idx:
             continue
-        check(p.poll(HANG * 1000), f"hang: {(idx - q.last_used) & 0xFFFF} of {heads} chains, "
+        events = [fd for fd, _ in p.poll(HANG * 1000)]
+        check(events and q.sock.fileno() not in events, f"hang: {(idx - q.last_used) & 0xFFFF} of {heads} chains, "
               "and no VRING_ERR")
         try:
             os.eventfd_read(q.call_fd)

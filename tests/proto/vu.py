@@ -198,7 +198,8 @@ class Frontend(Conn):
         return self
 
     def add_queue(self, index, size=128, base=0):
-        ring = Ring(self.mem, index, size, bool(self.features & F_EVENT_IDX), base)
+        ring = Ring(self.mem, index, size, bool(self.features & F_EVENT_IDX), base,
+                    self.sock)
         at_end(ring.close)
         self.queues[index] = ring
         return ring

@@ -19,10 +19,11 @@ def fill(root, n):
 
 
 def big_read(fs, node, fh, queue=1):
-    """Submits a READ of 1 MiB whose data all goes to one place; nobody looks at it."""
+    """Submits a READ of 1 MiB whose data nobody looks at: one place for each queue."""
     mem, q = fs.fe.mem, fs.fe.queues[queue]
+    data = mem.regions[1].gpa + (queue - 1) * (1 << 20)
     readable, unique = fs.frame("READ", node, read_in(fh, 0, 1 << 20))
-    places = [(mem.alloc(16), 16), (mem.regions[1].gpa, 1 << 20)]
+    places = [(mem.alloc(16), 16), (data, 1 << 20)]
     head = q.submit([(mem.put(readable), len(readable), 0)] + [(*p, WRITE) for p in places])
     return q, head, places, unique
 
