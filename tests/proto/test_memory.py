@@ -6,9 +6,10 @@ import select
 import struct
 
 import vu
-from fuse import Fs, read_in
+from fuse import Fs, read_in, write_in
 from harness import HANG, add, among, at_end, case, check, equal, main
 from mem import MIB, PAGE, GuestMemory, Region
+from ring import INDIRECT, WRITE
 from vu import Closed
 from world import Site, World
 
@@ -328,6 +329,50 @@ def ring_region(features):
 for flags, label in ((vu.F_ALL, ""), (vu.F_ALL & ~vu.F_EVENT_IDX, ", without event index")):
     add(f"a ring's region is removed: that queue breaks or it is refused{label}", ring_region,
         flags)
+
+
+def vanished(place):
+    """The file behind a region is cut to nothing: its requests fail, all else is served."""
+    w = World(requests=2)
+    r = region(0x2_0000_0000, MIB)
+    w.fe.do(vu.ADD_MEM_REG, vu.mem_reg(r), [r.fd])
+    w.fe.mem.regions.append(r)
+    entry, fh = w.fs.create("victim")
+    if place == "ring":
+        w.fe.mem.use_for_rings(r)
+        q = w.fe.start_queue(3)
+        w.fs.alive(3)
+        w.fs.start("STATFS", 1, b"", 96, queue=3, publish=False)
+        q.set_avail_idx()
+    else:
+        q = w.fe.queues[1]
+        readable, _ = w.fs.frame("WRITE", entry.nodeid, write_in(fh, 0, 4096) + bytes(4096))
+        head = w.fe.mem.put(readable)
+        q.submit({"header": [(r.gpa, 80, 0), (head + 80, 4096, 0), (head, 24, WRITE)],
+                  "data": [(head, 80, 0), (r.gpa, 4096, 0), (head, 24, WRITE)],
+                  "table": [(r.gpa, 32, INDIRECT)],
+                  "reply": [(head, 80 + 4096, 0), (r.gpa, 24, WRITE)]}[place], publish=False)
+        q.arm()
+    os.ftruncate(r.fd, 0)  # from here on we must not touch it either
+    if place == "ring":
+        q.kick()
+    else:
+        q.set_avail_idx()
+        q.kick()
+        wait_either(q)
+    w.fe.mem.regions.remove(r)
+    w.check([2])
+    w.fe.do(vu.REM_MEM_REG, vu.mem_reg(r))
+    equal(w.daemon.maps(), 3, "mappings")
+    if place == "ring":
+        w.fe.stop_queue(3)
+    else:
+        w.restart(1)
+    w.check([1, 2])
+
+
+for where in ("header", "data", "table", "reply", "ring"):
+    add(f"guest memory is taken away by the front-end: {where}", vanished, where)
 
 
 @case("memory that is never given: rings can't start, nothing crashes")
