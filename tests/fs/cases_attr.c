@@ -148,7 +148,7 @@ static void sizes_seen(void)
 	show_fd("fstat", fd);
 	R(lseek(fd, 0, SEEK_END));
 	R(fsync(fd));
-	/* A guest that holds writes back does not know what the host has allocated: it has to ask. */
+	/* A guest that holds writes back has to ask what the host has allocated. */
 	R(statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BLOCKS, &x));
 	say("blocks counted", "%d", x.stx_blocks > 0);
 }
