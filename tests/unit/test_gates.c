@@ -176,6 +176,65 @@ static void test_single_change_waits(void **state)
 	change_waits(*state, close_first);
 }
 
+struct newcomer {
+	struct world *world;
+	_Atomic pid_t tid; /* set when it is about to enter */
+	_Atomic bool inside;
+};
+
+static void *enter_second(void *arg)
+{
+	struct newcomer *n = arg;
+	struct mem_gate *gate = &n->world->readers[1].gate;
+
+	atomic_store(&n->tid, gettid());
+	mem_enter(&n->world->mem, gate);
+	atomic_store(&n->inside, true);
+	mem_leave(gate);
+	return NULL;
+}
+
+/* The state of a thread of ours as the kernel sees it: 'S' while it sleeps. */
+static char thread_state(pid_t tid)
+{
+	char path[64], text[256];
+	FILE *f;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "r");
+	if (!f)
+		return 'X';
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	return strrchr(text, ')')[2];
+}
+
+/* While anything is closed, newcomers wait even where their own gate is open: a change that has
+ * begun to collect gates is never overtaken for ever. */
+static void test_newcomers_wait(void **state)
+{
+	struct world *w = *state;
+	struct newcomer n = {.world = w};
+	pthread_t thread;
+
+	mem_gate_add(&w->mem, &w->readers[0].gate);
+	mem_gate_add(&w->mem, &w->readers[1].gate);
+	mem_close_gate(&w->mem, &w->readers[0].gate);
+	assert_int_equal(pthread_create(&thread, NULL, enter_second, &n), 0);
+	while (atomic_load(&n.tid) == 0 || thread_state(atomic_load(&n.tid)) != 'S') {
+		assert_false(atomic_load(&n.inside));
+		sched_yield();
+	}
+	assert_false(atomic_load(&n.inside));
+	mem_open_gate(&w->mem, &w->readers[0].gate);
+	pthread_join(thread, NULL);
+	assert_true(atomic_load(&n.inside));
+	mem_gate_remove(&w->mem, &w->readers[1].gate);
+	mem_gate_remove(&w->mem, &w->readers[0].gate);
+}
+
 /* While one gate is closed for its owner's things, others may still be inside theirs. */
 static void test_single_gate(void **state)
 {
@@ -228,6 +287,7 @@ int main(void)
 		CASE(test_changes_under_readers),
 		CASE(test_change_waits),
 		CASE(test_single_change_waits),
+		CASE(test_newcomers_wait),
 		CASE(test_single_gate),
 		CASE(test_readers_wait),
 	};
