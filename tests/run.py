@@ -37,7 +37,6 @@ FOLDERS = {
     "proto": ("test_*.py", ["plain", "asan", "tsan"]),
     "fuzz": ("test_*.py", ["plain"]),
     "fs": ("test_*.py", ["plain"]),
-    "fuzz": ("test_*.py", ["plain"]),
     "vm": ("test_*.py", ["plain"]),
 }
 PARALLEL = 2
