@@ -55,33 +55,63 @@ void progress(const char *fmt, ...)
 	progress_shown = true;
 }
 
+static _Noreturn void no_memory(void)
+{
+	say("out of memory");
+	exit(125);
+}
+
+static char *format_list(const char *fmt, va_list ap)
+{
+	char *s;
+
+	if (vasprintf(&s, fmt, ap) < 0)
+		no_memory();
+	return s;
+}
+
 char *format(const char *fmt, ...)
 {
 	va_list ap;
 	char *s;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&s, fmt, ap);
+	s = format_list(fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		say("out of memory");
-		exit(125);
-	}
 	return s;
 }
 
-void words_add(struct words *w, char *word)
+static void words_own(struct words *w, char *word)
 {
 	char **v = reallocarray(w->v, w->n + 2, sizeof(*v));
 
-	if (!v) {
-		say("out of memory");
-		exit(125);
-	}
+	if (!v)
+		no_memory();
 	v[w->n++] = word;
 	v[w->n] = NULL;
 	w->v = v;
+}
+
+void words_add(struct words *w, const char *word)
+{
+	words_own(w, format("%s", word));
+}
+
+void words_addf(struct words *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	words_own(w, format_list(fmt, ap));
+	va_end(ap);
+}
+
+void words_free(struct words *w)
+{
+	for (unsigned int i = 0; i < w->n; i++)
+		free(w->v[i]);
+	free(w->v);
+	*w = (struct words){0};
 }
 
 void free_pointer(void *p)

@@ -26,13 +26,16 @@ void progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 // checks. Owned by the caller.
 char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-// A growing NULL-terminated list of strings, neither copied nor freed.
+// A growing NULL-terminated list of strings that it owns. Zero-initialised is empty.
 struct words {
 	char **v;
 	unsigned int n;
 };
 
-void words_add(struct words *w, char *word);
+void words_add(struct words *w, const char *word); // keeps a copy
+void words_addf(struct words *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void words_free(struct words *w);
+#define AUTO_WORDS __attribute__((cleanup(words_free)))
 
 // Frees what points to malloc'd memory: for __attribute__((cleanup(free_pointer))).
 void free_pointer(void *p);

@@ -61,13 +61,13 @@ static void inherit(struct words *w, const char *const *names)
 		const char *value = getenv(*names);
 
 		if (value && !has_name(w, *names))
-			words_add(w, format("%s=%s", *names, value));
+			words_addf(w, "%s=%s", *names, value);
 	}
 }
 
 static void put_env(struct bytes *out, const struct vm_options *o)
 {
-	struct words w = {0};
+	AUTO_WORDS struct words w = {0};
 
 	for (unsigned int i = o->env.n; i-- > 0;)
 		if (!has_name(&w, o->env.v[i]))
@@ -80,10 +80,9 @@ static void put_env(struct bytes *out, const struct vm_options *o)
 		inherit(&w, env_host_root);
 	for (const char *const *d = env_default; *d; d++)
 		if (!has_name(&w, *d))
-			words_add(&w, (char *)*d);
+			words_add(&w, *d);
 	for (unsigned int i = 0; i < w.n; i++)
 		put(out, CONF_ENV, w.v[i]);
-	free(w.v);
 }
 
 static bool below(const char *path, const char *dir)

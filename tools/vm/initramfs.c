@@ -100,16 +100,13 @@ static int add_module(struct bytes *b, unsigned int nr, char *path)
 
 static int add_modules(struct bytes *b, const struct vm_kernel *k, const struct vm_options *o)
 {
-	struct words files = {0};
+	AUTO_WORDS struct words files = {0};
 	int ret = vm_modules_find(k, modules_always, &files);
 
 	if (!ret && !o->root_minimal)
 		ret = vm_modules_find(k, modules_host_root, &files);
 	for (unsigned int i = 0; !ret && i < files.n; i++)
 		ret = add_module(b, i, files.v[i]);
-	for (unsigned int i = 0; i < files.n; i++)
-		free(files.v[i]);
-	free(files.v);
 	return ret;
 }
 

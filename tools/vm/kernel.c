@@ -146,7 +146,7 @@ static bool take_installed(struct vm_kernel *k)
 
 	while (n-- > 0) {
 		AUTO_FREE char *path = format("/boot/%s", list[n]->d_name);
-		struct words files = {0};
+		AUTO_WORDS struct words files = {0};
 
 		free(list[n]);
 		if (!found && take(k, path) && k->modules && !access(path, R_OK))

@@ -51,13 +51,11 @@ static bool builtin(const struct vm_kernel *k, const char *name)
 	return false;
 }
 
-static void add_once(struct words *files, char *path)
+static void add_once(struct words *files, const char *path)
 {
 	for (unsigned int i = 0; i < files->n; i++)
-		if (!strcmp(files->v[i], path)) {
-			free(path);
+		if (!strcmp(files->v[i], path))
 			return;
-		}
 	words_add(files, path);
 }
 
@@ -73,8 +71,11 @@ static void add_line(const struct vm_kernel *k, char *line, struct words *files)
 		for (start = end; start > line && start[-1] != ' '; start--)
 			;
 		if (*start) {
+			AUTO_FREE char *path = NULL;
+
 			start[strcspn(start, ":")] = 0;
-			add_once(files, format("%s/%s", k->modules, start));
+			path = format("%s/%s", k->modules, start);
+			add_once(files, path);
 		}
 		end = start > line ? start - 1 : line;
 	}

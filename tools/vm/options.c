@@ -184,7 +184,7 @@ static int set_env(struct vm_options *o, const struct option_row *row, char *val
 	if (strchr(value, '='))
 		words_add(&o->env, value);
 	else if (now)
-		words_add(&o->env, format("%s=%s", value, now));
+		words_addf(&o->env, "%s=%s", value, now);
 	return 0;
 }
 

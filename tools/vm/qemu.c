@@ -17,13 +17,6 @@
 	"console=ttyS0 panic=0 rdinit=/init no_timer_check tsc=reliable mitigations=off "          \
 	"cryptomgr.notests random.trust_cpu=on 8250.nr_uarts=1 audit=0 selinux=0 apparmor=0"
 
-static void add(struct words *w, const char *option, char *value)
-{
-	words_add(w, (char *)option);
-	if (value)
-		words_add(w, value);
-}
-
 // In QEMU's option lists a comma in a value is written twice.
 static char *quote(const char *value)
 {
@@ -94,49 +87,80 @@ static void add_share(
 	struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
 {
 	AUTO_FREE char *tag = quote(s->tag);
-	char *queues = o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
+	AUTO_FREE char *queues =
+		o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
 
-	add(w, "-chardev", format("socket,id=fs%u,fd=%d", nr, s->conn));
-	add(w, "-device",
-		format("vhost-user-fs-pci,chardev=fs%u,tag=%s,queue-size=1024%s", nr, tag, queues));
-	free(queues);
+	words_add(w, "-chardev");
+	words_addf(w, "socket,id=fs%u,fd=%d", nr, s->conn);
+	words_add(w, "-device");
+	words_addf(w, "vhost-user-fs-pci,chardev=fs%u,tag=%s,queue-size=1024%s", nr, tag, queues);
 }
 
-int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
-	const struct vm_plumbing *p, struct words *w, int *keep)
+static void add_pair(struct words *w, const char *option, const char *value)
+{
+	words_add(w, option);
+	words_add(w, value);
+}
+
+static void add_machine(
+	struct words *w, const struct vm_options *o, const struct vm_kernel *k, bool kvm)
 {
 	unsigned long long mib = o->memory >> 20;
 
-	add(w, o->qemu, NULL);
-	add(w, "-name", format("%s", "causeway"));
-	add(w, "-nodefaults", NULL);
-	add(w, "-no-user-config", NULL);
-	add(w, "-display", format("%s", "none"));
-	add(w, "-machine",
-		format("q35,accel=%s,memory-backend=mem,smm=off,sata=off,smbus=off,hpet=off,vmport="
-		       "off",
-			p->kvm ? "kvm" : "tcg"));
-	add(w, "-cpu", format("%s", p->kvm ? "host" : bad_cx16(o, k) ? "max,-cx16" : "max"));
-	add(w, "-smp", format("%ld", o->cpus ? o->cpus : default_cpus(p->kvm)));
-	add(w, "-m", format("%lluM", mib));
-	add(w, "-object", format("memory-backend-memfd,id=mem,size=%lluM,share=on", mib));
-	add(w, "-kernel", k->image);
-	add(w, "-initrd", format("/proc/self/fd/%d", p->initrd));
-	add(w, "-append", kernel_cmdline(o));
-	add(w, "-chardev", format("socket,id=console,fd=%d", p->console));
-	add(w, "-serial", format("%s", "chardev:console"));
-	add(w, "-chardev", format("socket,id=port,fd=%d", p->port));
-	add(w, "-device", format("%s", "virtio-serial-pci,max_ports=2,disable-legacy=on"));
-	add(w, "-device", format("%s", "virtserialport,chardev=port,name=" FRAME_PORT));
+	add_pair(w, "-name", "causeway");
+	words_add(w, "-nodefaults");
+	words_add(w, "-no-user-config");
+	add_pair(w, "-display", "none");
+	words_add(w, "-machine");
+	words_addf(w,
+		"q35,accel=%s,memory-backend=mem,smm=off,sata=off,smbus=off,hpet=off,vmport=off",
+		kvm ? "kvm" : "tcg");
+	add_pair(w, "-cpu", kvm ? "host" : bad_cx16(o, k) ? "max,-cx16" : "max");
+	words_add(w, "-smp");
+	words_addf(w, "%ld", o->cpus ? o->cpus : default_cpus(kvm));
+	words_add(w, "-m");
+	words_addf(w, "%lluM", mib);
+	words_add(w, "-object");
+	words_addf(w, "memory-backend-memfd,id=mem,size=%lluM,share=on", mib);
+}
+
+static void add_boot(
+	struct words *w, const struct vm_options *o, const struct vm_kernel *k, int initrd)
+{
+	AUTO_FREE char *line = kernel_cmdline(o);
+
+	add_pair(w, "-kernel", k->image);
+	words_add(w, "-initrd");
+	words_addf(w, "/proc/self/fd/%d", initrd);
+	add_pair(w, "-append", line);
+}
+
+static void add_ports(struct words *w, const struct vm_plumbing *p)
+{
+	words_add(w, "-chardev");
+	words_addf(w, "socket,id=console,fd=%d", p->console);
+	add_pair(w, "-serial", "chardev:console");
+	words_add(w, "-chardev");
+	words_addf(w, "socket,id=port,fd=%d", p->port);
+	add_pair(w, "-device", "virtio-serial-pci,max_ports=2,disable-legacy=on");
+	add_pair(w, "-device", "virtserialport,chardev=port,name=" FRAME_PORT);
+}
+
+void vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
+	const struct vm_plumbing *p, struct words *w, int *keep)
+{
+	words_add(w, o->qemu);
+	add_machine(w, o, k, p->kvm);
+	add_boot(w, o, k, p->initrd);
+	add_ports(w, p);
 	for (unsigned int i = 0; i < o->nshares; i++) {
 		add_share(w, o, &o->shares[i], i);
 		*keep++ = o->shares[i].conn;
 	}
 	for (unsigned int i = 0; i < o->qemu_options.n; i++)
-		add(w, o->qemu_options.v[i], NULL);
+		words_add(w, o->qemu_options.v[i]);
 	*keep++ = p->initrd;
 	*keep++ = p->console;
 	*keep++ = p->port;
 	*keep = -1;
-	return 0;
 }

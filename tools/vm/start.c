@@ -39,11 +39,6 @@ static char *find_daemon(void)
 	return own ? own : format("causewayd");
 }
 
-static void free_words(struct words *w)
-{
-	free(w->v);
-}
-
 // The host's root changes little and is never written through: cached for good. Options meant for
 // shares stay theirs.
 static void daemon_words(
@@ -53,18 +48,18 @@ static void daemon_words(
 		s->is_root ? "always" : o->cache, "--log-level", o->verbose ? "info" : "warn"};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		words_add(w, (char *)fixed[i]);
+		words_add(w, fixed[i]);
 	if (o->writeback && !s->is_root)
-		words_add(w, (char *)"--writeback");
+		words_add(w, "--writeback");
 	if (s->readonly)
-		words_add(w, (char *)"--readonly");
+		words_add(w, "--readonly");
 	for (unsigned int i = 0; !s->is_root && i < o->daemon_options.n; i++)
 		words_add(w, o->daemon_options.v[i]);
 }
 
 static int start_daemon(struct run *r, struct vm_share *s, pid_t *pid)
 {
-	__attribute__((cleanup(free_words))) struct words w = {0};
+	AUTO_WORDS struct words w = {0};
 	AUTO_FREE char *program = find_daemon();
 	AUTO_FREE char *number = NULL;
 	AUTO_CLOSE int fd = -1;
@@ -99,7 +94,7 @@ static void show_command(char **argv)
 
 static int start_qemu(struct run *r, int initrd)
 {
-	__attribute__((cleanup(free_words))) struct words w = {0};
+	AUTO_WORDS struct words w = {0};
 	AUTO_CLOSE int port = -1;
 	AUTO_CLOSE int console = -1;
 	AUTO_CLOSE int errors = -1;

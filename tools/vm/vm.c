@@ -134,7 +134,7 @@ static int run_accelerated(struct vm_options *o, const struct vm_kernel *k, int 
 int cmd_vm(int argc, char **argv)
 {
 	static struct vm_options o = {.cache = "auto"};
-	struct vm_kernel k;
+	static struct vm_kernel k;
 	int status, initrd;
 
 	if (vm_options_parse(&o, argc, argv, &status))

@@ -75,7 +75,7 @@ struct vm_plumbing {
 };
 
 int vm_qemu_find(struct vm_options *o);
-int vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
+void vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
 	const struct vm_plumbing *p, struct words *argv, int *keep);
 
 // child.c. A child that dies with us and keeps only the descriptors named (and 0-2, with `err` as 1
