@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# check: builds=plain,asan
 """The command line: each mistake is one line on stderr that names it, and status 2."""
 
 import os
