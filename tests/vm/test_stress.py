@@ -18,8 +18,8 @@ i=0; bad=0
 while [ $(date +%s) -lt END ]; do
     i=$((i + 1)); r=$(od -An -N2 -tu2 /dev/urandom); n=$((r % 40)); m=$((r / 64 % 40))
     case $((r / 7 % 8)) in
-    0) head -c $((r % 9000)) /dev/urandom > .t$$ && sum=$(cksum < .t$$ | cut -d' ' -f1) &&
-       mv .t$$ f$n.$sum 2>/dev/null ;;
+    0) head -c $((r % 9000)) /dev/urandom > .tNAME && sum=$(cksum < .tNAME | cut -d' ' -f1) &&
+       mv .tNAME f$n.$sum 2>/dev/null ;;
     1) for f in f$n.*; do [ -e "$f" ] || continue
            s=$(cksum < "$f" 2>/dev/null | cut -d' ' -f1)
            [ -z "$s" ] || [ "$s" = "${f#*.}" ] || { bad=$((bad + 1)); echo "bad $f: $s"; }
@@ -32,7 +32,7 @@ while [ $(date +%s) -lt END ]; do
     7) mv d$n d$m 2>/dev/null ;;
     esac
 done
-rm -f .t$$
+rm -f .tNAME
 echo "rounds $i bad $bad"
 """
 
@@ -41,7 +41,8 @@ def worker(name, directory, end):
     """The script as a file, which guests see too: their root is the host's."""
     path = os.path.abspath(name)
     with open(path, "w", encoding="utf-8") as f:
-        f.write(WORKER.replace("DIR", directory).replace("END", str(end)))
+        f.write(WORKER.replace("DIR", directory).replace("END", str(end))
+                .replace("NAME", name))
     return path
 
 
@@ -50,9 +51,9 @@ modes = (("--cache", "auto"), ("--cache", "none"))
 daemons = [Daemon("shared", *m) for m in modes]
 guests = [Guest("--socket", f"{d.socket}:s", "--cpus", "2") for d in daemons]
 end = int(time.time()) + SECONDS
-script = worker("in-guest", "/mnt/s", end)
-for g in guests:
+for n, g in enumerate(guests):
     for w in (1, 2):
+        script = worker(f"guest{n}-{w}", "/mnt/s", end)
         g.send(f"sh {script} >/tmp/w{w} 2>&1 </dev/null &\n")
 host = subprocess.Popen(["sh", worker("on-host", os.path.abspath("shared"), end)],
                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
