@@ -251,6 +251,7 @@ static void converse(struct fs *fs, uint8_t how, struct input *in)
 /* The passthrough must end with nothing held: no node, no handle, no descriptor. */
 static void converse_with_tree(uint8_t how, struct input *in)
 {
+	static const struct passthrough_config defaults;
 	int before = dup(0), after;
 	size_t nodes, handles;
 	struct fs *fs;
@@ -258,7 +259,7 @@ static void converse_with_tree(uint8_t how, struct input *in)
 	must(before >= 0);
 	close(before);
 	tree_fill();
-	must(passthrough_new(tree_export(), &fs) == 0);
+	must(passthrough_new(tree_export(), &defaults, &fs) == 0);
 	limit_files(SIZE_MAX_);
 	converse(fs, how, in);
 	limit_files(RLIM_INFINITY);

@@ -122,10 +122,13 @@ static void prepare_process(struct daemon *d)
 static void open_export(struct daemon *d)
 {
 	const struct options *o = &d->options;
-	int r = passthrough_new(o->shared_dir, &d->fs);
+	int r = passthrough_new(o->shared_dir, &o->passthrough, &d->fs);
 
 	if (r == -EINVAL)
 		die("--shared-dir: '%s' is in a pseudo file system, which is never shared",
+			o->shared_dir);
+	if (r == -EOPNOTSUPP)
+		die("--inode-file-handles=mandatory: '%s' has none, or they need more privileges",
 			o->shared_dir);
 	if (r < 0)
 		die("--shared-dir: cannot share '%s': %s", o->shared_dir, strerror(-r));

@@ -111,6 +111,23 @@ static int set_no_readdirplus(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_file_handles(struct parse *p, const char *arg)
+{
+	static const char *const names[] = {
+		[PT_FILE_HANDLES_PREFER] = "prefer",
+		[PT_FILE_HANDLES_NEVER] = "never",
+		[PT_FILE_HANDLES_MANDATORY] = "mandatory",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(arg, names[i]) == 0) {
+			p->o->passthrough.file_handles = (enum pt_file_handles)i;
+			return 0;
+		}
+	}
+	return fail(p, "--inode-file-handles: '%s' is none of never, prefer, mandatory", arg);
+}
+
 static int set_log_level(struct parse *p, const char *arg)
 {
 	if (!log_level_parse(arg, &p->o->log_level))
@@ -156,6 +173,8 @@ static const struct option_desc {
 		"how long guests trust names [by cache mode]"},
 	{"readonly", NULL, set_readonly, "refuse every change"},
 	{"no-readdirplus", NULL, set_no_readdirplus, "list names without attributes"},
+	{"inode-file-handles", "WHEN", set_file_handles,
+		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
 	{"log-level", "LEVEL", set_log_level,
 		"off, error, warn, info, debug or trace [info]"},
 	{"keep-listening", NULL, set_keep_listening,

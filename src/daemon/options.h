@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "fs/passthrough/passthrough.h"
 #include "fuse/cache.h"
 
 #define TAG_MAX 36 /* bytes; virtio 1.2, section 5.11.4 */
@@ -19,6 +20,7 @@ struct options {
 	int fd;                  /* or -1 */
 	const char *tag;         /* or NULL */
 	struct fuse_config fuse;
+	struct passthrough_config passthrough;
 	bool has_attr_timeout, has_entry_timeout;
 	enum log_level log_level;
 	bool keep_listening;

@@ -139,6 +139,9 @@ uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 	r = check(&req, chain->in_len);
 	if (r == 0)
 		r = req.op->handle(&req);
+	/* The limit that was met is not one of the guest's process. */
+	if (r == -EMFILE)
+		r = -ENFILE;
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
 	if (!answered)

@@ -20,6 +20,7 @@
 #define RACERS  4
 #define ROUNDS  4000
 
+static const struct passthrough_config defaults;
 static struct fs *fs;
 static char directory[64];
 static int fds_before;
@@ -30,7 +31,7 @@ static int setup(void **state)
 	unit_enter_directory(directory);
 	assert_int_equal(mkdir("export", 0755), 0);
 	fds_before = unit_open_fds();
-	assert_int_equal(passthrough_new("export", &fs), 0);
+	assert_int_equal(passthrough_new("export", &defaults, &fs), 0);
 	return 0;
 }
 
@@ -319,12 +320,12 @@ static void test_barred(void **state)
 	struct fs *all, *none;
 	struct fs_entry proc, e;
 
-	assert_int_equal(passthrough_new("/proc", &none), -EINVAL);
-	assert_int_equal(passthrough_new("/proc/self", &none), -EINVAL);
-	assert_int_equal(passthrough_new("export/none", &none), -ENOENT);
+	assert_int_equal(passthrough_new("/proc", &defaults, &none), -EINVAL);
+	assert_int_equal(passthrough_new("/proc/self", &defaults, &none), -EINVAL);
+	assert_int_equal(passthrough_new("export/none", &defaults, &none), -ENOENT);
 	touch("export/f");
-	assert_int_equal(passthrough_new("export/f", &none), -ENOTDIR);
-	assert_int_equal(passthrough_new("/", &all), 0);
+	assert_int_equal(passthrough_new("export/f", &defaults, &none), -ENOTDIR);
+	assert_int_equal(passthrough_new("/", &defaults, &all), 0);
 	assert_int_equal(all->ops->lookup(all, FS_ROOT, "proc", &proc), 0);
 	assert_int_equal(all->ops->lookup(all, proc.node, "self", &e), -ENOENT);
 	assert_int_equal(all->ops->lookup(all, proc.node, "1", &e), -ENOENT);

@@ -20,7 +20,7 @@ int pt_getattr(struct fs *fs, const struct fs_target *t, struct statx *attr)
 		return open.handle ? pt_stat(open.handle->fd, attr) : open.error;
 	}
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, t->node);
-	return ref.node ? pt_stat(ref.node->fd, attr) : -ESTALE;
+	return ref.node ? pt_stat(ref.node->fd, attr) : ref.error;
 }
 
 static int set_owner(const struct pt_node *node, const struct fs_setattr *set)
@@ -92,7 +92,7 @@ int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr
 	if (t->has_handle)
 		open = pt_handle_ref(pt, t);
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	if (t->has_handle && !open.handle)
 		return open.error;
 	if (ref.node->barred)
@@ -109,7 +109,7 @@ int pt_access(struct fs *fs, const struct fs_caller *who, uint64_t node, int mas
 	int r;
 
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	if (mask & ~(R_OK | W_OK | X_OK))
 		return -EINVAL;
 	r = cred_be_checked(who);
@@ -123,7 +123,7 @@ int pt_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
 	PT_NODE struct pt_node_ref ref = pt_ref(pt_of(fs), node);
 
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	cred_be_daemon();
 	return neg_errno(fstatvfs(ref.node->fd, st));
 }
@@ -135,7 +135,7 @@ int pt_syncfs(struct fs *fs, uint64_t node)
 	CLEANUP_FD int fd = -1;
 
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	cred_be_daemon();
 	fd = pt_open_node(pt, ref.node, O_RDONLY);
 	if (fd < 0)
@@ -148,7 +148,7 @@ ssize_t pt_readlink(struct fs *fs, uint64_t node, char *buf, size_t size)
 	PT_NODE struct pt_node_ref ref = pt_ref(pt_of(fs), node);
 
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	cred_be_daemon();
 	if (size == 0)
 		return -EINVAL;

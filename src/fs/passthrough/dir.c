@@ -57,17 +57,18 @@ static int refill(struct pt_handle *handle)
 }
 
 /* Looks up a listed name. What cannot be looked up is listed all the same, without a node. */
-static void find_entry(struct passthrough *pt, const struct pt_handle *handle,
+static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 	struct fs_dirent *d, struct fs_entry *entry)
 {
-	if (is_dots(d->name) || pt_enter(pt, handle->node, d->name, entry) < 0) {
+	if (is_dots(d->name) ||
+		pt_enter(pt, handle->node, handle->fd, d->name, entry) < 0) {
 		entry->node = 0;
 		return;
 	}
 	d->type = IFTODT(entry->attr.stx_mode);
 }
 
-static void add(struct passthrough *pt, const struct pt_handle *handle,
+static void add(struct passthrough *pt, struct pt_handle *handle,
 	const struct host_dirent *host, size_t name_len, struct fs_listing *listing)
 {
 	struct fs_dirent d = {

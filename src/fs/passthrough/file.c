@@ -39,7 +39,7 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 	int fd, r = 0;
 
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	if (ref.node->type == S_IFDIR && type != S_IFDIR)
 		return -EISDIR;
 	if (ref.node->type != S_IFDIR && type == S_IFDIR)
@@ -76,8 +76,8 @@ static int create_file(const struct pt_node *parent, const char *name, mode_t mo
 }
 
 /* The node and handle of a file that this call made and holds open as taken_fd. */
-static int enter_created(struct passthrough *pt, const struct pt_node *parent, int taken_fd,
-	struct fs_entry *entry, uint64_t *handle)
+static int enter_created(struct passthrough *pt, struct pt_node *parent, const char *name,
+	int taken_fd, struct fs_entry *entry, uint64_t *handle)
 {
 	CLEANUP_FD int fd = taken_fd;
 	int path_fd, r;
@@ -91,12 +91,12 @@ static int enter_created(struct passthrough *pt, const struct pt_node *parent, i
 		close(path_fd);
 		return r;
 	}
-	r = pt_node_found(pt, path_fd, &entry->attr, parent, &entry->node);
+	r = pt_node_found(pt, path_fd, &entry->attr, parent, name, &entry->node);
 	if (r < 0)
 		return r;
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
 	r = ref.node ? pt_handle_new(pt, ref.node, entry->node, steal_fd(&fd), false, handle)
-		     : -ESTALE;
+		     : ref.error;
 	if (r < 0)
 		pt_node_forget(pt, entry->node, 1);
 	return r;
@@ -105,18 +105,18 @@ static int enter_created(struct passthrough *pt, const struct pt_node *parent, i
 /* Somebody else made the file since the guest looked: opened if the caller may, which the guest
  * could not check. The caller's own rights clear set-id bits where they must be. */
 static int open_existing(struct passthrough *pt, const struct fs_caller *who,
-	const struct pt_node *parent, const char *name, int flags, struct fs_entry *entry,
+	struct pt_node *parent, const char *name, int flags, struct fs_entry *entry,
 	uint64_t *handle)
 {
 	int fd, r;
 
 	cred_be_daemon();
-	r = pt_enter(pt, parent, name, entry);
+	r = pt_enter(pt, parent, parent->fd, name, entry);
 	if (r < 0)
 		return r;
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	r = ref.node->type == S_IFDIR ? -EISDIR : cred_be_checked(who);
 	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
 	r = fd < 0 ? fd : pt_handle_new(pt, ref.node, entry->node, fd, false, handle);
@@ -137,7 +137,7 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	int fd;
 
 	if (!parent.node)
-		return -ESTALE;
+		return parent.error;
 	if (r == 0 && parent.node->barred)
 		r = -EROFS;
 	if (r == 0)
@@ -147,5 +147,5 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	fd = create_file(parent.node, name, mode, flags);
 	if (fd == -EEXIST && !(flags & O_EXCL))
 		return open_existing(pt, who, parent.node, name, flags, entry, handle);
-	return fd < 0 ? fd : enter_created(pt, parent.node, fd, entry, handle);
+	return fd < 0 ? fd : enter_created(pt, parent.node, name, fd, entry, handle);
 }

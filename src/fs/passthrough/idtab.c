@@ -129,17 +129,34 @@ void idtab_put(struct idtab *tab, struct idslot *slot)
 	pthread_mutex_unlock(&tab->lock);
 }
 
-void idtab_each(struct idtab *tab, void (*visit)(void *opaque, struct idslot *slot), void *opaque)
+uint32_t idtab_end(struct idtab *tab)
 {
 	uint32_t end;
 
 	pthread_mutex_lock(&tab->lock);
 	end = tab->next_fresh;
 	pthread_mutex_unlock(&tab->lock);
+	return end;
+}
+
+struct idslot *idtab_at(struct idtab *tab, uint32_t index)
+{
+	struct idslot *slot = slot_at(tab, index);
+
+	return slot ? idtab_get(tab, idtab_id(slot)) : NULL;
+}
+
+uint32_t idtab_refs(const struct idslot *slot)
+{
+	return REFS(atomic_load_explicit(&slot->word, memory_order_acquire));
+}
+
+void idtab_each(struct idtab *tab, void (*visit)(void *opaque, struct idslot *slot), void *opaque)
+{
+	uint32_t end = idtab_end(tab);
+
 	for (uint32_t i = 0; i < end; i++) {
-		struct idslot *slot = slot_at(tab, i);
-		uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
-		struct idslot *held = idtab_get(tab, (uint64_t)GENERATION(word) << 32 | i);
+		struct idslot *held = idtab_at(tab, i);
 
 		if (!held)
 			continue;

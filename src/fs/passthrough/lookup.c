@@ -41,7 +41,7 @@ int pt_open_child(int dir_fd, const char *name)
 }
 
 /* Stats and registers an O_PATH descriptor, which it takes. */
-static int enter_fd(struct passthrough *pt, const struct pt_node *parent, int taken_fd,
+static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *name, int taken_fd,
 	struct fs_entry *entry)
 {
 	int r;
@@ -53,13 +53,13 @@ static int enter_fd(struct passthrough *pt, const struct pt_node *parent, int ta
 		close(taken_fd);
 		return r;
 	}
-	return pt_node_found(pt, taken_fd, &entry->attr, parent, &entry->node);
+	return pt_node_found(pt, taken_fd, &entry->attr, parent, name, &entry->node);
 }
 
-int pt_enter(struct passthrough *pt, const struct pt_node *parent, const char *name,
+int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,
 	struct fs_entry *entry)
 {
-	return enter_fd(pt, parent, pt_open_child(parent->fd, name), entry);
+	return enter_fd(pt, parent, name, pt_open_child(dir_fd, name), entry);
 }
 
 static bool same_inode(const struct statx *a, const struct statx *b)
@@ -96,13 +96,14 @@ static int check_below_root(struct passthrough *pt, int dir_fd)
 }
 
 /* ".." and ".": how a guest that exports its mount over NFS finds its way back. */
-static int lookup_dots(struct passthrough *pt, const struct pt_node *node, bool up,
+static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 	struct fs_entry *entry)
 {
 	int fd, r;
 
 	if (!up || node == pt->root)
-		return enter_fd(pt, node, neg_errno(fcntl(node->fd, F_DUPFD_CLOEXEC, 0)), entry);
+		return enter_fd(pt, node, NULL, neg_errno(fcntl(node->fd, F_DUPFD_CLOEXEC, 0)),
+			entry);
 	fd = openat(node->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -111,7 +112,7 @@ static int lookup_dots(struct passthrough *pt, const struct pt_node *node, bool 
 		close(fd);
 		return r;
 	}
-	return enter_fd(pt, NULL, fd, entry);
+	return enter_fd(pt, NULL, NULL, fd, entry);
 }
 
 int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_entry *entry)
@@ -122,7 +123,7 @@ int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_ent
 	int r;
 
 	if (!parent.node)
-		return -ESTALE;
+		return parent.error;
 	cred_be_daemon();
 	if (up || strcmp(name, ".") == 0)
 		return lookup_dots(pt, parent.node, up, entry);
@@ -131,7 +132,7 @@ int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_ent
 		return r;
 	if (parent.node->barred)
 		return -ENOENT;
-	return pt_enter(pt, parent.node, name, entry);
+	return pt_enter(pt, parent.node, parent.node->fd, name, entry);
 }
 
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count)

@@ -15,20 +15,20 @@ static struct pt_node_ref parent_ref(struct passthrough *pt, uint64_t id, const 
 {
 	struct pt_node_ref ref = pt_ref(pt, id);
 
-	*error = ref.node ? pt_check_name(name) : -ESTALE;
+	*error = ref.node ? pt_check_name(name) : ref.error;
 	if (ref.node && *error == 0 && ref.node->barred)
 		*error = -EROFS;
 	return ref;
 }
 
 /* The entry that was just made, looked up with the daemon's rights. */
-static int made(struct passthrough *pt, const struct pt_node *parent, const char *name, int r,
+static int made(struct passthrough *pt, struct pt_node *parent, const char *name, int r,
 	struct fs_entry *entry)
 {
 	if (r < 0)
 		return r;
 	cred_be_daemon();
-	return pt_enter(pt, parent, name, entry);
+	return pt_enter(pt, parent, parent->fd, name, entry);
 }
 
 int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
@@ -97,18 +97,22 @@ int pt_rmdir(struct fs *fs, uint64_t parent, const char *name)
 int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_parent_id,
 	const char *new_name, unsigned int flags)
 {
+	struct passthrough *pt = pt_of(fs);
 	int r, new_r;
-	PT_NODE struct pt_node_ref parent = parent_ref(pt_of(fs), parent_id, name, &r);
-	PT_NODE struct pt_node_ref new_parent =
-		parent_ref(pt_of(fs), new_parent_id, new_name, &new_r);
+	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
+	PT_NODE struct pt_node_ref new_parent = parent_ref(pt, new_parent_id, new_name, &new_r);
 
 	if (r < 0 || new_r < 0)
 		return r < 0 ? r : new_r;
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	cred_be_daemon();
-	return neg_errno(
-		renameat2(parent.node->fd, name, new_parent.node->fd, new_name, flags));
+	r = neg_errno(renameat2(parent.node->fd, name, new_parent.node->fd, new_name, flags));
+	if (r == 0)
+		pt_node_renamed(pt, new_parent.node, new_name);
+	if (r == 0 && flags & RENAME_EXCHANGE)
+		pt_node_renamed(pt, parent.node, name);
+	return r;
 }
 
 int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *name,
@@ -120,7 +124,7 @@ int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *nam
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
 
 	if (!ref.node)
-		return -ESTALE;
+		return ref.error;
 	if (r == 0) {
 		cred_be_daemon();
 		/* The link of /proc leads to the inode itself, symlinks included. */

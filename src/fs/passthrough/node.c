@@ -55,6 +55,20 @@ int pt_stat(int fd, struct statx *attr)
 		STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, attr));
 }
 
+struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id)
+{
+	struct pt_node_ref ref = {.pt = pt, .node = pt_node_get(pt, id), .error = -ESTALE};
+
+	if (!ref.node)
+		return ref;
+	ref.error = pt_pin(pt, ref.node);
+	if (ref.error < 0) {
+		pt_node_put(pt, ref.node);
+		ref.node = NULL;
+	}
+	return ref;
+}
+
 static struct pt_key key_of(const struct statx *attr)
 {
 	return (struct pt_key){
@@ -81,6 +95,11 @@ static bool same_key(const struct pt_key *a, const struct pt_key *b)
 static struct pt_shard *shard_of(struct passthrough *pt, uint64_t hash)
 {
 	return &pt->shards[hash >> 58];
+}
+
+struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *node)
+{
+	return shard_of(pt, hash_of(&node->key));
 }
 
 static struct pt_node **bucket_of(struct pt_shard *shard, uint64_t hash)
@@ -173,8 +192,10 @@ void pt_node_put(struct passthrough *pt, struct pt_node *node)
 
 void pt_cleanup_node(struct pt_node_ref *ref)
 {
-	if (ref->node)
+	if (ref->node) {
+		pt_unpin(ref->node);
 		pt_node_put(ref->pt, ref->node);
+	}
 }
 
 uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node)
@@ -182,8 +203,40 @@ uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node)
 	return node == pt->root ? FS_ROOT : idtab_id(&node->slot);
 }
 
-static struct pt_node *new_node(struct passthrough *pt, int fd, const struct statx *attr,
-	const struct pt_key *key, bool barred)
+/* Where a node was found: what find_or_make() needs to know beside the inode itself. */
+struct found {
+	int *fd; /* -1 once a node has it */
+	const struct statx *attr;
+	struct pt_mount *mount;
+	struct pt_node *parent; /* or NULL */
+	const char *name;
+	bool barred;
+};
+
+/* Remembers the last name of a node that has no file handle to be found by. The lock of the node's
+ * shard is held; what comes back is the reference to the parent before, to be put without it. */
+static struct pt_node *set_name(struct passthrough *pt, struct pt_node *node,
+	struct pt_node *parent, const char *name)
+{
+	struct pt_node *before = node->parent;
+	char *copy;
+
+	if (node->mount->fd >= 0 || !parent || node == pt->root)
+		return NULL;
+	if (before == parent && strcmp(node->name, name) == 0)
+		return NULL;
+	copy = strdup(name);
+	if (!copy)
+		return NULL;
+	free(node->name);
+	node->name = copy;
+	node->parent = container_of(idtab_get(pt->nodes, idtab_id(&parent->slot)), struct pt_node,
+		slot);
+	return before;
+}
+
+static struct pt_node *new_node(struct passthrough *pt, const struct pt_key *key,
+	const struct found *f)
 {
 	struct idslot *slot = idtab_take(pt->nodes);
 	struct pt_node *node;
@@ -192,56 +245,105 @@ static struct pt_node *new_node(struct passthrough *pt, int fd, const struct sta
 		return NULL;
 	node = container_of(slot, struct pt_node, slot);
 	node->key = *key;
-	node->fd = fd;
-	node->type = attr->stx_mode & S_IFMT;
-	node->barred = barred;
+	node->fd = steal_fd(f->fd);
+	node->type = f->attr->stx_mode & S_IFMT;
+	node->barred = f->barred;
+	node->mount = f->mount;
 	atomic_store(&node->lookups, 1);
 	return node;
 }
 
-/* Known, or made now; the lock is held. On success *fd is taken. */
-static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t hash, int *fd,
-	const struct statx *attr, bool barred, uint64_t *id)
+/* Known: counts a lookup, and takes the descriptor where the node has none. */
+static struct pt_node *use_known(struct passthrough *pt, struct pt_shard *shard, uint64_t hash,
+	struct pt_node *node, struct found *f)
 {
-	struct pt_key key = key_of(attr);
-	struct pt_node *node = find(shard, hash, &key);
-	int r;
-
-	if (node) {
-		atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
-		*id = pt_node_id(pt, node);
-		return 0;
+	if (atomic_load(&node->pins) & PT_COLD) {
+		if (!pt_is_same_inode(node, *f->fd, f->attr)) {
+			/* The number was given to another file: the node's own is gone. */
+			node->lost = true;
+			remove_node(shard, hash, node);
+			return NULL;
+		}
+		pt_warm(pt, node, steal_fd(f->fd));
 	}
-	node = new_node(pt, *fd, attr, &key, barred);
-	if (!node)
-		return -ENFILE;
-	r = insert(shard, hash, node);
-	*id = idtab_id(&node->slot);
-	*fd = -1;
-	if (r < 0)
-		pt_node_put(pt, node);
+	atomic_store_explicit(&node->used, true, memory_order_relaxed);
+	atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
+	return node;
+}
+
+/* Known, or made now; the lock is held. *before is to be put when it is not. */
+static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t hash,
+	struct found *f, struct pt_node **before, uint64_t *id)
+{
+	struct pt_key key = key_of(f->attr);
+	struct pt_node *node = find(shard, hash, &key);
+	int r = 0;
+
+	if (node)
+		node = use_known(pt, shard, hash, node, f);
+	if (!node) {
+		node = new_node(pt, &key, f);
+		if (!node)
+			return -ENFILE;
+		r = insert(shard, hash, node);
+	}
+	*id = pt_node_id(pt, node);
+	*before = r < 0 ? node : set_name(pt, node, f->parent, f->name);
 	return r;
 }
 
 int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr,
-	const struct pt_node *parent, uint64_t *id)
+	struct pt_node *parent, const char *name, uint64_t *id)
 {
 	CLEANUP_FD int fd = taken_fd;
+	struct found f = {.fd = &fd, .attr = attr, .parent = name ? parent : NULL, .name = name};
 	struct pt_key key = key_of(attr);
 	uint64_t hash = hash_of(&key);
 	struct pt_shard *shard = shard_of(pt, hash);
-	int barred = parent ? parent->barred : 0;
-	int r;
+	struct pt_node *before = NULL;
+	int barred = 0, r;
 
 	/* Only crossing a mount leads to another file system. */
-	if (!parent || key.mount != parent->key.mount || key.dev != parent->key.dev)
+	if (parent && key.mount == parent->key.mount && key.dev == parent->key.dev) {
+		barred = parent->barred;
+		f.mount = parent->mount;
+	} else {
 		barred = pt_is_barred(fd);
-	if (barred < 0)
-		return barred;
+		f.mount = pt_mount_find(pt, key.mount, fd);
+	}
+	if (barred < 0 || !f.mount)
+		return barred < 0 ? barred : -ENOMEM;
+	f.barred = barred;
 	pthread_mutex_lock(&shard->lock);
-	r = find_or_make(pt, shard, hash, &fd, attr, barred, id);
+	r = find_or_make(pt, shard, hash, &f, &before, id);
 	pthread_mutex_unlock(&shard->lock);
+	if (before)
+		pt_node_put(pt, before);
+	if (fd < 0)
+		pt_node_is_hot(pt);
 	return r;
+}
+
+void pt_node_renamed(struct passthrough *pt, struct pt_node *parent, const char *name)
+{
+	CLEANUP_FD int fd = parent->mount->fd >= 0 ? -1 : pt_open_child(parent->fd, name);
+	struct pt_node *node, *before = NULL;
+	struct pt_shard *shard;
+	struct pt_key key;
+	struct statx attr;
+
+	/* With file handles, names do not matter. */
+	if (fd < 0 || pt_stat(fd, &attr) < 0)
+		return;
+	key = key_of(&attr);
+	shard = shard_of(pt, hash_of(&key));
+	pthread_mutex_lock(&shard->lock);
+	node = find(shard, hash_of(&key), &key);
+	if (node)
+		before = set_name(pt, node, parent, name);
+	pthread_mutex_unlock(&shard->lock);
+	if (before)
+		pt_node_put(pt, before);
 }
 
 /* Takes count lookups back; the node leaves when none is left. */
@@ -249,6 +351,7 @@ static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
 {
 	uint64_t hash = hash_of(&node->key);
 	struct pt_shard *shard = shard_of(pt, hash);
+	struct pt_node *parent = NULL;
 	uint64_t lookups;
 	bool last;
 
@@ -258,19 +361,29 @@ static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
 	/* A guest that forgets more than it was given forgets all of it. */
 	atomic_store_explicit(&node->lookups, count >= lookups ? 0 : lookups - count,
 		memory_order_relaxed);
-	if (last)
+	if (last && !node->lost)
 		remove_node(shard, hash, node);
+	/* Names that lead in a circle, after changes on the host, must not keep each other. */
+	if (last) {
+		parent = node->parent;
+		node->parent = NULL;
+	}
 	pthread_mutex_unlock(&shard->lock);
+	if (parent)
+		pt_node_put(pt, parent);
 	if (last)
 		pt_node_put(pt, node);
 }
 
 void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count)
 {
-	PT_NODE struct pt_node_ref ref = pt_ref(pt, id);
+	struct pt_node *node = pt_node_get(pt, id);
 
-	if (ref.node && ref.node != pt->root && count > 0)
-		forget(pt, ref.node, count);
+	if (!node)
+		return;
+	if (node != pt->root && count > 0)
+		forget(pt, node, count);
+	pt_node_put(pt, node);
 }
 
 static void forget_all(void *opaque, struct idslot *slot)

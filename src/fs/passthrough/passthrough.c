@@ -2,6 +2,7 @@
 #include "fs/passthrough/passthrough.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
@@ -56,7 +57,14 @@ static const struct fs_ops ops = {
 
 static void destroy_node(void *opaque, struct idslot *slot)
 {
-	close_fd(&container_of(slot, struct pt_node, slot)->fd);
+	struct pt_node *node = container_of(slot, struct pt_node, slot);
+	struct passthrough *pt = opaque;
+
+	if (node->fd >= 0)
+		atomic_fetch_sub(&pt->hot, 1);
+	close_fd(&node->fd);
+	free(node->file_handle);
+	free(node->name);
 }
 
 /* Opens the shared directory as the root node, which is never forgotten. */
@@ -76,13 +84,27 @@ static int open_root(struct passthrough *pt, const char *path)
 		close(fd);
 		return r < 0 ? r : -EINVAL;
 	}
-	r = pt_node_found(pt, fd, &attr, NULL, &id);
+	r = pt_node_found(pt, fd, &attr, NULL, NULL, &id);
 	if (r == 0)
 		pt->root = container_of(idtab_get(pt->nodes, id), struct pt_node, slot);
+	if (r == 0 && pt->config.file_handles == PT_FILE_HANDLES_MANDATORY &&
+		pt->root->mount->fd < 0)
+		return -EOPNOTSUPP;
 	return r;
 }
 
-int passthrough_new(const char *path, struct fs **fs)
+/* Nodes and handles may have half each of the descriptors of this process. */
+static uint32_t fair_share(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > 2 * PT_HANDLES_MAX)
+		return PT_HANDLES_MAX;
+	return files.rlim_cur < 2 * PT_FDS_RESERVED ? PT_FDS_RESERVED / 2
+						    : (uint32_t)(files.rlim_cur - PT_FDS_RESERVED) / 2;
+}
+
+int passthrough_new(const char *path, const struct passthrough_config *config, struct fs **fs)
 {
 	struct passthrough *pt = calloc(1, sizeof(*pt));
 	int r;
@@ -92,8 +114,11 @@ int passthrough_new(const char *path, struct fs **fs)
 	pt->fs.ops = &ops;
 	for (size_t i = 0; i < PT_SHARDS; i++)
 		pthread_mutex_init(&pt->shards[i].lock, NULL);
+	pt->config = *config;
+	pt->hot_max = fair_share();
+	pthread_mutex_init(&pt->mount_lock, NULL);
 	pt->nodes = idtab_new(sizeof(struct pt_node), PT_NODES_MAX, destroy_node, pt);
-	pt->handles = idtab_new(sizeof(struct pt_handle), PT_HANDLES_MAX, pt_handle_destroy, pt);
+	pt->handles = idtab_new(sizeof(struct pt_handle), pt->hot_max, pt_handle_destroy, pt);
 	pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = pt->proc_fd < 0 ? -errno : pt->nodes && pt->handles ? 0 : -ENOMEM;
 	if (r == 0)
@@ -117,6 +142,8 @@ void passthrough_free(struct fs *fs)
 	}
 	idtab_free(pt->handles);
 	idtab_free(pt->nodes);
+	pt_mounts_free(pt);
+	pthread_mutex_destroy(&pt->mount_lock);
 	close_fd(&pt->proc_fd);
 	for (size_t i = 0; i < PT_SHARDS; i++) {
 		pthread_mutex_destroy(&pt->shards[i].lock);

@@ -15,11 +15,24 @@
 
 #include "fs/fs.h"
 
+/* Whether nodes without a descriptor are found again by a file handle of the host's
+ * (name_to_handle_at(2)); where they are not, their names lead back to them. */
+enum pt_file_handles {
+	PT_FILE_HANDLES_PREFER, /* where the file system and our privileges allow */
+	PT_FILE_HANDLES_NEVER,
+	PT_FILE_HANDLES_MANDATORY, /* or do not serve the directory at all */
+};
+
+struct passthrough_config {
+	enum pt_file_handles file_handles;
+};
+
 /*
- * Opens a directory as a file system. 0 or -errno: what opening it says, -ENOTDIR, or -EINVAL
- * for a file system that is never entered (proc and its like).
+ * Opens a directory as a file system. 0 or -errno: what opening it says, -ENOTDIR, -EINVAL for a
+ * file system that is never entered (proc and its like), -EOPNOTSUPP where file handles are
+ * mandatory and cannot be had.
  */
-int passthrough_new(const char *path, struct fs **fs);
+int passthrough_new(const char *path, const struct passthrough_config *config, struct fs **fs);
 void passthrough_free(struct fs *fs);
 
 #endif

@@ -12,10 +12,14 @@
 #include "base/util.h"
 #include "fs/fs.h"
 #include "fs/passthrough/idtab.h"
+#include "fs/passthrough/passthrough.h"
 
 /* Most nodes and handles that one guest may have. */
 #define PT_NODES_MAX   (32u << 20)
 #define PT_HANDLES_MAX (1u << 20)
+
+/* Descriptors that are left to everything but nodes and handles, which share the others. */
+#define PT_FDS_RESERVED 96
 
 /* What makes an inode the same one while a descriptor holds it. */
 struct pt_key {
@@ -24,22 +28,44 @@ struct pt_key {
 	uint64_t ino;
 };
 
+/* A mount of the host that nodes were found on. */
+struct pt_mount {
+	uint64_t id;
+	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
+	struct pt_mount *next;
+};
+
 /*
  * An inode that the guest knows.
  *
  * References (slot): one while the guest counts lookups, one for each open handle, one for each
- * operation that runs. lookups is changed under the lock of the node's shard; a node whose count
- * came to 0 has left the shard and is found by nobody any more.
+ * operation that runs, one for each node that it is the parent of. lookups is changed under the
+ * lock of the node's shard; a node whose count came to 0 has left the shard and is found by
+ * nobody any more.
+ *
+ * fd belongs to whoever has the node pinned; what is cold has none (pin.c).
  */
 struct pt_node {
 	struct idslot slot;
 	struct pt_key key;
-	int fd;         /* O_PATH */
-	mode_t type;    /* S_IFMT bits */
-	bool barred;    /* on a file system that is never entered */
+	int fd;             /* O_PATH, or -1 */
+	_Atomic uint32_t pins; /* users of fd, and PT_COLD */
+	_Atomic bool used;  /* since the search for cold nodes last passed */
+	bool barred;        /* on a file system that is never entered */
+	bool lost;          /* another inode has its key: the host's file is gone */
+	mode_t type;        /* S_IFMT bits */
 	_Atomic uint64_t lookups;
 	struct pt_node *next; /* in the shard's bucket */
+	struct pt_mount *mount;
+	struct file_handle *file_handle; /* of a cold node, where its mount has them */
+	/* Where its mount has no file handles, the name that it was last found by; under the
+	 * lock of the shard. */
+	struct pt_node *parent; /* referenced */
+	char *name;
+	struct statx_timestamp born; /* of a cold node without file handle */
 };
+
+#define PT_COLD (1u << 31)
 
 #define PT_SHARDS 64
 
@@ -76,6 +102,14 @@ struct passthrough {
 	struct idtab *nodes;
 	struct idtab *handles;
 	struct pt_shard shards[PT_SHARDS];
+	struct passthrough_config config;
+
+	pthread_mutex_t mount_lock; /* of the list; mounts stay until the file system is freed */
+	struct pt_mount *mounts;
+
+	_Atomic uint32_t hot; /* nodes that have a descriptor */
+	uint32_t hot_max;
+	_Atomic uint32_t hand; /* where the search for a node to cool goes on */
 };
 
 static inline struct passthrough *pt_of(struct fs *fs)
@@ -91,21 +125,28 @@ struct pt_fdname pt_fdname(int fd);
 
 /* node.c */
 
-/* Finds a node that the guest knows, and references it; NULL: -ESTALE. */
+/* Finds a node that the guest knows, and references it; NULL: -ESTALE. Its fd may not be used. */
 struct pt_node *pt_node_get(struct passthrough *pt, uint64_t id);
 void pt_node_put(struct passthrough *pt, struct pt_node *node);
 uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node);
 
 /*
  * The node of an O_PATH descriptor (taken, also on failure) with attributes attr, its lookup
- * count raised by one. Known inodes keep their node. parent: where it was found, or NULL.
+ * count raised by one. Known inodes keep their node. parent and name: where it was found, or
+ * NULL.
  */
 int pt_node_found(struct passthrough *pt, int fd, const struct statx *attr,
-	const struct pt_node *parent, uint64_t *id);
+	struct pt_node *parent, const char *name, uint64_t *id);
 void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count);
 
 /* Forgets all nodes but the root. */
 void pt_nodes_reset(struct passthrough *pt);
+
+/* The shard that a node is in. */
+struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *node);
+
+/* The name of a node has become another. */
+void pt_node_renamed(struct passthrough *pt, struct pt_node *parent, const char *name);
 
 /* Whether the file system below a descriptor is one that is never entered; or -errno. */
 int pt_is_barred(int fd);
@@ -113,18 +154,42 @@ int pt_is_barred(int fd);
 /* All attributes of a descriptor, mount and birth time included. */
 int pt_stat(int fd, struct statx *attr);
 
+/* A scoped reference that pins: PT_NODE struct pt_node_ref ref = pt_ref(pt, id); ref.node->fd is
+ * open meanwhile. Without one, node is NULL and error says why. */
 #define PT_NODE __attribute__((cleanup(pt_cleanup_node)))
 struct pt_node_ref {
 	struct passthrough *pt;
 	struct pt_node *node;
+	int error;
 };
 void pt_cleanup_node(struct pt_node_ref *ref);
+struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id);
 
-/* A scoped reference: PT_NODE struct pt_node_ref ref = pt_ref(pt, id); ref.node may be NULL. */
-static inline struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id)
-{
-	return (struct pt_node_ref){.pt = pt, .node = pt_node_get(pt, id)};
-}
+/* pin.c */
+
+/* Makes a node's fd usable until it is unpinned, opening it again where it is cold: 0 or -errno,
+ * -ESTALE where the inode is gone. The caller has a reference. */
+int pt_pin(struct passthrough *pt, struct pt_node *node);
+void pt_unpin(struct pt_node *node);
+
+/* Counts a descriptor that a node was given; others are cooled where there are too many now. No
+ * shard's lock is held. */
+void pt_node_is_hot(struct passthrough *pt);
+
+/* Whether a descriptor is the inode of a cold node; the lock of its shard is held. */
+bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr);
+
+/* Gives a cold node a descriptor, which it takes; the lock of its shard is held. */
+void pt_warm(struct passthrough *pt, struct pt_node *node, int fd);
+
+/* mount.c */
+
+/* The mount of a descriptor's mount id; NULL: no memory. */
+struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd);
+void pt_mounts_free(struct passthrough *pt);
+
+/* The file handle of a descriptor (allocated), or NULL where there is none. */
+struct file_handle *pt_file_handle(int fd);
 
 /* handle.c */
 
@@ -155,8 +220,8 @@ int pt_check_name(const char *name);
 /* Opens a name in a directory with O_PATH, following nothing. A descriptor or -errno. */
 int pt_open_child(int dir_fd, const char *name);
 
-/* Looks a name up after it was made, counting a lookup. */
-int pt_enter(struct passthrough *pt, const struct pt_node *parent, const char *name,
+/* Looks up a name in a directory, of which dir_fd is any descriptor, counting a lookup. */
+int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,
 	struct fs_entry *entry);
 
 int pt_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The mounts that nodes were found on, and whether file handles can be opened there.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/passthrough/pt.h"
+
+struct file_handle *pt_file_handle(int fd)
+{
+	union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} h = {.head = {.handle_bytes = MAX_HANDLE_SZ}};
+	struct file_handle *copy;
+	size_t size;
+	int mount_id;
+
+	if (name_to_handle_at(fd, "", &h.head, &mount_id, AT_EMPTY_PATH) < 0)
+		return NULL;
+	size = sizeof(h.head) + h.head.handle_bytes;
+	copy = malloc(size);
+	if (copy)
+		memcpy(copy, &h, size);
+	return copy;
+}
+
+/* A descriptor on fd's mount that file handles can be opened by, or -1. */
+static int try_file_handles(struct passthrough *pt, int fd)
+{
+	CLEANUP_FREE struct file_handle *handle = NULL;
+	CLEANUP_FD int mount_fd = -1;
+	struct stat st;
+	int again;
+
+	if (pt->config.file_handles == PT_FILE_HANDLES_NEVER || fstat(fd, &st) < 0 ||
+		!S_ISDIR(st.st_mode))
+		return -1;
+	handle = pt_file_handle(fd);
+	mount_fd = openat(pt->proc_fd, pt_fdname(fd).s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!handle || mount_fd < 0)
+		return -1;
+	/* Needs CAP_DAC_READ_SEARCH, in the initial user namespace. */
+	again = open_by_handle_at(mount_fd, handle, O_PATH | O_CLOEXEC);
+	if (again < 0)
+		return -1;
+	close(again);
+	return steal_fd(&mount_fd);
+}
+
+static struct pt_mount *find(struct passthrough *pt, uint64_t id)
+{
+	struct pt_mount *mount = pt->mounts;
+
+	while (mount && mount->id != id)
+		mount = mount->next;
+	return mount;
+}
+
+struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
+{
+	struct pt_mount *mount;
+
+	pthread_mutex_lock(&pt->mount_lock);
+	mount = find(pt, id);
+	if (!mount) {
+		mount = calloc(1, sizeof(*mount));
+		if (mount) {
+			mount->id = id;
+			mount->fd = try_file_handles(pt, fd);
+			mount->next = pt->mounts;
+			pt->mounts = mount;
+		}
+	}
+	pthread_mutex_unlock(&pt->mount_lock);
+	return mount;
+}
+
+void pt_mounts_free(struct passthrough *pt)
+{
+	while (pt->mounts) {
+		struct pt_mount *mount = pt->mounts;
+
+		pt->mounts = mount->next;
+		close_fd(&mount->fd);
+		free(mount);
+	}
+}
