@@ -12,6 +12,7 @@ static struct mem *guarded;
 static void on_sigbus(int signal_nr, siginfo_t *info, void *context)
 {
 	static const char lost[] = "causewayd: warn: the front-end took guest memory away\n";
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 	const char *at = info->si_addr;
 
 	for (size_t i = 0; guarded && i < guarded->nregions; i++) {
@@ -20,8 +21,7 @@ static void on_sigbus(int signal_nr, siginfo_t *info, void *context)
 
 		if (at < map || at >= map + r->map_size)
 			continue;
-		if (mmap(r->map, r->map_size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		if (mmap(r->map, r->map_size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
 			break;
 		if (write(STDERR_FILENO, lost, sizeof(lost) - 1) < 0)
 			return;

@@ -187,7 +187,7 @@ static void test_renamed(void **state)
 	assert_int_equal(size_of(other), 1);
 }
 
-/* The host moves a cold node's directory: its file is found again, at the latest by its new name. */
+/* The host moves a cold node's directory: its file is found again, at the latest by name. */
 static void test_moved_by_host(void **state)
 {
 	uint64_t dir, file;

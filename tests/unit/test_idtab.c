@@ -47,7 +47,9 @@ static uint64_t take(struct idtab *tab)
 	o = container_of(slot, struct object, slot);
 	must(o->value == 0);
 	o->value = idtab_id(slot);
-	return o->value;
+	must(idtab_get(tab, o->value) == NULL);
+	idtab_publish(slot);
+	return idtab_id(slot);
 }
 
 static bool is_there(struct idtab *tab, uint64_t id)
@@ -237,10 +239,9 @@ static void test_race(void **state)
 		o = container_of(slot, struct object, slot);
 		must(o->value == 0);
 		o->value = idtab_id(slot);
-		/* The number is a secret until here; a reference that is taken and put orders the
-		 * value before whoever gets the object. */
-		idtab_put(r.tab, idtab_get(r.tab, o->value));
-		atomic_store_explicit(&r.newest, o->value, memory_order_relaxed);
+		/* Publishing orders the value before whoever gets the object. */
+		idtab_publish(slot);
+		atomic_store_explicit(&r.newest, idtab_id(slot), memory_order_relaxed);
 		idtab_put(r.tab, slot);
 	}
 	atomic_store(&r.stop, true);

@@ -36,6 +36,7 @@ int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id
 	if (dir)
 		pthread_mutex_init(&dir->lock, NULL);
 	dir = NULL;
+	idtab_publish(slot);
 	*id = idtab_id(slot);
 	return 0;
 }

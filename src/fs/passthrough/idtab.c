@@ -88,8 +88,13 @@ struct idslot *idtab_take(struct idtab *tab)
 	generation = GENERATION(atomic_load(&slot->word)) + 1;
 	/* Generation 0 is not used, so that small made-up numbers find nothing. */
 	generation = generation ? generation : 1;
-	atomic_store_explicit(&slot->word, (uint64_t)generation << 32 | 1, memory_order_release);
+	atomic_store_explicit(&slot->word, (uint64_t)generation << 32, memory_order_relaxed);
 	return slot;
+}
+
+void idtab_publish(struct idslot *slot)
+{
+	atomic_fetch_add_explicit(&slot->word, 1, memory_order_release);
 }
 
 uint64_t idtab_id(const struct idslot *slot)

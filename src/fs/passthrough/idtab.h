@@ -49,9 +49,10 @@ struct idtab *idtab_new(size_t slot_size, uint32_t limit,
 /* Frees the table. No object may be referenced any more. */
 void idtab_free(struct idtab *tab);
 
-/* Takes a slot with one reference, the object behind its head zeroed; NULL when the limit is
- * reached or memory is short. */
+/* Takes a slot, the object behind its head zeroed; NULL when the limit is reached or memory is
+ * short. Nobody finds it before it is published, which gives the caller a reference. */
 struct idslot *idtab_take(struct idtab *tab);
+void idtab_publish(struct idslot *slot);
 
 /* The number of an object that the caller has a reference to. */
 uint64_t idtab_id(const struct idslot *slot);

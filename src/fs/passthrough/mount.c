@@ -1,11 +1,50 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The mounts that nodes were found on, and whether file handles can be opened there.
+ * The mounts that nodes were found on: which are never entered, and whether file handles can be
+ * opened there.
  */
 #include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "fs/passthrough/pt.h"
+
+/* File systems through which a guest could reach the daemon, other processes or the kernel. */
+static const uint32_t barred_magics[] = {
+	PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
+	SELINUX_MAGIC, SMACK_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
+	BPF_FS_MAGIC, PSTOREFS_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC, NSFS_MAGIC, AAFS_MAGIC,
+	0x62656570 /* configfs */, 0x65735543 /* fusectl */, 0x19800202 /* mqueue */,
+};
+
+struct pt_fdname pt_fdname(int fd)
+{
+	struct pt_fdname name;
+
+	snprintf(name.s, sizeof(name.s), "%d", fd);
+	return name;
+}
+
+int pt_is_barred(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(barred_magics); i++) {
+		if ((uint32_t)st.f_type == barred_magics[i])
+			return true;
+	}
+	return false;
+}
+
+int pt_stat(int fd, struct statx *attr)
+{
+	return neg_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+		STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, attr));
+}
 
 struct file_handle *pt_file_handle(int fd)
 {

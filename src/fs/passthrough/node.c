@@ -7,53 +7,11 @@
  * shard and LOOKUP makes another, with another number.
  */
 #include <errno.h>
-#include <linux/magic.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "fs/passthrough/pt.h"
 
 #define FIRST_BUCKETS 16
-
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546
-#endif
-
-/* File systems through which a guest could reach the daemon, other processes or the kernel. */
-static const uint32_t barred_magics[] = {
-	PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
-	SELINUX_MAGIC, SMACK_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
-	BPF_FS_MAGIC, PSTOREFS_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC, NSFS_MAGIC, AAFS_MAGIC,
-	0x62656570 /* configfs */, 0x65735543 /* fusectl */, 0x19800202 /* mqueue */,
-};
-
-struct pt_fdname pt_fdname(int fd)
-{
-	struct pt_fdname name;
-
-	snprintf(name.s, sizeof(name.s), "%d", fd);
-	return name;
-}
-
-int pt_is_barred(int fd)
-{
-	struct statfs st;
-
-	if (fstatfs(fd, &st) < 0)
-		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(barred_magics); i++) {
-		if ((uint32_t)st.f_type == barred_magics[i])
-			return true;
-	}
-	return false;
-}
-
-int pt_stat(int fd, struct statx *attr)
-{
-	return neg_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
-		STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, attr));
-}
 
 struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id)
 {
@@ -250,6 +208,7 @@ static struct pt_node *new_node(struct passthrough *pt, const struct pt_key *key
 	node->barred = f->barred;
 	node->mount = f->mount;
 	atomic_store(&node->lookups, 1);
+	idtab_publish(slot);
 	return node;
 }
 

@@ -100,8 +100,9 @@ static uint32_t fair_share(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > 2 * PT_HANDLES_MAX)
 		return PT_HANDLES_MAX;
-	return files.rlim_cur < 2 * PT_FDS_RESERVED ? PT_FDS_RESERVED / 2
-						    : (uint32_t)(files.rlim_cur - PT_FDS_RESERVED) / 2;
+	if (files.rlim_cur < 2 * PT_FDS_RESERVED)
+		return PT_FDS_RESERVED / 2;
+	return (uint32_t)(files.rlim_cur - PT_FDS_RESERVED) / 2;
 }
 
 int passthrough_new(const char *path, const struct passthrough_config *config, struct fs **fs)
