@@ -216,6 +216,9 @@ static int check(struct parse *p)
 
 static int parse_one(struct parse *p, int which, char **argv)
 {
+	/* Inside a cluster of short options getopt has not moved on. */
+	if (which == '?' && optopt > 0)
+		return fail(p, "unknown option '-%c'; causewayd --help lists them", optopt);
 	if (which == '?')
 		return fail(p, "unknown option '%s'; causewayd --help lists them",
 			argv[optind - 1]);

@@ -8,6 +8,9 @@
 #include "base/util.h"
 #include "mem/cursor.h"
 
+/* iovecs beyond one for each descriptor, for buffers that cross from one region to the next. */
+#define IOV_SLACK 64
+
 /* The ring areas are shared with the driver: every access is one load or one store. */
 #define shared_load(p)     __atomic_load_n((p), __ATOMIC_RELAXED)
 #define shared_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
@@ -29,7 +32,7 @@ int virtq_set_size(struct virtq *vq, unsigned int size)
 	free(vq->table);
 	free(vq->iov);
 	vq->table = calloc(vq->room, sizeof(*vq->table));
-	vq->iov = calloc(vq->room, sizeof(*vq->iov));
+	vq->iov = calloc(vq->room + IOV_SLACK, sizeof(*vq->iov));
 	return vq->table && vq->iov ? 0 : -ENOMEM;
 }
 
@@ -97,7 +100,7 @@ static int gather_buffer(struct virtq *vq, struct gather *g, const struct ring_d
 	if (!writable && g->chain->out_len > 0)
 		return broken(vq, "a readable descriptor follows a writable one");
 	n = mem_translate(vq->mem, desc->addr, desc->len, vq->iov + g->iovs,
-		(int)(vq->room - g->iovs));
+		(int)(vq->room + IOV_SLACK - g->iovs));
 	if (n == -EFAULT)
 		return broken(vq, "a descriptor points outside memory");
 	if (n < 0)
@@ -124,8 +127,6 @@ static int gather_table(struct virtq *vq, struct gather *g, const struct ring_de
 
 		if (i >= count)
 			return broken(vq, "a descriptor index is out of range");
-		if (g->descs++ >= vq->room)
-			return broken(vq, "a chain is too long, or a loop");
 		memcpy(&desc, &table[i], sizeof(desc));
 		if (desc.flags & RING_DESC_F_INDIRECT) {
 			if (!indirect)
@@ -135,6 +136,8 @@ static int gather_table(struct virtq *vq, struct gather *g, const struct ring_de
 			*indirect = desc;
 			return 0;
 		}
+		if (g->descs++ >= vq->room)
+			return broken(vq, "a chain is too long, or a loop");
 		r = gather_buffer(vq, g, &desc);
 		if (r < 0 || !(desc.flags & RING_DESC_F_NEXT))
 			return r;
@@ -153,7 +156,8 @@ static int copy_indirect(struct virtq *vq, struct gather *g, const struct ring_d
 		return broken(vq, "an indirect table has a bad length");
 	if (desc->len / sizeof(*vq->table) > vq->room)
 		return broken(vq, "an indirect table is too long");
-	n = mem_translate(vq->mem, desc->addr, desc->len, iov, (int)(vq->room - g->iovs));
+	n = mem_translate(vq->mem, desc->addr, desc->len, iov,
+		(int)(vq->room + IOV_SLACK - g->iovs));
 	if (n < 0)
 		return broken(vq, "an indirect table is outside memory");
 	c = cursor_over(iov, desc->len);

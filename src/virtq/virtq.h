@@ -49,7 +49,7 @@ struct virtq {
 	/* Scratch for one chain. */
 	struct ring_desc *table; /* a copied indirect table */
 	struct iovec *iov;
-	unsigned int room; /* of table and iov, in elements */
+	unsigned int room; /* of table, and with some slack of iov, in elements */
 };
 
 /* A popped chain. The iovecs live in the virtq until its next pop. */

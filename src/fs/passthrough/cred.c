@@ -84,7 +84,13 @@ static int set_umask(mode_t mask)
 	return 0;
 }
 
-static void become(uid_t uid, gid_t gid)
+/* Neither call says whether it worked; asked for an impossible id, both tell the current one. */
+static bool became(uid_t uid, gid_t gid)
+{
+	return setfsuid((uid_t)-1) == (int)uid && setfsgid((gid_t)-1) == (int)gid;
+}
+
+static int become(uid_t uid, gid_t gid)
 {
 	if (gid != now.gid)
 		setfsgid(gid);
@@ -98,6 +104,8 @@ static void become(uid_t uid, gid_t gid)
 		now.overrides = false;
 	now.uid = uid;
 	now.gid = gid;
+	/* An id that our user namespace does not have must not become the daemon's own. */
+	return became(uid, gid) ? 0 : -EPERM;
 }
 
 /* Adds a capability to the effective ones of this thread, or takes it away. */
@@ -167,8 +175,11 @@ static int be(const struct fs_caller *who, bool override)
 		return -EINVAL;
 	restore_fsetid();
 	if (now.uid != who->uid || now.gid != who->gid)
-		become(who->uid, who->gid);
-	return set_override(override);
+		r = become(who->uid, who->gid);
+	/* Whatever it is now, the next caller must not take it for known. */
+	if (r < 0)
+		now.uid = now.gid = (uid_t)-1;
+	return r < 0 ? r : set_override(override);
 }
 
 int cred_be_caller(const struct fs_caller *who)
