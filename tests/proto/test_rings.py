@@ -36,6 +36,11 @@ def loop_self(w, q, a):
     offer(q, 3)
 
 
+def loop_empty(w, q, a):
+    q.desc(3, a[0], 0, NEXT, 3)  # nothing that could fill up ends this one
+    offer(q, 3)
+
+
 def loop_two(w, q, a):
     q.desc(3, a[0], 40, NEXT, 4)
     q.desc(4, a[1], 16, NEXT, 3)
@@ -150,6 +155,7 @@ def indirect_and_next(w, q, a):
 
 BREAKING = {
     "a descriptor that follows itself": loop_self,
+    "an empty descriptor that follows itself": loop_empty,
     "a loop of two": loop_two,
     "a loop back to the head": loop_to_head,
     "a loop through the whole ring": loop_whole_ring,
@@ -178,6 +184,7 @@ BREAKING = {
     "indirect table at the top of the address space": indirect_at((1 << 64) - 16),
     "loop in an indirect table": indirect_table([(0, 40, NEXT, 1), (1, 16, NEXT, 0)]),
     "an indirect entry that follows itself": indirect_table([(0, 40, NEXT, 0)]),
+    "an empty indirect entry that follows itself": indirect_table([(0, 0, NEXT, 0)]),
     "next outside the indirect table": indirect_table([(0, 56, NEXT, 2), (2, 120, WRITE, 0)]),
     "next 0xffff in the indirect table":
         indirect_table([(0, 56, NEXT, 0xFFFF), (2, 120, WRITE, 0)]),
