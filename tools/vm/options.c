@@ -58,6 +58,7 @@ static int set_share(struct vm_options *o, const struct option_row *row, char *v
 {
 	struct vm_share share = {.dir = value};
 	char *colon;
+	int ret;
 
 	// A directory whose name has a colon is taken as it is.
 	if (!is_dir(value) && (colon = strchr(value, ':'))) {
@@ -79,14 +80,16 @@ static int set_share(struct vm_options *o, const struct option_row *row, char *v
 	share.dir = realpath(value, NULL);
 	if (!share.dir || !is_dir(share.dir)) {
 		say("--%s: %s: %s", row->name, value, strerror(share.dir ? ENOTDIR : errno));
-		free(share.dir);
-		return -EINVAL;
-	}
-	if (share.tag && !strcmp(share.tag, VM_ROOT_TAG)) {
+		ret = -EINVAL;
+	} else if (share.tag && !strcmp(share.tag, VM_ROOT_TAG)) {
 		say("--%s: the tag '%s' is the root's", row->name, VM_ROOT_TAG);
-		return -EINVAL;
+		ret = -EINVAL;
+	} else {
+		ret = add_share(o, share);
 	}
-	return add_share(o, share);
+	if (ret)
+		free(share.dir);
+	return ret;
 }
 
 static int set_socket(struct vm_options *o, const struct option_row *row, char *value)
