@@ -16,10 +16,10 @@
 #include "fs/passthrough/pt.h"
 
 #define LIMIT   320
-#define FILES   1500
+#define FILES   700
 #define RACERS  4
-#define ROUNDS  3000
-#define KNOWN   20000
+#define ROUNDS  1000
+#define KNOWN   4000
 #define PER_NODE 256 /* bytes; what the project promises for a known node */
 
 static struct fs *fs;
@@ -140,7 +140,7 @@ static void test_gone(void **state)
 
 	make_files("export", FILES);
 	assert_int_equal(mkdir("export/d", 0755), 0);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 6; i++) {
 		int fd = open("export/victim", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
 		assert_true(fd >= 0);
