@@ -4,10 +4,10 @@
 //
 // Theory of operation. Four kinds of processes take part:
 //
-//   causeway ──┬── causewayd (one per share, one for the guest's root)      socket pairs,
-//   vhost-user
-//              └── QEMU ── the guest: causeway-init (pid 1) ── COMMAND      one virtio-serial port,
-//              frames
+//   causeway ──┬── causewayd (one per share, one for the guest's root)
+//              │      socket pairs to QEMU: vhost-user
+//              └── QEMU ── the guest: causeway-init (pid 1) ── COMMAND
+//                     one virtio-serial port to causeway: frames
 //
 // options.c reads the command line into struct vm_options. kernel.c, modules.c and initramfs.c find
 // what to boot; start.c starts the children, qemu.c knows QEMU's command line. Then run.c's loop
@@ -115,6 +115,14 @@ static void add_root(struct vm_options *o)
 			.conn = -1};
 }
 
+static bool has_foreign(const struct vm_options *o)
+{
+	for (unsigned int i = 0; i < o->nshares; i++)
+		if (o->shares[i].socket)
+			return true;
+	return false;
+}
+
 static int run_accelerated(struct vm_options *o, const struct vm_kernel *k, int initrd)
 {
 	bool kvm = o->accel == ACCEL_KVM;
@@ -125,9 +133,11 @@ static int run_accelerated(struct vm_options *o, const struct vm_kernel *k, int 
 	status = vm_run(o, k, initrd, kvm);
 	if (status != RUN_RETRY)
 		return status;
-	if (o->verbose)
-		say("KVM does not run the guest here; emulating");
 	distrust_kvm();
+	if (o->verbose || has_foreign(o))
+		say("KVM does not run the guest here; emulating");
+	if (has_foreign(o))
+		say("a daemon at --socket that ended with the first attempt must be started again");
 	return vm_run(o, k, initrd, false);
 }
 
