@@ -116,12 +116,15 @@ def _run_one(name, fn, args, kwargs):
 
 
 def main():
-    """Runs all cases, or those whose name contains one of the arguments; exits."""
+    """Runs all cases, or those whose name contains one of the arguments; exits. PROTO_FIRST in
+    the environment ends it at the first failure."""
     wanted = sys.argv[1:]
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
     for name, fn, args, kwargs in _cases:
         if not wanted or any(w in name for w in wanted):
             counts[_run_one(name, fn, args, kwargs)] += 1
+            if counts["FAIL"] and os.environ.get("PROTO_FIRST"):
+                break
     print(f"{counts['ok']} ok, {counts['FAIL']} failed, {counts['skip']} skipped")
     sys.exit(1 if counts["FAIL"] or not counts["ok"] + counts["skip"] else
              77 if not counts["ok"] else 0)

@@ -289,9 +289,12 @@ static void listing(uint32_t opcode, size_t entry_head)
 		assert_true(n == 10 || at + entry_head + 32 + 8 > in.size);
 	}
 	/* The room for the reply limits a listing as its size does. */
-	assert_true(fc_send(&c, opcode, &in, sizeof(in), 16 + 200) <= 200);
-	in.size = UINT32_MAX;
-	assert_true(fc_send(&c, opcode, &in, sizeof(in), 16 + 200) <= 200);
+	for (int i = 0; i < 2; i++) {
+		int r = fc_send(&c, opcode, &in, sizeof(in), 16 + 200);
+
+		assert_true(r > 0 && r <= 200);
+		in.size = UINT32_MAX;
+	}
 }
 
 static void test_listings(void **state)
