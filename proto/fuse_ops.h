@@ -49,6 +49,10 @@ struct fuse_no_args {
 	X(STATFS,          FUSE_NO_ARGS,                   0, NONE, struct fuse_statfs_out,    0) \
 	X(RELEASE,         struct fuse_release_in,         0, NONE, FUSE_NO_ARGS,              0) \
 	X(FSYNC,           struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              0) \
+	X(SETXATTR,        struct fuse_setxattr_in_oldest, 0, DATA, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
+	X(GETXATTR,        struct fuse_getxattr_in,        1, NONE, FUSE_NO_ARGS,              0) \
+	X(LISTXATTR,       struct fuse_getxattr_in,        0, NONE, FUSE_NO_ARGS,              0) \
+	X(REMOVEXATTR,     FUSE_NO_ARGS,                   1, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
 	X(FLUSH,           struct fuse_flush_in,           0, NONE, FUSE_NO_ARGS,              0) \
 	X(INIT,            struct fuse_init_in_oldest,     0, DATA, FUSE_NO_ARGS,              FUSE_OP_EARLY) \
 	X(OPENDIR,         struct fuse_open_in,            0, NONE, struct fuse_open_out,      0) \
@@ -74,6 +78,12 @@ struct fuse_init_in_oldest {
 	uint32_t major;
 	uint32_t minor;
 	uint32_t max_readahead;
+	uint32_t flags;
+};
+
+/* What SETXATTR carries without FUSE_SETXATTR_EXT. */
+struct fuse_setxattr_in_oldest {
+	uint32_t size;
 	uint32_t flags;
 };
 

@@ -111,6 +111,12 @@ static int set_no_readdirplus(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_xattr(struct parse *p, const char *arg)
+{
+	p->o->fuse.xattr = true;
+	return 0;
+}
+
 static int set_file_handles(struct parse *p, const char *arg)
 {
 	static const char *const names[] = {
@@ -173,6 +179,7 @@ static const struct option_desc {
 		"how long guests trust names [by cache mode]"},
 	{"readonly", NULL, set_readonly, "refuse every change"},
 	{"no-readdirplus", NULL, set_no_readdirplus, "list names without attributes"},
+	{"xattr", NULL, set_xattr, "serve extended attributes"},
 	{"inode-file-handles", "WHEN", set_file_handles,
 		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
 	{"log-level", "LEVEL", set_log_level,

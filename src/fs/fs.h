@@ -93,6 +93,16 @@ struct fs_copy {
 	uint64_t from_offset, to_offset, len;
 };
 
+/* An attribute to set: name is NUL-terminated, value has size bytes, flags are setxattr(2)'s. */
+struct fs_xattr {
+	uint64_t node;
+	const char *name;
+	const void *value;
+	size_t size;
+	int flags;
+	bool kill_sgid; /* an ACL, set by somebody who is not in the file's group */
+};
+
 struct fs_ops {
 	/* Drops every node but the root, and every handle. */
 	void (*reset)(struct fs *fs);
@@ -143,6 +153,14 @@ struct fs_ops {
 	 * some entries is not told: the next call meets it again. */
 	int (*readdir)(struct fs *fs, const struct fs_target *t, uint64_t offset,
 		struct fs_listing *listing);
+
+	/* Both return a length, which is all that is wanted where size is 0; -ERANGE where it is
+	 * longer than that. A list is names, each with its NUL. */
+	ssize_t (*getxattr)(struct fs *fs, uint64_t node, const char *name, char *buf,
+		size_t size);
+	ssize_t (*listxattr)(struct fs *fs, uint64_t node, char *buf, size_t size);
+	int (*setxattr)(struct fs *fs, const struct fs_xattr *x);
+	int (*removexattr)(struct fs *fs, uint64_t node, const char *name);
 
 	/* How many nodes are known and how many handles are open. */
 	void (*count)(struct fs *fs, size_t *nodes, size_t *handles);

@@ -213,6 +213,21 @@ static int null_readdir(struct fs *fs, const struct fs_target *t, uint64_t offse
 	return 0;
 }
 
+static ssize_t null_getxattr(struct fs *fs, uint64_t node, const char *name, char *buf, size_t size)
+{
+	return -ENODATA;
+}
+
+static ssize_t null_listxattr(struct fs *fs, uint64_t node, char *buf, size_t size)
+{
+	return 0;
+}
+
+static int null_setxattr(struct fs *fs, const struct fs_xattr *x)
+{
+	return -EPERM;
+}
+
 static const struct fs_ops null_ops = {
 	.reset = null_reset,
 	.count = null_count,
@@ -241,6 +256,10 @@ static const struct fs_ops null_ops = {
 	.fallocate = null_fallocate,
 	.lseek = null_lseek,
 	.copy_file_range = null_copy_file_range,
+	.getxattr = null_getxattr,
+	.listxattr = null_listxattr,
+	.setxattr = null_setxattr,
+	.removexattr = null_remove,
 	.opendir = null_opendir,
 	.readdir = null_readdir,
 };

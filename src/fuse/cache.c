@@ -56,6 +56,11 @@ static bool if_revalidating(const struct fuse_config *config)
 	return config->cache->caches_data && !config->cache->keeps_data;
 }
 
+static bool if_xattr(const struct fuse_config *config)
+{
+	return config->xattr;
+}
+
 static bool if_names_kept(const struct fuse_config *config)
 {
 	return config->cache->keeps_names;
@@ -95,7 +100,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(NO_OPEN_SUPPORT, NULL, "every open has a handle"),
 	FLAG(PARALLEL_DIROPS, always, "directories are locked by the host"),
 	FLAG(HANDLE_KILLPRIV, NULL, "HANDLE_KILLPRIV_V2 says which writes clear"),
-	FLAG(POSIX_ACL, NULL, "extended attributes are not served"),
+	FLAG(POSIX_ACL, NULL, "the guest keeps to the mode bits"),
 	FLAG(ABORT_ERROR, NULL, "of /dev/fuse"),
 	FLAG(MAX_PAGES, always, "requests of 1 MiB and more"),
 	FLAG(CACHE_SYMLINKS, if_names_kept, "symlink targets stay valid"),
@@ -104,9 +109,9 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(MAP_ALIGNMENT, NULL, "there is no DAX window"),
 	FLAG(SUBMOUNTS, NULL, "the export is one file system to the guest"),
 	FLAG(HANDLE_KILLPRIV_V2, always, "the host clears set-id bits: no request before a write"),
-	FLAG(SETXATTR_EXT, NULL, "extended attributes are not served"),
+	FLAG(SETXATTR_EXT, if_xattr, "--xattr: says when an ACL clears the set-group-id bit"),
 	FLAG(INIT_EXT, always, "flags beyond 32 bits"),
-	FLAG(SECURITY_CTX, NULL, "extended attributes are not served"),
+	FLAG(SECURITY_CTX, NULL, "labels are set by the guest afterwards"),
 	FLAG(HAS_INODE_DAX, NULL, "there is no DAX window"),
 	FLAG(CREATE_SUPP_GROUP, NULL, "the guest has checked permissions by then"),
 	FLAG(HAS_EXPIRE_ONLY, NULL, "Linux takes no notifications over virtio"),

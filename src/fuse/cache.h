@@ -26,6 +26,7 @@ struct fuse_config {
 	bool writeback; /* asked for; effective only where data is cached */
 	bool readonly;
 	bool readdirplus;
+	bool xattr;     /* extended attributes are served */
 	uint64_t attr_ns;
 	uint64_t entry_ns;
 };

@@ -17,7 +17,7 @@ Explained = collections.namedtuple("Explained", "line result modes reason")
 ALL = None
 NOT_CACHED = ("none", "metadata")
 
-XATTR = "extended attributes are not served yet"
+XATTR = "extended attributes are served with --xattr only"
 TMPFILE = "FUSE_TMPFILE came with Linux 6.2; guests before it answer by themselves"
 BTIME = "FUSE_STATX came with Linux 6.6; guests before it never ask"
 FALLOCATE = "Linux's FUSE client knows no such mode"

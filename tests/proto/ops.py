@@ -88,7 +88,7 @@ OPS = {
     "STATX": lambda c: (c.file, struct.pack("<IIQII", 0, 0, 0, 0, 0x7FF), 288),
 }
 
-# Requests that this daemon does not serve: all answered with -ENOSYS. Arguments as in the uapi.
+# Requests that this daemon does not serve without further options: all answered with -ENOSYS. Arguments as in the uapi.
 UNSUPPORTED = {
     "SETXATTR": lambda c: struct.pack("<II", 1, 0) + name("user.a") + b"v",
     "GETXATTR": lambda c: struct.pack("<II", 100, 0) + name("user.a"),

@@ -271,6 +271,8 @@ def readonly():
     c.dir = fs.lookup("dir").nodeid
     c.file_fh = c.work_fh = fs.open(c.file)
     before = sorted(os.listdir(root))
+    fs.fails(EROFS, "SETXATTR", c.file, struct.pack("<II", 1, 0) + name("user.a") + b"v")
+    fs.fails(EROFS, "REMOVEXATTR", c.file, name("user.a"))
     for op in ("SETATTR", "SYMLINK", "MKNOD", "MKDIR", "UNLINK", "RMDIR", "RENAME", "RENAME2",
                "LINK", "CREATE"):
         node, args, out = OPS[op](c)

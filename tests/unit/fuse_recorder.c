@@ -288,6 +288,33 @@ static ssize_t rec_copy_file_range(struct fs *fs, const struct fs_copy *copy)
 	return fc_recorder_result;
 }
 
+static ssize_t rec_getxattr(struct fs *fs, uint64_t node, const char *name, char *buf, size_t size)
+{
+	note("getxattr %" PRIu64 " %s %zu;", node, name, size);
+	memset(buf, 'v', size);
+	return fc_recorder_result < 0 || size == 0 ? fc_recorder_result : (ssize_t)size;
+}
+
+static ssize_t rec_listxattr(struct fs *fs, uint64_t node, char *buf, size_t size)
+{
+	note("listxattr %" PRIu64 " %zu;", node, size);
+	memset(buf, 'l', size);
+	return fc_recorder_result < 0 || size == 0 ? fc_recorder_result : (ssize_t)size;
+}
+
+static int rec_setxattr(struct fs *fs, const struct fs_xattr *x)
+{
+	note("setxattr %" PRIu64 " %s \"%.*s\" flags %d%s;", x->node, x->name, (int)x->size,
+		(const char *)x->value, x->flags, x->kill_sgid ? " kill" : "");
+	return fc_recorder_result;
+}
+
+static int rec_removexattr(struct fs *fs, uint64_t node, const char *name)
+{
+	note("removexattr %" PRIu64 " %s;", node, name);
+	return fc_recorder_result;
+}
+
 static int rec_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 {
 	note("opendir %" PRIu64 ";", node);
@@ -349,6 +376,10 @@ struct fs *fc_recorder(void)
 		.fallocate = rec_fallocate,
 		.lseek = rec_lseek,
 		.copy_file_range = rec_copy_file_range,
+		.getxattr = rec_getxattr,
+		.listxattr = rec_listxattr,
+		.setxattr = rec_setxattr,
+		.removexattr = rec_removexattr,
 		.opendir = rec_opendir,
 		.readdir = rec_readdir,
 	};

@@ -170,6 +170,83 @@ static void test_files(void **state)
 	expect(FUSE_SYNCFS, syncfs_in, "", "syncfs 5;");
 }
 
+/* A session that serves attributes, with these INIT flags. */
+static void with_xattr(uint32_t flags)
+{
+	struct fuse_config config = fc_config("none");
+	struct fuse_init_in in = {.major = 7, .minor = 38, .flags = flags};
+
+	fc_close(&c);
+	config.xattr = true;
+	fc_open(&c, fc_recorder(), &config);
+	assert_true(fc_send(&c, FUSE_INIT, &in, sizeof(in), ROOM) > 0);
+	fc_calls();
+	c.in.nodeid = 5;
+}
+
+static void test_xattr(void **state)
+{
+	static const char nothing[0];
+	static char big[sizeof(struct fuse_setxattr_in) + 300 + 70000];
+	struct fuse_getxattr_in get = {.size = 10};
+	struct fuse_setxattr_in_oldest old = {.size = 3, .flags = 1};
+	struct fuse_setxattr_in set = {.size = 3, .flags = 2};
+
+	/* Whoever does not serve them says so, once and for all. */
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), ROOM), -ENOSYS);
+	assert_int_equal(call(FUSE_GETXATTR, &get, sizeof(get), "user.a", 7), -ENOSYS);
+	assert_int_equal(call(FUSE_SETXATTR, &set, sizeof(set), "user.a\0abc", 10), -ENOSYS);
+	assert_int_equal(fc_send(&c, FUSE_REMOVEXATTR, "user.a", 7, ROOM), -ENOSYS);
+	assert_string_equal(fc_calls(), "");
+
+	with_xattr(0);
+	expect(FUSE_GETXATTR, get, "user.a\0", "getxattr 5 user.a 10;");
+	assert_memory_equal(c.payload, "vvvvvvvvvv", 10);
+	expect(FUSE_LISTXATTR, get, "", "listxattr 5 10;");
+	assert_memory_equal(c.payload, "llllllllll", 10);
+	expect(FUSE_REMOVEXATTR, nothing, "user.a\0", "removexattr 5 user.a;");
+	expect(FUSE_SETXATTR, old, "user.a\0a\0c", "setxattr 5 user.a \"a\" flags 1;");
+	old.size = 0;
+	expect(FUSE_SETXATTR, old, "user.a\0", "setxattr 5 user.a \"\" flags 1;");
+	/* The room limits an answer; without any, nothing is asked for. */
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16 + 4), 4);
+	assert_string_equal(fc_calls(), "listxattr 5 4;");
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16), -ERANGE);
+	get.size = UINT32_MAX;
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), ROOM + 10000), 65536);
+	assert_string_equal(fc_calls(), "listxattr 5 65536;");
+	get.size = 0;
+	fc_recorder_result = 77;
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), ROOM),
+		sizeof(struct fuse_getxattr_out));
+	assert_int_equal(((struct fuse_getxattr_out *)(void *)c.payload)->size, 77);
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16 + 4), -EINVAL);
+
+	with_xattr(FUSE_SETXATTR_EXT);
+	expect(FUSE_SETXATTR, set, "user.a\0abc", "setxattr 5 user.a \"abc\" flags 2;");
+	set.setxattr_flags = FUSE_SETXATTR_ACL_KILL_SGID;
+	expect(FUSE_SETXATTR, set, "user.a\0abc", "setxattr 5 user.a \"abc\" flags 2 kill;");
+	for (size_t len = 0; len < sizeof(set) + 10; len++) {
+		memcpy(big, &set, sizeof(set));
+		memcpy(big + sizeof(set), "user.a\0abc", 10);
+		assert_int_equal(fc_send(&c, FUSE_SETXATTR, big, len, ROOM), -EINVAL);
+	}
+	assert_int_equal(fc_send(&c, FUSE_SETXATTR, big, sizeof(set) + 11, ROOM), -EINVAL);
+	/* A name without end, and values of the longest length and beyond. */
+	memset(big + sizeof(set), 'x', sizeof(big) - sizeof(set));
+	assert_int_equal(fc_send(&c, FUSE_SETXATTR, big, sizeof(set) + 100, ROOM), -EINVAL);
+	set.size = 65537;
+	memcpy(big, &set, sizeof(set));
+	assert_int_equal(fc_send(&c, FUSE_SETXATTR, big, sizeof(big), ROOM), -E2BIG);
+	set.size = 65536;
+	memcpy(big, &set, sizeof(set));
+	big[sizeof(set) + 255] = 0;
+	assert_string_equal(fc_calls(), "");
+	assert_int_equal(
+		fc_send(&c, FUSE_SETXATTR, big, sizeof(set) + 256 + 65537, ROOM), -EINVAL);
+	assert_string_equal(fc_calls(), "");
+}
+
 static void test_data(void **state)
 {
 	struct fuse_read_in read_in = {.fh = 9, .offset = 100, .size = 10};
@@ -334,6 +411,7 @@ int main(void)
 		CASE(test_names),
 		CASE(test_attributes),
 		CASE(test_files),
+		CASE(test_xattr),
 		CASE(test_data),
 		CASE(test_many_pieces),
 		CASE(test_forgets),

@@ -32,6 +32,8 @@ static const struct shape {
 	{14 /* OPEN */, 8, 0, 16, 0}, {15 /* READ */, 40, 0, 0, 0},
 	{16 /* WRITE */, 40, 0, 8, CHANGES | DATA}, {17 /* STATFS */, 0, 0, 80, 0},
 	{18 /* RELEASE */, 24, 0, 0, 0}, {20 /* FSYNC */, 16, 0, 0, 0},
+	{22 /* GETXATTR */, 8, 1, 8, 0}, {23 /* LISTXATTR */, 8, 0, 8, 0},
+	{24 /* REMOVEXATTR */, 0, 1, 0, CHANGES},
 	{25 /* FLUSH */, 24, 0, 0, 0}, {27 /* OPENDIR */, 8, 0, 16, 0},
 	{28 /* READDIR */, 40, 0, 0, 0}, {29 /* RELEASEDIR */, 24, 0, 0, 0},
 	{30 /* FSYNCDIR */, 16, 0, 0, 0}, {34 /* ACCESS */, 8, 0, 0, 0},
@@ -49,6 +51,7 @@ static int setup(void **state)
 {
 	struct fuse_config config = fc_config("auto");
 
+	config.xattr = true;
 	log_open("test", LOG_OFF);
 	fc_open(&c, fc_recorder(), &config);
 	fc_init(&c);
@@ -248,7 +251,8 @@ static void test_before_init(void **state)
 
 static void test_unknown_opcodes(void **state)
 {
-	bool known[70] = {[FUSE_INIT] = true};
+	/* Two that have more than a fixed structure and names. */
+	bool known[70] = {[FUSE_INIT] = true, [FUSE_SETXATTR] = true};
 
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
 		known[shapes[i].opcode] = true;
@@ -275,6 +279,7 @@ static void test_readonly(void **state)
 	char args[256];
 
 	fc_close(&c);
+	config.xattr = true;
 	config.readonly = true;
 	fc_open(&c, fc_recorder(), &config);
 	fc_init(&c);

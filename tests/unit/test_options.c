@@ -57,6 +57,9 @@ static void test_each_option(void **state)
 	assert_true(o.fuse.writeback && o.fuse.readonly && !o.fuse.readdirplus);
 	assert_int_equal(o.log_level, LOG_TRACE);
 	assert_true(o.keep_listening);
+	assert_false(o.fuse.xattr);
+	assert_int_equal(PARSE(&o, "--xattr"), 0);
+	assert_true(o.fuse.xattr);
 	assert_int_equal(PARSE(&o, "--cache", "never"), 0);
 	assert_ptr_equal(o.fuse.cache, cache_policy_find("none"));
 	assert_int_equal(o.fuse.attr_ns, 0);

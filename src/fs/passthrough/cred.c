@@ -20,7 +20,8 @@ static gid_t own_gid;
 /* What this thread has now. */
 static _Thread_local struct {
 	bool known;
-	bool own_umask; /* not shared with the other threads any more */
+	bool own_fs;    /* working directory and umask are not the other threads' any more */
+	int work_fd;    /* of the working directory, plus 1; or 0 */
 	bool overrides; /* CAP_DAC_OVERRIDE beside a foreign id */
 	bool no_fsetid; /* CAP_FSETID was given up for a while */
 	uid_t uid;
@@ -69,15 +70,36 @@ static void know_self(void)
 	now.overrides = true;
 }
 
-/* The mask belongs to the fs_struct that threads share until they unshare it. */
+/* Umask and working directory belong to the fs_struct that threads share until they unshare it. */
+static int own_fs(void)
+{
+	if (now.own_fs)
+		return 0;
+	if (unshare(CLONE_FS) < 0)
+		return -errno;
+	now.own_fs = true;
+	now.umask = (mode_t)-1;
+	return 0;
+}
+
+int cred_work_in(int dir_fd)
+{
+	int r = now.work_fd == dir_fd + 1 ? 0 : own_fs();
+
+	if (r < 0 || now.work_fd == dir_fd + 1)
+		return r;
+	if (fchdir(dir_fd) < 0)
+		return -errno;
+	now.work_fd = dir_fd + 1;
+	return 0;
+}
+
 static int set_umask(mode_t mask)
 {
-	if (!now.own_umask) {
-		if (unshare(CLONE_FS) < 0)
-			return -errno;
-		now.own_umask = true;
-		now.umask = ~mask;
-	}
+	int r = own_fs();
+
+	if (r < 0)
+		return r;
 	if (now.umask != mask)
 		umask(mask);
 	now.umask = mask;

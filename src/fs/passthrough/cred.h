@@ -30,4 +30,8 @@ int cred_be_checked(const struct fs_caller *who);
  * its set-id bits, as if an ordinary user did it. 0 or -errno. */
 int cred_be_unprivileged_writer(void);
 
+/* Makes a directory the working directory of this thread alone, for system calls that take a name
+ * but no directory. 0 or -errno. */
+int cred_work_in(int dir_fd);
+
 #endif

@@ -51,6 +51,10 @@ static const struct fs_ops ops = {
 	.fallocate = pt_fallocate,
 	.lseek = pt_lseek,
 	.copy_file_range = pt_copy_file_range,
+	.getxattr = pt_getxattr,
+	.listxattr = pt_listxattr,
+	.setxattr = pt_setxattr,
+	.removexattr = pt_removexattr,
 	.opendir = pt_opendir,
 	.readdir = pt_readdir,
 };
