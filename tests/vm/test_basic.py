@@ -2,6 +2,7 @@
 # check: builds=plain full-builds=asan,tsan timeout=240
 """The two commands as a user types them: ./run and `causeway vm`, their exit status, streams and
 signals, and that nothing stays behind. Under the sanitizers this is the daemon's run in a VM."""
+import glob
 import os
 import signal
 import subprocess
@@ -12,11 +13,12 @@ from guest import BOOT_SECONDS, CAUSEWAY, END_SECONDS, SRC, check, host, same
 LIMIT = BOOT_SECONDS + END_SECONDS
 
 
-def causeway(*args, stdin=b"", program=None):
+def causeway(*args, stdin=b"", program=None, env=()):
     """(status, stdout, stderr) of `causeway vm ARGS`."""
     argv = program or [CAUSEWAY, "vm"]
     done = subprocess.run([*argv, *args], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=LIMIT, check=False)
+                          stderr=subprocess.PIPE, timeout=LIMIT, check=False,
+                          env={**os.environ, **dict(env)})
     return done.returncode, done.stdout, done.stderr
 
 
@@ -95,17 +97,32 @@ def signals():
 
 
 def complaints():
-    """What can't work is said in one line."""
-    for args in (("--share", "/no/such/directory:s", "--", "true"),
-                 ("--share", "shared:s", "--cache", "sometimes", "--", "true"),
-                 ("--share", "shared:s", "--kernel", "/no/kernel", "--", "true"),
-                 ("--no-such-option",)):
+    """What can't work is said in one line that names it."""
+    share = ("--share", "shared:s")
+    for words, *args in (("/no/such/directory", "--share", "/no/such/directory:s", "--", "true"),
+                         ("sometimes", *share, "--cache", "sometimes", "--", "true"),
+                         ("/no/kernel", *share, "--kernel", "/no/kernel", "--", "true"),
+                         ("/no/qemu", *share, "--qemu", "/no/qemu", "--", "true"),
+                         ("not enough memory", *share, "--memory", "9000G", "--", "true"),
+                         ("--no-such-option", "--no-such-option")):
         status, out, err = causeway(*args)
         check(status != 0 and not out, f"{args}: {status} {out}")
         lines = err.decode().strip().splitlines()
-        check(1 <= len(lines) <= 3, f"{args}: {err}")
+        check(1 <= len(lines) <= 3 and words in lines[0], f"{args}: {err}")
 
 
-for test in (run_command, exit_status, streams, several_shares, signals, complaints):
+def what_to_install():
+    """Without QEMU, or without a kernel, it says which package has it."""
+    os.mkdir("empty")
+    here = {"CAUSEWAY_CACHE": os.path.abspath("empty")}
+    status, out, err = causeway("--", "true", env={"PATH": os.path.abspath("empty")})
+    check(status == 125 and not out and b"apt-get install qemu-system-x86" in err, f"{err}")
+    if not glob.glob("/boot/vmlinuz-*"):
+        status, out, err = causeway("--", "true", env=here)
+        check(status == 125 and not out and b"tools/setup kernel-6.1" in err, f"{err}")
+
+
+for test in (run_command, exit_status, streams, several_shares, signals, complaints,
+             what_to_install):
     print(test.__name__, flush=True)
     test()
