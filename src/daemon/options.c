@@ -117,6 +117,23 @@ static int set_xattr(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_posix_acl(struct parse *p, const char *arg)
+{
+	static const char *const names[] = {
+		[FUSE_POSIX_ACL_NEVER] = "never",
+		[FUSE_POSIX_ACL_AUTO] = "auto",
+		[FUSE_POSIX_ACL_ALWAYS] = "always",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(arg ? arg : "always", names[i]) == 0) {
+			p->o->fuse.posix_acl = (enum fuse_posix_acl)i;
+			return 0;
+		}
+	}
+	return fail(p, "--posix-acl: '%s' is none of never, auto, always", arg);
+}
+
 static int set_file_handles(struct parse *p, const char *arg)
 {
 	static const char *const names[] = {
@@ -162,7 +179,7 @@ static int set_version(struct parse *p, const char *arg)
 
 static const struct option_desc {
 	const char *name;
-	const char *arg; /* what it takes, or NULL */
+	const char *arg; /* what it takes, or NULL; [=WHAT] may be left out */
 	int (*set)(struct parse *p, const char *arg);
 	const char *help;
 } descs[] = {
@@ -180,6 +197,8 @@ static const struct option_desc {
 	{"readonly", NULL, set_readonly, "refuse every change"},
 	{"no-readdirplus", NULL, set_no_readdirplus, "list names without attributes"},
 	{"xattr", NULL, set_xattr, "serve extended attributes"},
+	{"posix-acl", "[=WHEN]", set_posix_acl,
+		"serve POSIX ACLs: never, auto, always [never; always]"},
 	{"inode-file-handles", "WHEN", set_file_handles,
 		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
 	{"log-level", "LEVEL", set_log_level,
@@ -195,10 +214,11 @@ void options_help(FILE *to)
 	fprintf(to, "Usage: causewayd --shared-dir DIR (--socket-path PATH | --fd N) [OPTION...]\n"
 		    "Share a directory with a virtual machine as a virtio-fs device.\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(descs); i++) {
+		const char *arg = descs[i].arg ? descs[i].arg : "";
 		char left[40];
 
-		snprintf(left, sizeof(left), "--%s%s%s", descs[i].name, descs[i].arg ? " " : "",
-			descs[i].arg ? descs[i].arg : "");
+		snprintf(left, sizeof(left), "--%s%s%s", descs[i].name,
+			*arg && *arg != '[' ? " " : "", arg);
 		fprintf(to, "  %-26s %s\n", left, descs[i].help);
 	}
 }
@@ -214,6 +234,9 @@ static int check(struct parse *p)
 		return fail(p, "--socket-path is missing (or --fd): where will the VMM connect?");
 	if (o->socket_path && o->fd >= 0)
 		return fail(p, "--socket-path and --fd exclude each other");
+	/* ACLs are kept as extended attributes. */
+	if (o->fuse.posix_acl != FUSE_POSIX_ACL_NEVER)
+		o->fuse.xattr = true;
 	if (!o->has_attr_timeout)
 		o->fuse.attr_ns = o->fuse.cache->timeout_ns;
 	if (!o->has_entry_timeout)
@@ -248,7 +271,9 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(descs); i++)
 		longs[i] = (struct option){.name = descs[i].name,
-			.has_arg = descs[i].arg ? required_argument : no_argument};
+			.has_arg = !descs[i].arg    ? no_argument
+				: *descs[i].arg == '[' ? optional_argument
+						       : required_argument};
 	opterr = 0;
 	optind = 0; /* start afresh, also when called again */
 	while ((c = getopt_long(argc, argv, ":", longs, &index)) != -1) {

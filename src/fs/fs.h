@@ -154,8 +154,8 @@ struct fs_ops {
 	int (*readdir)(struct fs *fs, const struct fs_target *t, uint64_t offset,
 		struct fs_listing *listing);
 
-	/* Both return a length, which is all that is wanted where size is 0; -ERANGE where it is
-	 * longer than that. A list is names, each with its NUL. */
+	/* Both return a length; -ERANGE where it is longer than size. A size of 0 asks for a
+	 * value's length alone. A list is names, each with its NUL; it always has room. */
 	ssize_t (*getxattr)(struct fs *fs, uint64_t node, const char *name, char *buf,
 		size_t size);
 	ssize_t (*listxattr)(struct fs *fs, uint64_t node, char *buf, size_t size);

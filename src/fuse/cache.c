@@ -61,6 +61,11 @@ static bool if_xattr(const struct fuse_config *config)
 	return config->xattr;
 }
 
+static bool if_posix_acl(const struct fuse_config *config)
+{
+	return config->posix_acl != FUSE_POSIX_ACL_NEVER;
+}
+
 static bool if_names_kept(const struct fuse_config *config)
 {
 	return config->cache->keeps_names;
@@ -100,7 +105,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(NO_OPEN_SUPPORT, NULL, "every open has a handle"),
 	FLAG(PARALLEL_DIROPS, always, "directories are locked by the host"),
 	FLAG(HANDLE_KILLPRIV, NULL, "HANDLE_KILLPRIV_V2 says which writes clear"),
-	FLAG(POSIX_ACL, NULL, "the guest keeps to the mode bits"),
+	FLAG(POSIX_ACL, if_posix_acl, "--posix-acl: the guest enforces ACLs"),
 	FLAG(ABORT_ERROR, NULL, "of /dev/fuse"),
 	FLAG(MAX_PAGES, always, "requests of 1 MiB and more"),
 	FLAG(CACHE_SYMLINKS, if_names_kept, "symlink targets stay valid"),

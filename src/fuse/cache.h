@@ -20,13 +20,21 @@ struct cache_policy {
 	bool keeps_names;    /* listings and symlink targets stay valid until it changes them */
 };
 
+/* Whether the guest enforces POSIX ACLs. */
+enum fuse_posix_acl {
+	FUSE_POSIX_ACL_NEVER,
+	FUSE_POSIX_ACL_AUTO,   /* where it can */
+	FUSE_POSIX_ACL_ALWAYS, /* a guest that cannot is not served */
+};
+
 /* How an export is served; fixed before the first request. */
 struct fuse_config {
 	const struct cache_policy *cache;
 	bool writeback; /* asked for; effective only where data is cached */
 	bool readonly;
 	bool readdirplus;
-	bool xattr;     /* extended attributes are served */
+	bool xattr; /* extended attributes are served */
+	enum fuse_posix_acl posix_acl; /* needs xattr */
 	uint64_t attr_ns;
 	uint64_t entry_ns;
 };

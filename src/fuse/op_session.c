@@ -50,6 +50,11 @@ int fuse_do_INIT(struct fuse_req *req)
 		return -EPROTO;
 	}
 	flags = wanted_flags(req, in) & fuse_init_offer(&se->config);
+	if (se->config.posix_acl == FUSE_POSIX_ACL_ALWAYS && !(flags & FUSE_POSIX_ACL)) {
+		if (!atomic_exchange(&se->told_old, true))
+			log_error("the guest cannot enforce ACLs, as --posix-acl=always demands");
+		return -EPROTO;
+	}
 	out.flags = (uint32_t)flags;
 	out.flags2 = (uint32_t)(flags >> 32);
 	if (req->out.left < sizeof(out))

@@ -14,6 +14,18 @@
 _Static_assert(FUSE_BUFFER_MAX >= XATTR_NAME_MAX + 1 + XATTR_SIZE_MAX, "a name and its value");
 _Static_assert(FUSE_BUFFER_MAX >= XATTR_LIST_MAX, "a list of names");
 
+/*
+ * A guest that does not enforce ACLs neither sees nor sets them: what it would show its programs is
+ * not what it does, and what it stored would change who may do what on the host.
+ */
+static bool is_hidden(const struct fuse_req *req, const char *name)
+{
+	if (fuse_has(req->se, FUSE_POSIX_ACL))
+		return false;
+	return strcmp(name, "system.posix_acl_access") == 0 ||
+		strcmp(name, "system.posix_acl_default") == 0;
+}
+
 /* How SETXATTR begins: with FUSE_SETXATTR_EXT there is more of the structure than before 7.33. */
 static int read_head(struct fuse_req *req, struct fuse_setxattr_in *in)
 {
@@ -51,6 +63,8 @@ int fuse_do_SETXATTR(struct fuse_req *req)
 	end = memchr(name, '\0', len);
 	if (!end || len - (size_t)(end + 1 - name) != in.size)
 		return -EINVAL;
+	if (is_hidden(req, name))
+		return -EOPNOTSUPP;
 	x.value = end + 1;
 	x.size = in.size;
 	x.flags = (int)in.flags;
@@ -94,9 +108,26 @@ int fuse_do_GETXATTR(struct fuse_req *req)
 	struct fs *fs = req->se->fs;
 	int r = check_room(req, in->size);
 
+	if (r == 0 && is_hidden(req, req->name[0]))
+		r = -EOPNOTSUPP;
 	return r < 0 ? r : answer(req, in->size,
 		fs->ops->getxattr(fs, req->in.nodeid, req->name[0], req->w->buffer,
 			room(req, in->size)));
+}
+
+/* Removes what is hidden from a list of n bytes; how many are left. */
+static ssize_t show(const struct fuse_req *req, char *list, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0, len; at < n; at += len) {
+		len = strnlen(list + at, n - at - 1) + 1;
+		if (is_hidden(req, list + at))
+			continue;
+		memmove(list + kept, list + at, len);
+		kept += len;
+	}
+	return (ssize_t)kept;
 }
 
 int fuse_do_LISTXATTR(struct fuse_req *req)
@@ -105,13 +136,22 @@ int fuse_do_LISTXATTR(struct fuse_req *req)
 	struct fs *fs = req->se->fs;
 	int r = check_room(req, in->size);
 
-	return r < 0 ? r : answer(req, in->size,
-		fs->ops->listxattr(fs, req->in.nodeid, req->w->buffer, room(req, in->size)));
+	ssize_t n = r;
+
+	if (r == 0)
+		n = fs->ops->listxattr(fs, req->in.nodeid, req->w->buffer, XATTR_LIST_MAX);
+	if (n > 0)
+		n = show(req, req->w->buffer, (size_t)n);
+	if (in->size > 0 && n > (ssize_t)room(req, in->size))
+		return -ERANGE;
+	return answer(req, in->size, n);
 }
 
 int fuse_do_REMOVEXATTR(struct fuse_req *req)
 {
 	if (!req->se->config.xattr)
 		return -ENOSYS;
+	if (is_hidden(req, req->name[0]))
+		return -EOPNOTSUPP;
 	return req->se->fs->ops->removexattr(req->se->fs, req->in.nodeid, req->name[0]);
 }

@@ -27,7 +27,7 @@ struct fuse_session {
 	uint32_t open_flags_file, open_flags_dir; /* FOPEN_* */
 
 	_Atomic bool ready;     /* INIT was answered */
-	_Atomic bool told_old;  /* the log has said that the guest is too old */
+	_Atomic bool told_old;  /* the log has said why the guest is not served */
 	_Atomic uint64_t flags; /* INIT flags that both sides want */
 };
 

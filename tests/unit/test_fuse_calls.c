@@ -178,6 +178,7 @@ static void with_xattr(uint32_t flags)
 
 	fc_close(&c);
 	config.xattr = true;
+	config.posix_acl = FUSE_POSIX_ACL_AUTO;
 	fc_open(&c, fc_recorder(), &config);
 	assert_true(fc_send(&c, FUSE_INIT, &in, sizeof(in), ROOM) > 0);
 	fc_calls();
@@ -202,25 +203,26 @@ static void test_xattr(void **state)
 	with_xattr(0);
 	expect(FUSE_GETXATTR, get, "user.a\0", "getxattr 5 user.a 10;");
 	assert_memory_equal(c.payload, "vvvvvvvvvv", 10);
-	expect(FUSE_LISTXATTR, get, "", "listxattr 5 10;");
-	assert_memory_equal(c.payload, "llllllllll", 10);
 	expect(FUSE_REMOVEXATTR, nothing, "user.a\0", "removexattr 5 user.a;");
 	expect(FUSE_SETXATTR, old, "user.a\0a\0c", "setxattr 5 user.a \"a\" flags 1;");
 	old.size = 0;
 	expect(FUSE_SETXATTR, old, "user.a\0", "setxattr 5 user.a \"\" flags 1;");
 	/* The room limits an answer; without any, nothing is asked for. */
-	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16 + 4), 4);
-	assert_string_equal(fc_calls(), "listxattr 5 4;");
 	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16), -ERANGE);
+	assert_string_equal(fc_calls(), "");
+	for (get.size = 1; get.size < 14; get.size++)
+		assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), ROOM), -ERANGE);
 	get.size = UINT32_MAX;
-	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), ROOM + 10000), 65536);
-	assert_string_equal(fc_calls(), "listxattr 5 65536;");
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16 + 13), -ERANGE);
+	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16 + 14), 14);
+	assert_memory_equal(c.payload, "user.a\0user.b", 14);
 	get.size = 0;
-	fc_recorder_result = 77;
-	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), ROOM),
-		sizeof(struct fuse_getxattr_out));
-	assert_int_equal(((struct fuse_getxattr_out *)(void *)c.payload)->size, 77);
+	fc_calls();
+	expect(FUSE_LISTXATTR, get, "", "listxattr 5;");
+	assert_int_equal(c.payload_len, sizeof(struct fuse_getxattr_out));
+	assert_int_equal(((struct fuse_getxattr_out *)(void *)c.payload)->size, 14);
 	assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), 16 + 4), -EINVAL);
+	assert_string_equal(fc_calls(), "");
 
 	with_xattr(FUSE_SETXATTR_EXT);
 	expect(FUSE_SETXATTR, set, "user.a\0abc", "setxattr 5 user.a \"abc\" flags 2;");
@@ -245,6 +247,36 @@ static void test_xattr(void **state)
 	assert_int_equal(
 		fc_send(&c, FUSE_SETXATTR, big, sizeof(set) + 256 + 65537, ROOM), -EINVAL);
 	assert_string_equal(fc_calls(), "");
+}
+
+/* ACLs are for a guest that enforces them. */
+static void test_acl(void **state)
+{
+	static const char *const names[] = {"system.posix_acl_access", "system.posix_acl_default"};
+	struct fuse_getxattr_in get = {.size = 0};
+	struct fuse_setxattr_in_oldest set = {.size = 3};
+	char value[64];
+
+	for (int acl = 0; acl < 2; acl++) {
+		with_xattr(acl ? FUSE_POSIX_ACL : 0);
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			size_t len = strlen(names[i]) + 1;
+
+			memcpy(value, names[i], len);
+			memcpy(value + len, "acl", 3);
+			assert_int_equal(call(FUSE_GETXATTR, &get, sizeof(get), names[i], len),
+				acl ? 8 : -EOPNOTSUPP);
+			assert_int_equal(call(FUSE_SETXATTR, &set, sizeof(set), value, len + 3),
+				acl ? 0 : -EOPNOTSUPP);
+			assert_int_equal(fc_send(&c, FUSE_REMOVEXATTR, names[i], len, ROOM),
+				acl ? 0 : -EOPNOTSUPP);
+		}
+		if (!acl)
+			assert_string_equal(fc_calls(), "");
+		assert_int_equal(fc_send(&c, FUSE_LISTXATTR, &get, sizeof(get), ROOM), 8);
+		assert_int_equal(((struct fuse_getxattr_out *)(void *)c.payload)->size,
+			acl ? 63 : 14);
+	}
 }
 
 static void test_data(void **state)
@@ -412,6 +444,7 @@ int main(void)
 		CASE(test_attributes),
 		CASE(test_files),
 		CASE(test_xattr),
+		CASE(test_acl),
 		CASE(test_data),
 		CASE(test_many_pieces),
 		CASE(test_forgets),

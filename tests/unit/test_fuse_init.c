@@ -98,6 +98,34 @@ static void test_flags(void **state)
 	}
 }
 
+/* What attributes and ACLs add; a guest that cannot do what must be is refused. */
+static void test_attribute_flags(void **state)
+{
+	static const struct {
+		bool xattr;
+		enum fuse_posix_acl acl;
+		uint64_t more;
+		bool refuses;
+	} cases[] = {
+		{true, FUSE_POSIX_ACL_NEVER, FUSE_SETXATTR_EXT, false},
+		{true, FUSE_POSIX_ACL_AUTO, FUSE_SETXATTR_EXT | FUSE_POSIX_ACL, false},
+		{true, FUSE_POSIX_ACL_ALWAYS, FUSE_SETXATTR_EXT | FUSE_POSIX_ACL, true},
+	};
+	struct fuse_init_out out;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin(&modes[0]);
+		c.se.config.xattr = cases[i].xattr;
+		c.se.config.posix_acl = cases[i].acl;
+		out = init(7, 38, UINT64_MAX, &r);
+		assert_int_equal(flags_of(&out), BASE | PLUS | cases[i].more);
+		init(7, 38, UINT64_MAX & ~(uint64_t)FUSE_POSIX_ACL, &r);
+		assert_int_equal(r, cases[i].refuses ? -EPROTO : 64);
+		fc_close(&c);
+	}
+}
+
 static void test_limits(void **state)
 {
 	struct fuse_init_out out;
@@ -327,6 +355,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_attribute_flags),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_lengths),

@@ -60,6 +60,17 @@ static void test_each_option(void **state)
 	assert_false(o.fuse.xattr);
 	assert_int_equal(PARSE(&o, "--xattr"), 0);
 	assert_true(o.fuse.xattr);
+	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_NEVER);
+	assert_int_equal(PARSE(&o, "--posix-acl", "--tag=a"), 0);
+	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_ALWAYS);
+	assert_string_equal(o.tag, "a");
+	assert_true(o.fuse.xattr);
+	assert_int_equal(PARSE(&o, "--posix-acl=auto"), 0);
+	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_AUTO);
+	assert_true(o.fuse.xattr);
+	assert_int_equal(PARSE(&o, "--posix-acl=never"), 0);
+	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_NEVER);
+	assert_false(o.fuse.xattr);
 	assert_int_equal(PARSE(&o, "--cache", "never"), 0);
 	assert_ptr_equal(o.fuse.cache, cache_policy_find("none"));
 	assert_int_equal(o.fuse.attr_ns, 0);
@@ -106,6 +117,7 @@ static void test_refused(void **state)
 	} cases[] = {
 		{{"--cache=some"}, "'some'"},
 		{{"--cache="}, "''"},
+		{{"--posix-acl=perhaps"}, "'perhaps'"},
 		{{"--log-level=loud"}, "'loud'"},
 		{{"--tag="}, "--tag"},
 		{{"--tag=1234567890123456789012345678901234567"}, "36"},

@@ -25,7 +25,6 @@ enum pt_file_handles {
 
 struct passthrough_config {
 	enum pt_file_handles file_handles;
-	bool posix_acl; /* ACLs are attributes like others; else the guest sees none */
 };
 
 /*

@@ -8,31 +8,17 @@
  * directory (cred.h), which nothing else here looks at.
  */
 #include <errno.h>
-#include <linux/limits.h>
-#include <string.h>
 #include <sys/xattr.h>
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
-/* ACLs of a guest that keeps to the mode bits would not be what the host enforces. */
-static const char *const acls[] = {"system.posix_acl_access", "system.posix_acl_default"};
-
-static bool is_hidden(const struct passthrough *pt, const char *name)
-{
-	for (size_t i = 0; !pt->config.posix_acl && i < ARRAY_SIZE(acls); i++) {
-		if (strcmp(name, acls[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The checks before an attribute of a node is touched; from here on the thread is ready to. */
-static int prepare(struct passthrough *pt, const struct pt_node_ref *ref, const char *name)
+static int prepare(struct passthrough *pt, const struct pt_node_ref *ref)
 {
 	if (!ref->node)
 		return ref->error;
-	if (ref->node->barred || (name && is_hidden(pt, name)))
+	if (ref->node->barred)
 		return -EOPNOTSUPP;
 	cred_be_daemon();
 	return cred_work_in(pt->proc_fd);
@@ -55,7 +41,7 @@ int pt_setxattr(struct fs *fs, const struct fs_xattr *x)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, x->node);
-	int r = prepare(pt, &ref, x->name);
+	int r = prepare(pt, &ref);
 
 	if (r == 0)
 		r = neg_errno(setxattr(pt_fdname(ref.node->fd).s, x->name, x->value, x->size,
@@ -67,55 +53,25 @@ ssize_t pt_getxattr(struct fs *fs, uint64_t node, const char *name, char *buf, s
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
-	int r = prepare(pt, &ref, name);
+	int r = prepare(pt, &ref);
 
 	return r < 0 ? r : neg_errno(getxattr(pt_fdname(ref.node->fd).s, name, buf, size));
-}
-
-/* Removes what is not shown from a list of n bytes; how many are left. */
-static size_t filter(const struct passthrough *pt, char *list, size_t n)
-{
-	size_t kept = 0;
-
-	for (size_t at = 0, len; at < n; at += len) {
-		len = strnlen(list + at, n - at - 1) + 1;
-		if (is_hidden(pt, list + at))
-			continue;
-		memmove(list + kept, list + at, len);
-		kept += len;
-	}
-	return kept;
 }
 
 ssize_t pt_listxattr(struct fs *fs, uint64_t node, char *buf, size_t size)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
-	CLEANUP_FREE char *list = NULL;
-	ssize_t n = prepare(pt, &ref, NULL);
+	int r = prepare(pt, &ref);
 
-	if (n < 0)
-		return n;
-	/* How long the list will be is known when it was seen. */
-	list = malloc(XATTR_LIST_MAX);
-	if (!list)
-		return -ENOMEM;
-	n = neg_errno(listxattr(pt_fdname(ref.node->fd).s, list, XATTR_LIST_MAX));
-	if (n <= 0)
-		return n;
-	n = (ssize_t)filter(pt, list, (size_t)n);
-	if (size > 0 && (size_t)n > size)
-		return -ERANGE;
-	if (size > 0)
-		memcpy(buf, list, (size_t)n);
-	return n;
+	return r < 0 ? r : neg_errno(listxattr(pt_fdname(ref.node->fd).s, buf, size));
 }
 
 int pt_removexattr(struct fs *fs, uint64_t node, const char *name)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
-	int r = prepare(pt, &ref, name);
+	int r = prepare(pt, &ref);
 
 	return r < 0 ? r : neg_errno(removexattr(pt_fdname(ref.node->fd).s, name));
 }
