@@ -222,6 +222,7 @@ int main(int argc, char **argv)
 	listener_close(&listener);
 	vhost_backend_destroy(&d.backend);
 	passthrough_free(d.fs);
+	xattrmap_free(d.options.xattrmap);
 	close_fd(&d.stop_fd);
 	close_fd(&d.counters_fd);
 	return status;

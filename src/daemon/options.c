@@ -117,6 +117,18 @@ static int set_xattr(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_xattrmap(struct parse *p, const char *arg)
+{
+	xattrmap_free(p->o->xattrmap);
+	p->o->xattrmap = NULL;
+	p->o->passthrough.xattrmap = NULL;
+	if (xattrmap_parse(arg, &p->o->xattrmap, p->error, p->size) < 0)
+		return -1;
+	p->o->passthrough.xattrmap = p->o->xattrmap;
+	p->o->fuse.xattr = true;
+	return 0;
+}
+
 static int set_posix_acl(struct parse *p, const char *arg)
 {
 	static const char *const names[] = {
@@ -197,6 +209,8 @@ static const struct option_desc {
 	{"readonly", NULL, set_readonly, "refuse every change"},
 	{"no-readdirplus", NULL, set_no_readdirplus, "list names without attributes"},
 	{"xattr", NULL, set_xattr, "serve extended attributes"},
+	{"xattrmap", "MAP", set_xattrmap,
+		"keep attributes under other names on the host; rules as in causewayd(1)"},
 	{"posix-acl", "[=WHEN]", set_posix_acl,
 		"serve POSIX ACLs: never, auto, always [never; always]"},
 	{"inode-file-handles", "WHEN", set_file_handles,

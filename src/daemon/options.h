@@ -21,6 +21,7 @@ struct options {
 	const char *tag;         /* or NULL */
 	struct fuse_config fuse;
 	struct passthrough_config passthrough;
+	struct xattrmap *xattrmap; /* passthrough has it too; freed by the caller */
 	bool has_attr_timeout, has_entry_timeout;
 	enum log_level log_level;
 	bool keep_listening;

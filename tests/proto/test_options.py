@@ -11,7 +11,7 @@ from harness import add, at_end, case, check, equal, main, tempdir
 from world import World
 
 OPTIONS = ("--shared-dir", "--socket-path", "--fd", "--tag", "--cache", "--writeback",
-           "--attr-timeout", "--entry-timeout", "--readonly", "--no-readdirplus", "--xattr", "--posix-acl",
+           "--attr-timeout", "--entry-timeout", "--readonly", "--no-readdirplus", "--xattr", "--posix-acl", "--xattrmap",
            "--log-level",
            "--keep-listening", "--help", "--version")
 

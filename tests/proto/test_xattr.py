@@ -147,6 +147,31 @@ def extension():
     w.check()
 
 
+@case("--xattrmap: set under another name, got and listed under its own")
+def mapped():
+    w, fs, root = world("--xattrmap", ":map:trusted.:user.vm.:")
+    path = os.path.join(root, "file")
+    node = fs.lookup("file").nodeid
+    fs.good("SETXATTR", node, setx("trusted.a", b"value"))
+    fs.good("SETXATTR", node, setx("user.b", b"other"))
+    equal(os.getxattr(path, "user.vm.trusted.a"), b"value", "on the host")
+    equal(os.getxattr(path, "user.b"), b"other", "on the host")
+    equal(fs.good("GETXATTR", node, ask(9) + name("trusted.a")), b"value", "GETXATTR")
+    mine = sorted(x for x in fs.good("LISTXATTR", node, ask(4000)).split(b"\0")
+                  if x.startswith((b"user.", b"trusted.")))
+    equal(mine, [b"trusted.a", b"user.b"], "LISTXATTR")
+    length = len(fs.good("LISTXATTR", node, ask(4000)))
+    equal(struct.unpack("<II", fs.good("LISTXATTR", node, ask(0)))[0], length, "its length")
+    for op, args in (("GETXATTR", ask(9) + name("user.vm.trusted.a")),
+                     ("SETXATTR", setx("user.vm.x", b"")),
+                     ("REMOVEXATTR", name("user.vm.trusted.a"))):
+        fs.fails(EPERM, op, node, args)
+    fs.fails(ERANGE, "SETXATTR", node, setx("trusted." + "x" * 245, b""))
+    fs.good("REMOVEXATTR", node, name("trusted.a"))
+    check("user.vm.trusted.a" not in os.listxattr(path), "REMOVEXATTR left it on the host")
+    w.check()
+
+
 @case("forged: sizes, names without end, unknown nodes")
 def forged():
     w, fs, _ = world()

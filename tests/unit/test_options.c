@@ -61,6 +61,12 @@ static void test_each_option(void **state)
 	assert_int_equal(PARSE(&o, "--xattr"), 0);
 	assert_true(o.fuse.xattr);
 	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_NEVER);
+	assert_null(o.passthrough.xattrmap);
+	assert_int_equal(PARSE(&o, "--xattrmap", ":ok:all:::", "--xattrmap=:map::a:"), 0);
+	assert_non_null(o.xattrmap);
+	assert_ptr_equal(o.passthrough.xattrmap, o.xattrmap);
+	assert_true(o.fuse.xattr);
+	xattrmap_free(o.xattrmap);
 	assert_int_equal(PARSE(&o, "--posix-acl", "--tag=a"), 0);
 	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_ALWAYS);
 	assert_string_equal(o.tag, "a");
@@ -117,6 +123,7 @@ static void test_refused(void **state)
 	} cases[] = {
 		{{"--cache=some"}, "'some'"},
 		{{"--cache="}, "''"},
+		{{"--xattrmap=:ok:all:x::"}, "--xattrmap: rule 2"},
 		{{"--posix-acl=perhaps"}, "'perhaps'"},
 		{{"--log-level=loud"}, "'loud'"},
 		{{"--tag="}, "--tag"},

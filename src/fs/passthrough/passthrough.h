@@ -14,6 +14,7 @@
 #define PASSTHROUGH_PASSTHROUGH_H
 
 #include "fs/fs.h"
+#include "fs/passthrough/xattrmap.h"
 
 /* Whether nodes without a descriptor are found again by a file handle of the host's
  * (name_to_handle_at(2)); where they are not, their names lead back to them. */
@@ -25,6 +26,7 @@ enum pt_file_handles {
 
 struct passthrough_config {
 	enum pt_file_handles file_handles;
+	const struct xattrmap *xattrmap; /* outlives the file system; or NULL */
 };
 
 /*

@@ -8,6 +8,7 @@
  * directory (cred.h), which nothing else here looks at.
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/xattr.h>
 
 #include "fs/passthrough/cred.h"
@@ -37,14 +38,28 @@ static int clear_sgid(struct passthrough *pt, const struct pt_node *node)
 		attr.stx_mode & 07777 & ~(mode_t)S_ISGID, 0));
 }
 
+/* The host's name for an attribute of the guest's. */
+static int host_name(const struct passthrough *pt, const char *name, struct xattrmap_name *host)
+{
+	if (pt->config.xattrmap)
+		return xattrmap_client(pt->config.xattrmap, name, host);
+	if (strlen(name) >= sizeof(host->s))
+		return -ERANGE;
+	strcpy(host->s, name);
+	return 0;
+}
+
 int pt_setxattr(struct fs *fs, const struct fs_xattr *x)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, x->node);
+	struct xattrmap_name host;
 	int r = prepare(pt, &ref);
 
 	if (r == 0)
-		r = neg_errno(setxattr(pt_fdname(ref.node->fd).s, x->name, x->value, x->size,
+		r = host_name(pt, x->name, &host);
+	if (r == 0)
+		r = neg_errno(setxattr(pt_fdname(ref.node->fd).s, host.s, x->value, x->size,
 			x->flags));
 	return r == 0 && x->kill_sgid ? clear_sgid(pt, ref.node) : r;
 }
@@ -53,25 +68,50 @@ ssize_t pt_getxattr(struct fs *fs, uint64_t node, const char *name, char *buf, s
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
+	struct xattrmap_name host;
 	int r = prepare(pt, &ref);
 
-	return r < 0 ? r : neg_errno(getxattr(pt_fdname(ref.node->fd).s, name, buf, size));
+	if (r == 0)
+		r = host_name(pt, name, &host);
+	return r < 0 ? r : neg_errno(getxattr(pt_fdname(ref.node->fd).s, host.s, buf, size));
+}
+
+/* Turns a list of n bytes of the host's names into the guest's, which are no longer. */
+static ssize_t guest_names(const struct xattrmap *map, char *list, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0, len; at < n; at += len) {
+		const char *name = xattrmap_server(map, list + at);
+		size_t guest_len = name ? strlen(name) + 1 : 0;
+
+		len = strlen(list + at) + 1;
+		if (name)
+			memmove(list + kept, name, guest_len);
+		kept += guest_len;
+	}
+	return (ssize_t)kept;
 }
 
 ssize_t pt_listxattr(struct fs *fs, uint64_t node, char *buf, size_t size)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
-	int r = prepare(pt, &ref);
+	ssize_t n = prepare(pt, &ref);
 
-	return r < 0 ? r : neg_errno(listxattr(pt_fdname(ref.node->fd).s, buf, size));
+	if (n == 0)
+		n = neg_errno(listxattr(pt_fdname(ref.node->fd).s, buf, size));
+	return n > 0 && pt->config.xattrmap ? guest_names(pt->config.xattrmap, buf, (size_t)n) : n;
 }
 
 int pt_removexattr(struct fs *fs, uint64_t node, const char *name)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
+	struct xattrmap_name host;
 	int r = prepare(pt, &ref);
 
-	return r < 0 ? r : neg_errno(removexattr(pt_fdname(ref.node->fd).s, name));
+	if (r == 0)
+		r = host_name(pt, name, &host);
+	return r < 0 ? r : neg_errno(removexattr(pt_fdname(ref.node->fd).s, host.s));
 }
