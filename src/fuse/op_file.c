@@ -173,7 +173,7 @@ int fuse_do_LSEEK(struct fuse_req *req)
 	return at < 0 ? (int)at : fuse_reply(req, &out, sizeof(out));
 }
 
-int fuse_do_COPY_FILE_RANGE(struct fuse_req *req)
+static ssize_t copy_range(struct fuse_req *req, uint64_t len_max)
 {
 	const struct fuse_copy_file_range_in *in = req->args;
 	struct fs_copy copy = {
@@ -181,17 +181,27 @@ int fuse_do_COPY_FILE_RANGE(struct fuse_req *req)
 		.to = {.node = in->nodeid_out, .handle = in->fh_out, .has_handle = true},
 		.from_offset = in->off_in,
 		.to_offset = in->off_out,
-		/* The answer has 32 bits. */
-		.len = min_t(uint64_t, in->len, UINT32_MAX & ~4095u),
+		.len = min_t(uint64_t, in->len, len_max),
 	};
-	ssize_t n;
-	struct fuse_write_out out = {0};
 
 	if (in->flags)
 		return -EINVAL;
-	n = req->se->fs->ops->copy_file_range(req->se->fs, &copy);
-	if (n < 0)
-		return (int)n;
-	out.size = (uint32_t)n;
-	return fuse_reply(req, &out, sizeof(out));
+	return req->se->fs->ops->copy_file_range(req->se->fs, &copy);
+}
+
+int fuse_do_COPY_FILE_RANGE(struct fuse_req *req)
+{
+	/* The answer has 32 bits. */
+	ssize_t n = copy_range(req, UINT32_MAX & ~4095u);
+	struct fuse_write_out out = {.size = (uint32_t)n};
+
+	return n < 0 ? (int)n : fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_do_COPY_FILE_RANGE_64(struct fuse_req *req)
+{
+	ssize_t n = copy_range(req, INT64_MAX & ~4095ull);
+	struct fuse_copy_file_range_out out = {.bytes_copied = (uint64_t)n};
+
+	return n < 0 ? (int)n : fuse_reply(req, &out, sizeof(out));
 }

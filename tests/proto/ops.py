@@ -84,6 +84,8 @@ OPS = {
     "LSEEK": lambda c: (c.work, struct.pack("<QQII", c.work_fh, 3, 3, 0), 8),
     "COPY_FILE_RANGE": lambda c: (c.file, struct.pack("<7Q", c.file_fh, 0, c.work, c.work_fh, 50,
                                                       5, 0), 8),
+    "COPY_FILE_RANGE_64": lambda c: (c.file, struct.pack("<7Q", c.file_fh, 0, c.work, c.work_fh,
+                                                         50, 5, 0), 8),
     "SYNCFS": lambda c: (ROOT, struct.pack("<Q", 0), 0),
     "STATX": lambda c: (c.file, struct.pack("<IIQII", 0, 0, 0, 0, 0x7FF), 288),
 }
@@ -108,7 +110,7 @@ UNSUPPORTED = {
 # Where in the arguments a handle stands.
 HANDLES = {"READ": 0, "WRITE": 0, "RELEASE": 0, "FSYNC": 0, "FLUSH": 0, "READDIR": 0,
            "READDIRPLUS": 0, "RELEASEDIR": 0, "FSYNCDIR": 0, "FALLOCATE": 0, "LSEEK": 0,
-           "COPY_FILE_RANGE": 0}
+           "COPY_FILE_RANGE": 0, "COPY_FILE_RANGE_64": 0}
 # Where in the arguments a second node stands.
 NODES = {"RENAME": 0, "RENAME2": 0, "LINK": 0}
 # Requests on a node by its id alone.

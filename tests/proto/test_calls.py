@@ -233,7 +233,7 @@ def access_users():
     w.check()
 
 
-@case("STATFS, ACCESS, FALLOCATE, LSEEK, COPY_FILE_RANGE, SYNCFS")
+@case("STATFS, ACCESS, FALLOCATE, LSEEK, COPY_FILE_RANGE with 32 and 64 bits, SYNCFS")
 def others():
     w, fs, root = world()
     c = Context(w)
@@ -256,6 +256,10 @@ def others():
                                                          500, 100, 0))
     equal(struct.unpack("<II", got)[0], 6, "bytes copied")
     equal(fs.read(c.work, c.work_fh, 500, 6), b"world\n", "copied data")
+    got = fs.good("COPY_FILE_RANGE_64", c.file, struct.pack("<7Q", c.file_fh, 0, c.work, c.work_fh,
+                                                            800, (1 << 63) - 4096, 0))
+    equal(struct.unpack("<Q", got)[0], 13, "bytes copied")
+    equal(fs.read(c.work, c.work_fh, 800, 13), b"hello, world\n", "copied data")
     fs.good("SYNCFS", ROOT, bytes(8))
     w.check()
 
@@ -277,7 +281,7 @@ def readonly():
                "LINK", "CREATE"):
         node, args, out = OPS[op](c)
         fs.fails(EROFS, op, node, args, 16 + out)
-    for op in ("WRITE", "FALLOCATE", "COPY_FILE_RANGE"):
+    for op in ("WRITE", "FALLOCATE", "COPY_FILE_RANGE", "COPY_FILE_RANGE_64"):
         node, args, out = OPS[op](c)
         fs.fails((EROFS, -errno.EBADF), op, node, args, 16 + out)
     for flags in (1, 2, 0o1000, 0o1001):

@@ -164,7 +164,16 @@ static void test_files(void **state)
 	copy_in.len = UINT64_MAX;
 	expect(FUSE_COPY_FILE_RANGE, copy_in, "",
 		"copy 4294963200 from 5/9 at 1 to 6/10 at 2;");
+	fc_recorder_result = 1 << 30;
+	expect(FUSE_COPY_FILE_RANGE_64, copy_in, "",
+		"copy 9223372036854771712 from 5/9 at 1 to 6/10 at 2;");
+	assert_int_equal(c.payload_len, sizeof(struct fuse_copy_file_range_out));
+	assert_int_equal(((struct fuse_copy_file_range_out *)(void *)c.payload)->bytes_copied,
+		1 << 30);
+	fc_recorder_result = 0;
 	copy_in.flags = 1;
+	assert_int_equal(fc_send(&c, FUSE_COPY_FILE_RANGE_64, &copy_in, sizeof(copy_in), ROOM),
+		-EINVAL);
 	assert_int_equal(fc_send(&c, FUSE_COPY_FILE_RANGE, &copy_in, sizeof(copy_in), ROOM),
 		-EINVAL);
 	expect(FUSE_SYNCFS, syncfs_in, "", "syncfs 5;");
