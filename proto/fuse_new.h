@@ -73,6 +73,7 @@ struct fuse_statx_out {
 #define FUSE_PASSTHROUGH       (1ull << 37)
 #define FUSE_NO_EXPORT_SUPPORT (1ull << 38)
 #define FUSE_HAS_RESEND        (1ull << 39)
+#define FOPEN_PASSTHROUGH      (1 << 7)
 #endif
 
 #if FUSE_KERNEL_MINOR_VERSION < 41

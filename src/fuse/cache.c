@@ -141,6 +141,7 @@ static const struct fuse_flag_info open_flags[] = {
 	FLAG(STREAM, NULL, NULL, "only files and directories are opened"),
 	FLAG(NOFLUSH, NULL, NULL, "close reports what a network file system held back"),
 	FLAG(PARALLEL_DIRECT_WRITES, if_data_uncached, NULL, "the host orders writes"),
+	FLAG(PASSTHROUGH, NULL, NULL, "of /dev/fuse"),
 	/* clang-format on */
 #undef FLAG
 };
