@@ -5,7 +5,8 @@
  *
  * Threads. The main thread reads messages (serve.c, messages.c) and changes state. Each ring
  * that was ever kicked has a thread of its own (queue.c) that pops chains, has them answered by
- * the device's request() and pushes them back; it alone touches the ring. The main thread
+ * the device's request() and pushes them back; it alone touches the ring, also where another
+ * thread finishes a chain (deferred.c). The main thread
  * changes a ring only while its thread is stopped, guest memory only with the gates closed
  * (mem/mem.h), and the call and error descriptors inside the ring's gate.
  *
@@ -22,6 +23,7 @@
 #include <stdint.h>
 
 #include "mem/mem.h"
+#include "vhost/deferred.h"
 #include "vhost/msg.h"
 #include "virtq/virtq.h"
 
@@ -36,7 +38,8 @@ struct vhost_device {
 	void *(*start_worker)(void *opaque, unsigned int queue);
 	void (*stop_worker)(void *worker);
 
-	/* Answers one chain; returns how many bytes it wrote to chain->out. */
+	/* Answers one chain; returns how many bytes it wrote to chain->out, or VHOST_DEFERRED
+	 * (deferred.h). */
 	uint32_t (*request)(void *worker, const struct virtq_chain *chain);
 
 	/* The front-end has gone, and all workers have ended. */
@@ -69,9 +72,10 @@ struct vhost_queue {
 
 	bool running; /* has a thread */
 	pthread_t thread;
-	int stop_fd; /* eventfd that ends the thread's sleep */
+	int wake_fd; /* eventfd that ends the thread's sleep */
 	_Atomic bool stop;
 	struct mem_gate gate;
+	struct vhost_deferred_list deferred;
 
 	struct vhost_queue_stats stats;
 };
@@ -121,6 +125,9 @@ void vhost_queue_update(struct vhost_queue *q);
 bool vhost_queue_is_ready(const struct vhost_queue *q);
 void vhost_queue_start(struct vhost_queue *q);
 void vhost_queue_stop(struct vhost_queue *q);
+
+/* Ends the sleep of the ring's thread, from any thread. */
+void vhost_queue_wake(struct vhost_queue *q);
 
 /* Stops the ring and forgets how it was set up. */
 void vhost_queue_reset(struct vhost_queue *q);

@@ -2,6 +2,8 @@
 /*
  * A ring's thread: from a kick to an empty ring.
  *
+ * Chains that another thread has finished (deferred.h) go back before the next one is popped.
+ *
  * It pops a chain, hands it to the device, pushes it back and publishes it at once (a finished
  * request must not wait for the next one), until the ring is empty; then it asks for kicks,
  * looks once more, and sleeps until a kick or the main thread's stop. A broken ring sleeps until
@@ -40,37 +42,58 @@ static void break_queue(struct vhost_queue *q, const char *rule)
 	signal_fd(q->err_fd);
 }
 
+/* Shows the driver what was pushed. */
+static void publish(struct vhost_queue *q)
+{
+	if (virtq_publish(&q->vq)) {
+		signal_fd(q->call_fd);
+		count(q->stats.calls);
+	}
+}
+
 /* Answers what is in the ring. Returns how many chains, or -errno when the ring broke. */
 static int drain(struct vhost_queue *q, void *worker)
 {
 	const struct vhost_device *device = q->dev->device;
 	struct virtq_chain chain;
+	uint32_t written;
 	int done = 0;
 	int r;
 
 	while (!atomic_load_explicit(&q->stop, memory_order_relaxed)) {
-		r = virtq_pop(&q->vq, &chain);
+		r = vhost_deferred_push(q);
+		publish(q);
+		if (r >= 0)
+			r = virtq_pop(&q->vq, &chain);
 		if (r < 0)
 			break_queue(q, q->vq.broken_by);
 		if (r <= 0)
 			return r < 0 ? r : done;
-		virtq_push(&q->vq, chain.head, device->request(worker, &chain));
+		written = device->request(worker, &chain);
 		count(q->stats.requests);
 		done++;
-		if (virtq_publish(&q->vq)) {
-			signal_fd(q->call_fd);
-			count(q->stats.calls);
-		}
+		if (written == VHOST_DEFERRED)
+			continue;
+		virtq_push(&q->vq, chain.head, written);
+		publish(q);
 	}
 	return done;
 }
 
-/* Sleeps until a kick, or stop. */
+static void take_wakes(struct vhost_queue *q)
+{
+	uint64_t wakes;
+
+	while (read(q->wake_fd, &wakes, sizeof(wakes)) > 0)
+		;
+}
+
+/* Sleeps until a kick, or a wake-up. */
 static int sleep_until_kick(struct vhost_queue *q)
 {
 	static const struct timespec interval = {.tv_nsec = POLL_INTERVAL_NS};
 	struct pollfd fds[2] = {
-		{.fd = q->stop_fd, .events = POLLIN},
+		{.fd = q->wake_fd, .events = POLLIN},
 		{.fd = q->kick_fd, .events = POLLIN},
 	};
 	uint64_t kicks;
@@ -78,6 +101,8 @@ static int sleep_until_kick(struct vhost_queue *q)
 
 	if (ppoll(fds, 2, q->kick_fd < 0 ? &interval : NULL, NULL) < 0 && errno != EINTR)
 		return -errno;
+	if (fds[0].revents)
+		take_wakes(q);
 	if (!fds[1].revents)
 		return 0;
 	n = read(q->kick_fd, &kicks, sizeof(kicks));
@@ -90,10 +115,12 @@ static int sleep_until_kick(struct vhost_queue *q)
 
 static void wait_for_stop(struct vhost_queue *q)
 {
-	struct pollfd fd = {.fd = q->stop_fd, .events = POLLIN};
+	struct pollfd fd = {.fd = q->wake_fd, .events = POLLIN};
 
-	while (!atomic_load(&q->stop))
+	while (!atomic_load(&q->stop)) {
 		poll(&fd, 1, -1);
+		take_wakes(q);
+	}
 }
 
 /* One round: drain, and if nothing came, arm the kicks. True when the thread should sleep. */
@@ -155,6 +182,10 @@ static void *queue_thread(void *arg)
 	if (worker && r == 0)
 		run(q, worker);
 	wait_for_stop(q);
+	mem_enter(&q->dev->mem, &q->gate);
+	vhost_deferred_end(q);
+	publish(q);
+	mem_leave(&q->gate);
 	if (worker)
 		device->stop_worker(worker);
 	return NULL;
@@ -167,13 +198,11 @@ bool vhost_queue_is_ready(const struct vhost_queue *q)
 
 void vhost_queue_start(struct vhost_queue *q)
 {
-	uint64_t spent;
 	int r;
 
 	q->vq.event_idx = q->dev->features & (1ull << VIRTIO_F_EVENT_IDX_BIT);
 	atomic_store(&q->stop, false);
-	while (read(q->stop_fd, &spent, sizeof(spent)) > 0)
-		;
+	take_wakes(q);
 	mem_gate_add(&q->dev->mem, &q->gate);
 	r = pthread_create(&q->thread, NULL, queue_thread, q);
 	if (r != 0) {
@@ -187,12 +216,17 @@ void vhost_queue_start(struct vhost_queue *q)
 	q->running = true;
 }
 
+void vhost_queue_wake(struct vhost_queue *q)
+{
+	signal_fd(q->wake_fd);
+}
+
 void vhost_queue_stop(struct vhost_queue *q)
 {
 	if (!q->running)
 		return;
 	atomic_store(&q->stop, true);
-	signal_fd(q->stop_fd);
+	signal_fd(q->wake_fd);
 	pthread_join(q->thread, NULL);
 	mem_gate_remove(&q->dev->mem, &q->gate);
 	q->running = false;

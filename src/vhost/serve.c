@@ -28,8 +28,9 @@ int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *dev
 		q->index = i;
 		q->vq.mem = &dev->mem;
 		q->kick_fd = q->call_fd = q->err_fd = -1;
-		q->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (q->stop_fd < 0)
+		pthread_mutex_init(&q->deferred.lock, NULL);
+		q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (q->wake_fd < 0)
 			r = -errno;
 	}
 	return r;
@@ -37,8 +38,10 @@ int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *dev
 
 void vhost_backend_destroy(struct vhost_backend *dev)
 {
-	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
-		close_fd(&dev->queues[i].stop_fd);
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
+		close_fd(&dev->queues[i].wake_fd);
+		pthread_mutex_destroy(&dev->queues[i].deferred.lock);
+	}
 	mem_destroy(&dev->mem);
 }
 

@@ -205,6 +205,14 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
 	return 1;
 }
 
+int virtq_again(struct virtq *vq, uint16_t head, struct virtq_chain *chain)
+{
+	if (vq->broken)
+		return vq->broken;
+	*chain = (struct virtq_chain){.head = head};
+	return gather_chain(vq, chain);
+}
+
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t len)
 {
 	struct ring_used_elem *elem = &vq->used->ring[vq->next_used & (vq->size - 1)];

@@ -78,6 +78,9 @@ int virtq_resolve(struct virtq *vq);
 /* Pops a chain: 1, or 0 when there is none, or -errno when the driver broke the queue. */
 int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
 
+/* Gathers a chain again that was popped and not pushed yet, checked as at first: 0 or -errno. */
+int virtq_again(struct virtq *vq, uint16_t head, struct virtq_chain *chain);
+
 /* Whether something is there to pop (or to find broken). */
 bool virtq_pending(const struct virtq *vq);
 

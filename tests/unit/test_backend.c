@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -18,7 +19,19 @@
 
 #define SIZE 16
 
-/* Answers with the request's bytes turned around. */
+/* What the device has deferred: the newest, and a post for each. */
+static struct vhost_backend *_Atomic deferring;
+static struct vhost_deferred *_Atomic deferred;
+static sem_t deferrals;
+
+static uint32_t defer(const struct virtq_chain *chain)
+{
+	deferred = vhost_defer(deferring, 0, chain, "EINT", 4);
+	sem_post(&deferrals);
+	return deferred ? VHOST_DEFERRED : 0;
+}
+
+/* Answers with the request's bytes turned around, or later where they begin with a 'w'. */
 static uint32_t turn_around(void *worker, const struct virtq_chain *chain)
 {
 	struct cursor in = cursor_over(chain->in, chain->in_len);
@@ -26,6 +39,8 @@ static uint32_t turn_around(void *worker, const struct virtq_chain *chain)
 	char bytes[256], turned[256];
 	size_t n = cursor_read(&in, bytes, sizeof(bytes));
 
+	if (n > 0 && bytes[0] == 'w')
+		return defer(chain);
 	for (size_t i = 0; i < n; i++)
 		turned[i] = bytes[n - 1 - i];
 	return (uint32_t)cursor_write(&out, turned, n);
@@ -166,6 +181,8 @@ static struct world *start(bool event_idx)
 	w->kick = eventfd(0, 0);
 	w->call = eventfd(0, 0);
 	w->err = eventfd(0, 0);
+	deferring = &w->dev;
+	assert_int_equal(sem_init(&deferrals, 0, 0), 0);
 	rd_open_memory(&w->d, SIZE);
 	rd_regions(&w->d, regions);
 	assert_int_equal(pthread_create(&w->server, NULL, serve, w), 0);
@@ -212,18 +229,23 @@ static void wait_for(int fd)
 	assert_int_equal(read(fd, &n, sizeof(n)), sizeof(n));
 }
 
-static void offer_request(struct world *w, unsigned int slot)
+static void offer_bytes(struct world *w, unsigned int slot, const char *bytes)
 {
 	uint64_t at = RD_DATA_GPA + slot * 64;
 	const struct rd_piece pieces[] = {{at, 4, false}, {at + 16, 4, true}};
 
-	memcpy(rd_at(&w->d, at), "abcd", 4);
+	memcpy(rd_at(&w->d, at), bytes, 4);
 	memset(rd_at(&w->d, at + 16), 0, 4);
 	rd_chain(&w->d, RD_DIRECT, (uint16_t)(2 * slot), pieces, 2);
 	rd_offer(&w->d, (uint16_t)(2 * slot));
 }
 
-static void collect_reply(struct world *w, unsigned int slot)
+static void offer_request(struct world *w, unsigned int slot)
+{
+	offer_bytes(w, slot, "abcd");
+}
+
+static void collect_bytes(struct world *w, unsigned int slot, const char *bytes)
 {
 	struct ring_used_elem elem;
 
@@ -231,7 +253,12 @@ static void collect_reply(struct world *w, unsigned int slot)
 		wait_for(w->call);
 	assert_int_equal(elem.id, 2 * slot);
 	assert_int_equal(elem.len, 4);
-	assert_memory_equal(rd_at(&w->d, RD_DATA_GPA + slot * 64 + 16), "dcba", 4);
+	assert_memory_equal(rd_at(&w->d, RD_DATA_GPA + slot * 64 + 16), bytes, 4);
+}
+
+static void collect_reply(struct world *w, unsigned int slot)
+{
+	collect_bytes(w, slot, "dcba");
 }
 
 static void exchange(struct world *w, unsigned int requests)
@@ -355,6 +382,120 @@ static void test_replace_call(void **state)
 	finish(w);
 }
 
+/* Has a request deferred; the driver wants to be called for its reply. */
+static struct vhost_deferred *offer_deferred(struct world *w, unsigned int slot)
+{
+	rd_set_used_event(&w->d, w->d.seen_used);
+	offer_bytes(w, slot, "wait");
+	kick(w);
+	sem_wait(&deferrals);
+	assert_non_null(deferred);
+	return deferred;
+}
+
+/* A deferred request holds up no other, and its reply wakes a ring that sleeps. */
+static void test_deferred(void **state)
+{
+	struct world *w = start(true);
+
+	for (int i = 0; i < 200; i++) {
+		struct vhost_deferred *d = offer_deferred(w, 7);
+
+		for (unsigned int slot = 0; slot < 3; slot++) {
+			rd_set_used_event(&w->d, w->d.seen_used);
+			offer_request(w, slot);
+			kick(w);
+			collect_reply(w, slot);
+		}
+		rd_set_used_event(&w->d, w->d.seen_used);
+		assert_true(vhost_finish(d, "done", 4));
+		collect_bytes(w, 7, "done");
+	}
+	finish(w);
+}
+
+/* Whoever stops the ring finds every chain answered, and the late reply is told so. */
+static void test_deferred_stop(void **state)
+{
+	struct world *w = start(true);
+	struct vhost_deferred *d = offer_deferred(w, 1);
+	struct ring_used_elem elem;
+
+	assert_int_equal(tell_state(w, VU_GET_VRING_BASE, 0), (uint64_t)w->d.avail_idx << 32);
+	assert_int_equal(w->d.used->idx, w->d.avail_idx);
+	collect_bytes(w, 1, "EINT");
+	assert_false(vhost_finish(d, "late", 4));
+	set_ring(w);
+	d = offer_deferred(w, 2);
+	close(w->theirs);
+	pthread_join(w->server, NULL);
+	assert_true(rd_collect(&w->d, &elem));
+	assert_memory_equal(rd_at(&w->d, RD_DATA_GPA + 2 * 64 + 16), "EINT", 4);
+	assert_false(vhost_finish(d, "late", 4));
+	w->theirs = -1;
+	assert_int_equal(pthread_create(&w->server, NULL, serve, w), 0);
+	finish(w);
+}
+
+static void *finish_soon(void *arg)
+{
+	return vhost_finish(arg, "done", 4) ? arg : NULL;
+}
+
+/* A reply and a stop at the same time: one of the two answers, exactly once. */
+static void test_deferred_race(void **state)
+{
+	struct world *w = start(true);
+
+	for (int i = 0; i < 300; i++) {
+		struct vhost_deferred *d = offer_deferred(w, 1);
+		pthread_t finisher;
+		void *in_time;
+
+		assert_int_equal(pthread_create(&finisher, NULL, finish_soon, d), 0);
+		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
+		pthread_join(finisher, &in_time);
+		assert_int_equal(w->d.used->idx, w->d.avail_idx);
+		collect_bytes(w, 1, in_time ? "done" : "EINT");
+		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
+	}
+	finish(w);
+}
+
+/* The memory of a deferred chain goes away: nothing is written, the queue breaks. */
+static void test_deferred_memory(void **state)
+{
+	struct world *w = start(true);
+	struct mem_region_desc regions[3];
+	struct vhost_deferred *d = offer_deferred(w, 1);
+
+	rd_regions(&w->d, regions);
+	assert_int_equal(tell_region(w, VU_REM_MEM_REG, &regions[1]), 0);
+	assert_true(vhost_finish(d, "done", 4));
+	wait_for(w->err);
+	assert_memory_equal(rd_at(&w->d, RD_DATA_GPA + 64 + 16), "\0\0\0\0", 4);
+	finish(w);
+}
+
+/* One ring defers so many and no more, also where a driver offers one chain again and again. */
+static void test_deferred_limit(void **state)
+{
+	struct vhost_deferred *all[VHOST_DEFERRED_MAX];
+	struct world *w = start(true);
+
+	for (unsigned int i = 0; i < VHOST_DEFERRED_MAX; i++)
+		all[i] = offer_deferred(w, 1);
+	offer_bytes(w, 1, "wait");
+	kick(w);
+	sem_wait(&deferrals);
+	assert_null(deferred);
+	assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
+	assert_int_equal(w->d.used->idx, w->d.avail_idx);
+	for (unsigned int i = 0; i < VHOST_DEFERRED_MAX; i++)
+		assert_false(vhost_finish(all[i], "late", 4));
+	finish(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +505,11 @@ int main(void)
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_enable),
 		cmocka_unit_test(test_replace_call),
+		cmocka_unit_test(test_deferred),
+		cmocka_unit_test(test_deferred_stop),
+		cmocka_unit_test(test_deferred_race),
+		cmocka_unit_test(test_deferred_memory),
+		cmocka_unit_test(test_deferred_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
