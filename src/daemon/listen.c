@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +35,20 @@ static bool is_stale(const struct sockaddr_un *addr)
 		errno == ECONNREFUSED;
 }
 
-int listener_open(struct listener *l, const char *path, char *error, size_t size)
+/* Before listen(), so that nobody connects to a socket that is not as it will be. */
+static int admit_group(const char *path, const char *name, char *error, size_t size)
+{
+	struct group *group = getgrnam(name);
+
+	if (!group)
+		return fail("--socket-group: there is no group '%s'", name);
+	if (lchown(path, (uid_t)-1, group->gr_gid) < 0 || chmod(path, 0660) < 0)
+		return fail("--socket-group: cannot give '%s' to '%s': %s", path, name,
+			strerror(errno));
+	return 0;
+}
+
+int listener_open(struct listener *l, const char *path, const char *group, char *error, size_t size)
 {
 	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -53,6 +67,10 @@ int listener_open(struct listener *l, const char *path, char *error, size_t size
 	}
 	if (r == -EADDRINUSE)
 		return fail("--socket-path: '%s' is in use", path);
+	if (r == 0 && group && admit_group(path, group, error, size) < 0) {
+		unlink(path);
+		return -1;
+	}
 	if (r == 0 && listen(fd, 1) < 0)
 		r = -errno;
 	if (r < 0)

@@ -14,9 +14,10 @@ struct listener {
 	const char *path; /* the socket that we made, or NULL */
 };
 
-/* Makes a socket at path, which only this user may use. A socket that nobody listens on any more
- * is replaced. 0, or -1 with one line in error. */
-int listener_open(struct listener *l, const char *path, char *error, size_t size);
+/* Makes a socket at path, which only this user may use, and this group where it is not NULL. A
+ * socket that nobody listens on any more is replaced. 0, or -1 with one line in error. */
+int listener_open(struct listener *l, const char *path, const char *group, char *error,
+	size_t size);
 
 /* Takes a descriptor as it is: a listening or a connected stream socket. 0, or -1 and error. */
 int listener_adopt(struct listener *l, int fd, char *error, size_t size);

@@ -101,22 +101,31 @@ static int catch_signals(const int *signals, size_t n)
 	return fd;
 }
 
+/* Each node and handle that a guest knows takes a descriptor. */
+static void limit_descriptors(int wanted)
+{
+	struct rlimit files;
+
+	if (wanted == 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	if (wanted > 0)
+		files.rlim_max = (rlim_t)wanted;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && wanted > 0)
+		die("--rlimit-nofile: cannot have %d descriptors: %s", wanted, strerror(errno));
+}
+
 static void prepare_process(struct daemon *d)
 {
 	static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
 	static const int counters[] = {SIGUSR1};
-	struct rlimit files;
 
 	d->stop_fd = catch_signals(stops, ARRAY_SIZE(stops));
 	d->counters_fd = catch_signals(counters, ARRAY_SIZE(counters));
 	/* Both come as errors of the system call instead. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	/* Each node that a guest knows takes a descriptor. */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	limit_descriptors(d->options.rlimit_nofile);
 }
 
 static void open_export(struct daemon *d)
@@ -135,6 +144,8 @@ static void open_export(struct daemon *d)
 	if (o->fuse.writeback && !fuse_config_writeback(&o->fuse))
 		log_warn("--writeback has no effect with --cache %s, which caches no data",
 			o->fuse.cache->name);
+	if (o->thread_pool_size > 0)
+		log_info("--thread-pool-size has no effect: each queue has one thread");
 	fuse_session_init(&d->session, d->fs, &o->fuse);
 	d->config.num_request_queues = CONFIG_REQUEST_QUEUES;
 	/* Padded with zeros, and without one where it fills the field. */
@@ -158,7 +169,8 @@ static void open_socket(struct daemon *d, struct listener *l)
 {
 	const struct options *o = &d->options;
 	char error[300];
-	int r = o->socket_path ? listener_open(l, o->socket_path, error, sizeof(error))
+	int r = o->socket_path ? listener_open(l, o->socket_path, o->socket_group, error,
+					 sizeof(error))
 			       : listener_adopt(l, o->fd, error, sizeof(error));
 
 	if (r < 0)
@@ -214,6 +226,11 @@ int main(int argc, char **argv)
 		printf("causewayd %s\n", CAUSEWAY_VERSION);
 		return 0;
 	}
+	if (d.options.print_capabilities) {
+		printf("{\n  \"type\": \"fs\",\n  \"features\": [\n"
+		       "    \"separate-options\"\n  ]\n}\n");
+		return 0;
+	}
 	log_open("causewayd", d.options.log_level);
 	prepare_process(&d);
 	open_export(&d);
@@ -225,5 +242,6 @@ int main(int argc, char **argv)
 	xattrmap_free(d.options.xattrmap);
 	close_fd(&d.stop_fd);
 	close_fd(&d.counters_fd);
+	options_free(&d.options);
 	return status;
 }

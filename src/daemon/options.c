@@ -8,18 +8,10 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "daemon/parse.h"
 
 /* Longer than any cache should trust itself; keeps nanoseconds within 64 bits. */
 #define TIMEOUT_MAX 31536000.0
-
-struct parse {
-	struct options *o;
-	const char *name; /* of the option that is read */
-	char *error;
-	size_t size;
-};
-
-#define fail(p, ...) (snprintf((p)->error, (p)->size, __VA_ARGS__), -1)
 
 static int set_shared_dir(struct parse *p, const char *arg)
 {
@@ -177,6 +169,60 @@ static int set_keep_listening(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_socket_group(struct parse *p, const char *arg)
+{
+	if (*arg == '\0')
+		return fail(p, "--socket-group: an empty name is none");
+	p->o->socket_group = arg;
+	return 0;
+}
+
+static int set_count(struct parse *p, const char *arg, int *count)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(arg, &end, 10);
+	if (errno || *arg < '0' || *arg > '9' || *end || n > INT_MAX)
+		return fail(p, "--%s: '%s' is not a number from 0 to %d", p->name, arg, INT_MAX);
+	*count = (int)n;
+	return 0;
+}
+
+static int set_rlimit_nofile(struct parse *p, const char *arg)
+{
+	return set_count(p, arg, &p->o->rlimit_nofile);
+}
+
+static int set_thread_pool_size(struct parse *p, const char *arg)
+{
+	return set_count(p, arg, &p->o->thread_pool_size);
+}
+
+static int set_allow_mmap(struct parse *p, const char *arg)
+{
+	p->o->fuse.allow_mmap = true;
+	return 0;
+}
+
+static int set_preserve_noatime(struct parse *p, const char *arg)
+{
+	p->o->passthrough.preserve_noatime = true;
+	return 0;
+}
+
+static int set_print_capabilities(struct parse *p, const char *arg)
+{
+	p->o->print_capabilities = true;
+	return 0;
+}
+
+static int refuse_migration(struct parse *p, const char *arg)
+{
+	return fail(p, "--%s: migration is not supported", p->name);
+}
+
 static int set_help(struct parse *p, const char *arg)
 {
 	p->o->help = true;
@@ -193,19 +239,18 @@ static const struct option_desc {
 	const char *name;
 	const char *arg; /* what it takes, or NULL; [=WHAT] may be left out */
 	int (*set)(struct parse *p, const char *arg);
-	const char *help;
+	const char *help; /* or NULL: not listed */
 } descs[] = {
 	{"shared-dir", "DIR", set_shared_dir, "the directory to share"},
 	{"socket-path", "PATH", set_socket_path, "listen for the VMM on this Unix socket"},
+	{"socket-group", "GROUP", set_socket_group, "let this group connect to the socket"},
 	{"fd", "N", set_fd, "use this socket, listening or connected, instead"},
 	{"tag", "TAG", set_tag, "name of the share, for VMMs that ask for it"},
 	{"cache", "MODE", set_cache,
 		"what guests may cache: none, auto, always, metadata [auto]"},
 	{"writeback", NULL, set_writeback, "let guests hold back writes until close or fsync"},
-	{"attr-timeout", "SECONDS", set_attr_timeout,
-		"how long guests trust attributes [by cache mode]"},
-	{"entry-timeout", "SECONDS", set_entry_timeout,
-		"how long guests trust names [by cache mode]"},
+	{"attr-timeout", "SECONDS", set_attr_timeout, "how long guests trust attributes [by cache mode]"},
+	{"entry-timeout", "SECONDS", set_entry_timeout, "how long guests trust names [by cache mode]"},
 	{"readonly", NULL, set_readonly, "refuse every change"},
 	{"no-readdirplus", NULL, set_no_readdirplus, "list names without attributes"},
 	{"xattr", NULL, set_xattr, "serve extended attributes"},
@@ -215,12 +260,20 @@ static const struct option_desc {
 		"serve POSIX ACLs: never, auto, always [never; always]"},
 	{"inode-file-handles", "WHEN", set_file_handles,
 		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
-	{"log-level", "LEVEL", set_log_level,
-		"off, error, warn, info, debug or trace [info]"},
-	{"keep-listening", NULL, set_keep_listening,
-		"wait for the next VMM when one has gone"},
+	{"allow-mmap", NULL, set_allow_mmap, "let guests map files shared where no data is cached"},
+	{"preserve-noatime", NULL, set_preserve_noatime, "refuse O_NOATIME where the host does, instead of opening without it"},
+	{"thread-pool-size", "N", set_thread_pool_size, "accepted for virtiofsd's users: here each queue has one thread"},
+	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
+	{"log-level", "LEVEL", set_log_level, "off, error, warn, info, debug or trace [info]"},
+	{"keep-listening", NULL, set_keep_listening, "wait for the next VMM when one has gone"},
+	{"print-capabilities", NULL, set_print_capabilities, "print what management tools ask for, as JSON, and exit"},
 	{"help", NULL, set_help, "print this and exit"},
 	{"version", NULL, set_version, "print the version and exit"},
+	/* Not in --help: virtiofsd's, which would change what a migration does. */
+	{"migration-mode", "MODE", refuse_migration, NULL},
+	{"migration-on-error", "WHAT", refuse_migration, NULL},
+	{"migration-verify-handles", NULL, refuse_migration, NULL},
+	{"migration-confirm-paths", NULL, refuse_migration, NULL},
 };
 
 void options_help(FILE *to)
@@ -231,10 +284,14 @@ void options_help(FILE *to)
 		const char *arg = descs[i].arg ? descs[i].arg : "";
 		char left[40];
 
+		if (!descs[i].help)
+			continue;
 		snprintf(left, sizeof(left), "--%s%s%s", descs[i].name,
 			*arg && *arg != '[' ? " " : "", arg);
 		fprintf(to, "  %-26s %s\n", left, descs[i].help);
 	}
+	fprintf(to, "\n  -o WORD[=VALUE],... takes these as older daemons did; "
+		    "-d: --log-level debug; -f: no effect\n");
 }
 
 /* What no option alone can tell. */
@@ -248,6 +305,8 @@ static int check(struct parse *p)
 		return fail(p, "--socket-path is missing (or --fd): where will the VMM connect?");
 	if (o->socket_path && o->fd >= 0)
 		return fail(p, "--socket-path and --fd exclude each other");
+	if (o->socket_group && !o->socket_path)
+		return fail(p, "--socket-group and --fd exclude each other");
 	/* ACLs are kept as extended attributes. */
 	if (o->fuse.posix_acl != FUSE_POSIX_ACL_NEVER)
 		o->fuse.xattr = true;
@@ -256,6 +315,34 @@ static int check(struct parse *p)
 	if (!o->has_entry_timeout)
 		o->fuse.entry_ns = o->fuse.cache->timeout_ns;
 	return 0;
+}
+
+static const struct option_desc *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(descs); i++) {
+		if (strcmp(name, descs[i].name) == 0)
+			return &descs[i];
+	}
+	return NULL;
+}
+
+bool option_exists(const char *name)
+{
+	return find(name) != NULL;
+}
+
+int option_set(struct parse *p, const char *name, const char *arg)
+{
+	const struct option_desc *desc = find(name);
+
+	if (!desc)
+		return fail(p, "unknown option '--%s'; causewayd --help lists them", name);
+	if (desc->arg && *desc->arg != '[' && !arg)
+		return fail(p, "option '--%s' needs a value", name);
+	if (!desc->arg && arg)
+		return fail(p, "option '--%s' takes no value", name);
+	p->name = desc->name;
+	return desc->set(p, arg);
 }
 
 static int parse_one(struct parse *p, int which, char **argv)
@@ -268,6 +355,12 @@ static int parse_one(struct parse *p, int which, char **argv)
 			argv[optind - 1]);
 	if (which == ':')
 		return fail(p, "option '%s' needs a value", argv[optind - 1]);
+	if (which == 'o')
+		return legacy_parse(p, optarg);
+	if (which == 'd')
+		return option_set(p, "log-level", "debug");
+	if (which == 'f')
+		return 0; /* it never leaves the foreground */
 	p->name = descs[which].name;
 	return descs[which].set(p, optarg);
 }
@@ -282,6 +375,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		.fd = -1,
 		.fuse = {.cache = cache_policy_find("auto"), .readdirplus = true},
 		.log_level = LOG_INFO,
+		.rlimit_nofile = -1,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(descs); i++)
 		longs[i] = (struct option){.name = descs[i].name,
@@ -290,10 +384,10 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 						       : required_argument};
 	opterr = 0;
 	optind = 0; /* start afresh, also when called again */
-	while ((c = getopt_long(argc, argv, ":", longs, &index)) != -1) {
+	while ((c = getopt_long(argc, argv, ":o:df", longs, &index)) != -1) {
 		if (parse_one(&p, c == 0 ? index : c, argv) < 0)
 			return -1;
-		if (o->help || o->version)
+		if (o->help || o->version || o->print_capabilities)
 			return 0;
 	}
 	if (optind < argc)

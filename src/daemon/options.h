@@ -12,27 +12,37 @@
 #include "fs/passthrough/passthrough.h"
 #include "fuse/cache.h"
 
+#define OPTIONS_LEGACY_MAX 64 /* times that -o may be given */
+
 #define TAG_MAX 36 /* bytes; virtio 1.2, section 5.11.4 */
 
 struct options {
 	const char *shared_dir;
-	const char *socket_path; /* or NULL: fd */
-	int fd;                  /* or -1 */
-	const char *tag;         /* or NULL */
+	const char *socket_path;  /* or NULL: fd */
+	const char *socket_group; /* or NULL: only this user connects */
+	int fd;                   /* or -1 */
+	const char *tag;          /* or NULL */
 	struct fuse_config fuse;
 	struct passthrough_config passthrough;
 	struct xattrmap *xattrmap; /* passthrough has it too; freed by the caller */
 	bool has_attr_timeout, has_entry_timeout;
 	enum log_level log_level;
 	bool keep_listening;
-	bool help, version;
+	int thread_pool_size; /* has no effect but a line in the log */
+	int rlimit_nofile; /* 0: as it is, -1: the hard limit */
+	bool help, version, print_capabilities;
+	char *legacy[OPTIONS_LEGACY_MAX]; /* copies of -o lists; strings above point into them */
+	size_t legacy_used;
 };
 
 /*
- * Reads a command line; strings stay argv's. Returns 0, or -1 with one line in error that says
- * what is wrong and what to do. With help or version set, nothing else was checked.
+ * Reads a command line; strings stay argv's or are kept until options_free(). Returns 0, or -1 with
+ * one line in error that says what is wrong and what to do. With help, version or
+ * print_capabilities set, nothing else was checked.
  */
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t size);
+
+void options_free(struct options *o);
 
 void options_help(FILE *to);
 

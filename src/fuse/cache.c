@@ -66,6 +66,11 @@ static bool if_posix_acl(const struct fuse_config *config)
 	return config->posix_acl != FUSE_POSIX_ACL_NEVER;
 }
 
+static bool if_mmap(const struct fuse_config *config)
+{
+	return config->allow_mmap && !config->cache->caches_data;
+}
+
 static bool if_names_kept(const struct fuse_config *config)
 {
 	return config->cache->keeps_names;
@@ -120,7 +125,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(HAS_INODE_DAX, NULL, "there is no DAX window"),
 	FLAG(CREATE_SUPP_GROUP, NULL, "the guest has checked permissions by then"),
 	FLAG(HAS_EXPIRE_ONLY, NULL, "Linux takes no notifications over virtio"),
-	FLAG(DIRECT_IO_ALLOW_MMAP, NULL, "shared mappings of uncached files would be stale"),
+	FLAG(DIRECT_IO_ALLOW_MMAP, if_mmap, "--allow-mmap: shared mappings may be stale"),
 	FLAG(PASSTHROUGH, NULL, "of /dev/fuse"),
 	FLAG(NO_EXPORT_SUPPORT, NULL, "LOOKUP serves \".\" and \"..\""),
 	FLAG(HAS_RESEND, NULL, "Linux takes no notifications over virtio"),

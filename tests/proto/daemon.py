@@ -61,7 +61,7 @@ def make_share():
 class Daemon:
     """One process. listen=True gives it a listening socket, else one end of a socketpair."""
 
-    def __init__(self, *options, share=None, listen=False, tag="proto"):
+    def __init__(self, *options, share=None, listen=False, tag="proto", user=None):
         peer = "virtiofsd" in os.path.basename(binary())  # QEMU's: to tell our faults from its
         listen = listen or peer
         self.share = share or make_share()
@@ -86,7 +86,8 @@ class Daemon:
                     "-o", "sandbox=chroot"]
         self.proc = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=environment(),
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                     stderr=self.errlog)
+                                     stderr=self.errlog, user=user, group=user,
+                                     extra_groups=None if user is None else [])
         theirs.close()
         at_end(self.stop)
 

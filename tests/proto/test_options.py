@@ -2,17 +2,28 @@
 # check: builds=plain,asan
 """The command line: each mistake is one line on stderr that names it, and status 2."""
 
+import errno
+import grp
+import json
 import os
 import re
+import resource
+import shutil
 import socket
+import stat
+import struct
+import subprocess
+import tempfile
 
-from daemon import make_share, run_options
-from harness import add, at_end, case, check, equal, main, tempdir
+from daemon import Daemon, binary, environment, make_share, run_options
+from harness import Skip, add, at_end, case, check, equal, main, tempdir
 from world import World
 
 OPTIONS = ("--shared-dir", "--socket-path", "--fd", "--tag", "--cache", "--writeback",
-           "--attr-timeout", "--entry-timeout", "--readonly", "--no-readdirplus", "--xattr", "--posix-acl", "--xattrmap",
-           "--log-level",
+           "--attr-timeout", "--entry-timeout", "--readonly", "--no-readdirplus", "--xattr",
+           "--posix-acl", "--xattrmap", "--socket-group", "--allow-mmap",
+           "--preserve-noatime", "--thread-pool-size",
+           "--rlimit-nofile", "--print-capabilities", "--log-level",
            "--keep-listening", "--help", "--version")
 
 
@@ -119,13 +130,86 @@ def version():
     check(re.fullmatch(r"causewayd \d+\.\d+(\.\d+)?\S*\n", out), repr(out))
 
 
+@case("the capability file names a daemon that prints what it can do")
+def capabilities():
+    with open(os.path.join(os.path.dirname(binary()), "50-causewayd.json")) as f:
+        file = json.load(f)
+    equal(file["type"], "fs", "type")
+    check(os.path.isabs(file["binary"]), "binary", file["binary"])
+    equal(os.path.basename(file["binary"]), os.path.basename(binary()), "binary")
+    check(file["description"], "no description")
+    status, out, err = run_options("--print-capabilities")
+    equal((status, err), (0, ""), "status and stderr")
+    equal(json.loads(out), {"type": "fs", "features": ["separate-options"]})
+
+
+@case("--socket-group lets a group connect, and without it nobody else")
+def socket_group():
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    last = max(grp.getgrall(), key=lambda g: g.gr_gid)
+    for options, mode, gid in (((), 0o600, os.getgid()),
+                               (("--socket-group", last.gr_name), 0o660, last.gr_gid)):
+        share, path = make_share(), os.path.join(tempdir(), "sock")
+        proc = subprocess.Popen([binary(), "--shared-dir", share, "--socket-path", path, *options],
+                                stderr=subprocess.PIPE, env=environment())
+        at_end(proc.wait)
+        at_end(proc.stderr.close)
+        at_end(proc.terminate)
+        line = proc.stderr.readline()
+        while line and b"listening" not in line:
+            line = proc.stderr.readline()
+        st = os.stat(path)
+        check(stat.S_ISSOCK(st.st_mode), "no socket")
+        equal((stat.S_IMODE(st.st_mode) & 0o666, st.st_gid), (mode, gid), "mode and group")
+    mistake(both("--socket-group", "no-such-group"), "no-such-group")
+
+
+@case("--rlimit-nofile sets the limit; 0 leaves it")
+def rlimit():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for value, want in (("300", (300, 300)), ("0", (soft, hard))):
+        w = World("--rlimit-nofile", value)
+        equal(resource.prlimit(w.daemon.pid, resource.RLIMIT_NOFILE), want, "limits")
+        w.close()
+        w.daemon.wait((0,))
+    w = World()
+    equal(resource.prlimit(w.daemon.pid, resource.RLIMIT_NOFILE), (hard, hard), "limits")
+    w.close()
+    w.daemon.wait((0,))
+
+
+@case("--preserve-noatime: what the host refuses is refused, else opened without")
+def noatime():
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    for options, want in (((), 0), (("--preserve-noatime",), -errno.EPERM)):
+        # $TMPDIR need not be open to others.
+        share = tempfile.mkdtemp(prefix="cw-proto-", dir="/tmp")
+        at_end(shutil.rmtree, share)
+        os.chmod(share, 0o755)
+        with open(os.path.join(share, "file"), "w") as f:
+            f.write("root's\n")
+        try:
+            daemon = Daemon(*options, share=share, user=65534)
+        except PermissionError:
+            raise Skip("the build is out of an ordinary user's reach") from None
+        w = World(daemon=daemon)
+        node = w.fs.lookup("file").nodeid
+        r = w.fs.call("OPEN", node, struct.pack("<II", os.O_NOATIME, 0))
+        equal(r.error, want, "error of OPEN")
+        w.close()
+        daemon.wait((0,))
+
+
 @case("every honest value is taken")
 def honest():
     for options in (("--cache", "none"), ("--cache", "never"), ("--cache=auto",),
                     ("--cache", "always"), ("--cache", "metadata"), ("--writeback",),
                     ("--cache", "always", "--writeback"), ("--attr-timeout", "0"),
                     ("--attr-timeout", "2.5"), ("--entry-timeout", "86400"), ("--tag", "t" * 36),
-                    ("--no-readdirplus",), ("--log-level", "error"), ("--log-level", "debug"),
+                    ("--no-readdirplus",), ("--log-level", "error"), ("--allow-mmap",),
+                    ("-o", "cache=none,no_posix_lock"), ("-f", "-d"), ("--thread-pool-size", "4"), ("--log-level", "debug"),
                     ("--log-level", "off")):
         w = World(*options)
         w.check()

@@ -126,6 +126,24 @@ static void test_attribute_flags(void **state)
 	}
 }
 
+/* --allow-mmap counts where data is not cached; elsewhere guests map files anyway. */
+static void test_allow_mmap(void **state)
+{
+	static const struct {
+		const char *mode;
+		uint64_t flag;
+	} cases[] = {{"none", FUSE_DIRECT_IO_ALLOW_MMAP}, {"metadata", FUSE_DIRECT_IO_ALLOW_MMAP},
+		{"auto", 0}, {"always", 0}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fuse_config config = fc_config(cases[i].mode);
+
+		config.allow_mmap = true;
+		assert_int_equal(fuse_init_offer(&config) & FUSE_DIRECT_IO_ALLOW_MMAP,
+			cases[i].flag);
+	}
+}
+
 static void test_limits(void **state)
 {
 	struct fuse_init_out out;
@@ -359,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_attribute_flags),
+		cmocka_unit_test(test_allow_mmap),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_lengths),

@@ -86,6 +86,58 @@ static void test_each_option(void **state)
 	assert_string_equal(o.tag, "b");
 }
 
+static void test_of_virtiofsd(void **state)
+{
+	struct options o;
+
+	assert_int_equal(PARSE(&o, NULL), 0);
+	assert_null(o.socket_group);
+	assert_int_equal(o.rlimit_nofile, -1);
+	assert_int_equal(o.thread_pool_size, 0);
+	assert_false(o.fuse.allow_mmap || o.passthrough.preserve_noatime || o.print_capabilities);
+	assert_int_equal(PARSE(&o, "--socket-group", "kvm", "--rlimit-nofile=0", "--allow-mmap",
+				 "--preserve-noatime", "--thread-pool-size=8"), 0);
+	assert_string_equal(o.socket_group, "kvm");
+	assert_int_equal(o.rlimit_nofile, 0);
+	assert_int_equal(o.thread_pool_size, 8);
+	assert_true(o.fuse.allow_mmap && o.passthrough.preserve_noatime);
+	assert_int_equal(PARSE(&o, "-d", "-f"), 0);
+	assert_int_equal(o.log_level, LOG_DEBUG);
+}
+
+/* -o: each word is the long option of its name; later ones win. */
+static void test_legacy(void **state)
+{
+	struct options o;
+
+	assert_int_equal(PARSE(&o, "-o", "source=/x,cache=always,xattr,writeback",
+				 "-onotag,timeout=2.5"), -1);
+	assert_non_null(strstr(error, "notag"));
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "source=/x,cache=always,xattr,writeback,allow_mmap",
+				 "-otimeout=2.5,loglevel=err,no_posix_lock,no_flock"), 0);
+	assert_string_equal(o.shared_dir, "/x");
+	assert_ptr_equal(o.fuse.cache, cache_policy_find("always"));
+	assert_true(o.fuse.xattr && o.fuse.writeback && o.fuse.allow_mmap);
+	assert_int_equal(o.fuse.attr_ns, 2500000000);
+	assert_int_equal(o.fuse.entry_ns, 2500000000);
+	assert_int_equal(o.log_level, LOG_ERROR);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "posix_acl"), 0);
+	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_ALWAYS);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "posix_acl=auto,no_posix_acl"), 0);
+	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_NEVER);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "writeback,xattr,no_readdirplus,log_level=info", "-o",
+				 "no_writeback,no_xattr,readdirplus,,socket_group=g"), 0);
+	assert_false(o.fuse.writeback || o.fuse.xattr);
+	assert_true(o.fuse.readdirplus);
+	assert_int_equal(o.log_level, LOG_INFO);
+	assert_string_equal(o.socket_group, "g");
+	options_free(&o);
+}
+
 /* A timeout that is given wins over the mode's, in whatever order they come. */
 static void test_timeouts(void **state)
 {
@@ -134,6 +186,21 @@ static void test_refused(void **state)
 		{{"more"}, "'more'"},
 		{{"--", "more"}, "'more'"},
 		{{"--fd=3"}, "exclude"},
+		{{"--socket-group="}, "--socket-group"},
+		{{"--rlimit-nofile=many"}, "'many'"},
+		{{"--rlimit-nofile=-1"}, "--rlimit-nofile"},
+		{{"--rlimit-nofile=2147483648"}, "--rlimit-nofile"},
+		{{"--thread-pool-size="}, "--thread-pool-size"},
+		{{"--migration-mode=find-paths"}, "--migration-mode"},
+		{{"--migration-on-error=abort"}, "--migration-on-error"},
+		{{"--migration-verify-handles"}, "--migration-verify-handles"},
+		{{"--migration-confirm-paths"}, "--migration-confirm-paths"},
+		{{"-o", "posix_lock_x"}, "posix_lock_x"},
+		{{"-o", "cache=some"}, "'some'"},
+		{{"-o", "cache"}, "--cache"},
+		{{"-o", "writeback=1"}, "--writeback"},
+		{{"-o", "no_writeback=1"}, "no_writeback"},
+		{{"-o", "migration_mode=find-paths"}, "--migration-mode"},
 	};
 	struct options o;
 
@@ -142,6 +209,7 @@ static void test_refused(void **state)
 		if (!strstr(error, cases[i].says))
 			fail_msg("'%s' does not name %s", error, cases[i].says);
 		assert_null(strchr(error, '\n'));
+		options_free(&o);
 	}
 	assert_int_equal(PARSE(&o, "--tag", longest), 0);
 }
@@ -171,6 +239,10 @@ static void test_what_is_needed(void **state)
 	assert_non_null(strstr(error, "--socket-path"));
 	assert_int_equal(PARSE_ALL(&o, "--shared-dir=/d", "--fd=7"), 0);
 	assert_int_equal(o.fd, 7);
+	assert_int_equal(PARSE_ALL(&o, "--shared-dir=/d", "--fd=7", "--socket-group=g"), -1);
+	assert_non_null(strstr(error, "--socket-group and --fd"));
+	assert_int_equal(PARSE_ALL(&o, "--print-capabilities"), 0);
+	assert_true(o.print_capabilities);
 	assert_null(o.socket_path);
 	for (size_t i = 0; i < ARRAY_SIZE(bad_fds); i++) {
 		assert_int_equal(PARSE_ALL(&o, "--shared-dir=/d", "--fd", bad_fds[i]), -1);
@@ -204,6 +276,8 @@ static void test_help(void **state)
 	static const char *const names[] = {"shared-dir DIR", "socket-path PATH", "fd N", "tag TAG",
 		"cache MODE", "writeback", "attr-timeout SECONDS", "entry-timeout SECONDS",
 		"readonly", "no-readdirplus", "log-level LEVEL", "keep-listening", "help",
+		"socket-group GROUP", "rlimit-nofile N", "allow-mmap", "preserve-noatime",
+		"thread-pool-size N", "print-capabilities",
 		"version"};
 	char *text = NULL;
 	size_t size;
@@ -227,6 +301,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_each_option),
+		cmocka_unit_test(test_of_virtiofsd),
+		cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_what_is_needed),

@@ -26,7 +26,7 @@ int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 	flags = (flags & OPEN_FLAGS) | O_CLOEXEC | O_NOCTTY;
 	fd = openat(pt->proc_fd, name.s, flags);
 	/* The file's owner may ask for O_NOATIME; a daemon that is neither owner nor root not. */
-	if (fd < 0 && errno == EPERM && flags & O_NOATIME)
+	if (fd < 0 && errno == EPERM && flags & O_NOATIME && !pt->config.preserve_noatime)
 		fd = openat(pt->proc_fd, name.s, flags & ~O_NOATIME);
 	return neg_errno(fd);
 }

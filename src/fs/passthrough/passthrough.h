@@ -27,6 +27,7 @@ enum pt_file_handles {
 struct passthrough_config {
 	enum pt_file_handles file_handles;
 	const struct xattrmap *xattrmap; /* outlives the file system; or NULL */
+	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 
 /*

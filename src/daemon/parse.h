@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What the parts of the command line share: the option that is being read, and where an error
+ * line goes.
+ */
+#ifndef DAEMON_PARSE_H
+#define DAEMON_PARSE_H
+
+#include <stdio.h>
+
+#include "daemon/options.h"
+
+struct parse {
+	struct options *o;
+	const char *name; /* of the option that is read */
+	char *error;
+	size_t size;
+};
+
+#define fail(p, ...) (snprintf((p)->error, (p)->size, __VA_ARGS__), -1)
+
+/* Sets the long option of this name; arg is NULL where none was given. 0, or -1 and an error line:
+ * there is no such option, or its value is wrong, missing or not taken. */
+int option_set(struct parse *p, const char *name, const char *arg);
+
+/* Whether there is a long option of this name. */
+bool option_exists(const char *name);
+
+/* One argument of -o: a list of words and of name=value, as older virtiofsd daemons took it. Each
+ * becomes the long option that it names. The strings live on in p->o until options_free(). 0, or
+ * -1 and an error line. */
+int legacy_parse(struct parse *p, const char *list);
+
+#endif
