@@ -131,8 +131,10 @@ struct fs_ops {
 	int (*link)(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 		struct fs_entry *entry);
 
-	/* flags are open(2)'s. kill_priv: O_TRUNC clears set-id bits. */
-	int (*open)(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle);
+	/* flags are open(2)'s. kill_priv: O_TRUNC clears set-id bits. unchanged: NULL, or set to
+	 * whether the file's data is certainly what it was when this node was last opened. */
+	int (*open)(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
+		bool *unchanged);
 	int (*create)(struct fs *fs, const struct fs_caller *who, uint64_t parent,
 		const char *name, mode_t mode, int flags, bool kill_priv,
 		struct fs_entry *entry, uint64_t *handle);

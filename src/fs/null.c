@@ -118,7 +118,8 @@ static int null_link(struct fs *fs, uint64_t node, uint64_t parent, const char *
 	return -EPERM;
 }
 
-static int null_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle)
+static int null_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
+	bool *unchanged)
 {
 	*handle = HANDLE;
 	return node == FILE_NODE ? 0 : -EISDIR;

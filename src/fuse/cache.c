@@ -51,7 +51,7 @@ static bool if_readdirplus(const struct fuse_config *config)
 	return config->readdirplus;
 }
 
-static bool if_revalidating(const struct fuse_config *config)
+bool fuse_config_keeps_unchanged(const struct fuse_config *config)
 {
 	return config->cache->caches_data && !config->cache->keeps_data;
 }
@@ -102,7 +102,8 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(SPLICE_READ, NULL, "of /dev/fuse"),
 	FLAG(FLOCK_LOCKS, NULL, "locks are kept by each guest for itself"),
 	FLAG(HAS_IOCTL_DIR, NULL, "ioctls are not passed to the host"),
-	FLAG(AUTO_INVAL_DATA, if_revalidating, "a changed mtime or size drops cached data"),
+	FLAG(AUTO_INVAL_DATA, fuse_config_keeps_unchanged,
+		"a changed mtime or size drops cached data"),
 	FLAG(DO_READDIRPLUS, if_readdirplus, "listings bring attributes along"),
 	FLAG(READDIRPLUS_AUTO, if_readdirplus, "... when the guest seems to want them"),
 	FLAG(ASYNC_DIO, always, "direct reads and writes may be in flight together"),
@@ -140,7 +141,8 @@ static const struct fuse_flag_info open_flags[] = {
 #define FLAG(name, files, directories, why) {FOPEN_##name, #name, why, files, directories}
 	/* clang-format off */
 	FLAG(DIRECT_IO, if_data_uncached, NULL, "data bypasses the guest's page cache"),
-	FLAG(KEEP_CACHE, if_data_kept, if_names_kept, "what was cached before the open stays"),
+	FLAG(KEEP_CACHE, if_data_kept, if_names_kept,
+		"what was cached before the open stays; with auto, of files that did not change"),
 	FLAG(NONSEEKABLE, NULL, NULL, "only files and directories are opened"),
 	FLAG(CACHE_DIR, NULL, if_names_kept, "listings are cached"),
 	FLAG(STREAM, NULL, NULL, "only files and directories are opened"),

@@ -52,6 +52,10 @@ bool fuse_config_writeback(const struct fuse_config *config);
 /* INIT flags to offer (bits of flags and, shifted by 32, of flags2). */
 uint64_t fuse_init_offer(const struct fuse_config *config);
 
+/* Whether a file that did not change since it was last opened may keep what is cached of it,
+ * where others may not. */
+bool fuse_config_keeps_unchanged(const struct fuse_config *config);
+
 /* FOPEN flags for an opened file or directory. */
 uint32_t fuse_open_offer(const struct fuse_config *config, bool directory);
 

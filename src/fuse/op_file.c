@@ -27,6 +27,7 @@ int fuse_do_OPEN(struct fuse_req *req)
 	const struct fuse_open_in *in = req->args;
 	struct fs *fs = req->se->fs;
 	struct fuse_open_out out;
+	bool unchanged = false;
 	uint64_t handle;
 	int r;
 
@@ -34,10 +35,13 @@ int fuse_do_OPEN(struct fuse_req *req)
 		((in->flags & O_ACCMODE) != O_RDONLY || in->flags & O_TRUNC))
 		return -EROFS;
 	r = fs->ops->open(fs, req->in.nodeid, host_flags(req->se, in->flags),
-		in->open_flags & FUSE_OPEN_KILL_SUIDGID, &handle);
+		in->open_flags & FUSE_OPEN_KILL_SUIDGID, &handle,
+		fuse_config_keeps_unchanged(&req->se->config) ? &unchanged : NULL);
 	if (r < 0)
 		return r;
 	fuse_fill_open(req->se, &out, handle, false);
+	if (unchanged)
+		out.open_flags |= FOPEN_KEEP_CACHE;
 	return fuse_reply(req, &out, sizeof(out));
 }
 

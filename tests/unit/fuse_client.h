@@ -43,5 +43,7 @@ struct fs *fc_recorder(void);
 
 /* What the recorder's calls return: 0, or -errno. */
 extern int fc_recorder_result;
+/* What open says of a file: not changed since it was last opened. */
+extern bool fc_recorder_unchanged;
 
 #endif

@@ -10,6 +10,7 @@
 #include "unit.h"
 
 int fc_recorder_result;
+bool fc_recorder_unchanged;
 
 static char calls[65536];
 static size_t used;
@@ -205,8 +206,11 @@ static int rec_link(struct fs *fs, uint64_t node, uint64_t parent, const char *n
 	return give_entry(entry);
 }
 
-static int rec_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle)
+static int rec_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
+	bool *unchanged)
 {
+	if (unchanged)
+		*unchanged = fc_recorder_unchanged;
 	note("open %" PRIu64 " flags %#x%s;", node, (unsigned int)flags, kill_priv ? " kill" : "");
 	*handle = 55;
 	return fc_recorder_result;

@@ -218,7 +218,7 @@ static void test_open_without_end(void **state)
 
 	make_files("export", 400);
 	node = look_up(FS_ROOT, name_of(9));
-	while ((r = fs->ops->open(fs, node, O_RDONLY, false, &handles[n])) == 0)
+	while ((r = fs->ops->open(fs, node, O_RDONLY, false, &handles[n], NULL)) == 0)
 		assert_true(++n < LIMIT);
 	assert_int_equal(r, -ENFILE);
 	assert_true(n > 50);
@@ -228,7 +228,7 @@ static void test_open_without_end(void **state)
 	assert_int_equal(fs->ops->getattr(fs, &t, &attr), 0);
 	assert_int_equal(attr.stx_size, 9);
 	assert_int_equal(fs->ops->release(fs, handles[0]), 0);
-	assert_int_equal(fs->ops->open(fs, node, O_RDONLY, false, &handles[0]), 0);
+	assert_int_equal(fs->ops->open(fs, node, O_RDONLY, false, &handles[0], NULL), 0);
 }
 
 static void *race(void *arg)
@@ -243,7 +243,7 @@ static void *race(void *arg)
 		must(fs->ops->lookup(fs, FS_ROOT, name_of(i), &e) == 0);
 		must(size_of(e.node) == i);
 		if (round % 7 == 0) {
-			must(fs->ops->open(fs, e.node, O_RDONLY, false, &handle) == 0);
+			must(fs->ops->open(fs, e.node, O_RDONLY, false, &handle, NULL) == 0);
 			must(fs->ops->release(fs, handle) == 0);
 		}
 		fs->ops->forget(fs, e.node, round % 3 ? 1 : 0);

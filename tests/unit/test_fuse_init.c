@@ -252,6 +252,12 @@ static void test_open_flags(void **state)
 		assert_int_equal(fc_send(&c, FUSE_OPEN, &in, sizeof(in), ROOM), sizeof(*out));
 		assert_int_equal(out->open_flags, modes[i].open_file);
 		assert_int_equal(out->fh, 55);
+		/* What did not change may be kept where else it would be dropped. */
+		fc_recorder_unchanged = true;
+		assert_int_equal(fc_send(&c, FUSE_OPEN, &in, sizeof(in), ROOM), sizeof(*out));
+		assert_int_equal(out->open_flags, modes[i].open_file ? modes[i].open_file
+								     : FOPEN_KEEP_CACHE);
+		fc_recorder_unchanged = false;
 		assert_int_equal(fc_send(&c, FUSE_OPENDIR, &in, sizeof(in), ROOM), sizeof(*out));
 		assert_int_equal(out->open_flags, modes[i].open_dir);
 		memcpy(args, &create_in, sizeof(create_in));

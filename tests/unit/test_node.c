@@ -156,10 +156,10 @@ static void test_makers_count(void **state)
 	assert_int_equal(fs->ops->mkdir(fs, &who, FS_ROOT, "d", 0755, &linked), -EEXIST);
 	fs->ops->forget(fs, e.node, 1);
 	assert_int_equal(fs->ops->mknod(fs, &who, FS_ROOT, "p", S_IFIFO | 0600, 0, &e), 0);
-	assert_int_equal(fs->ops->open(fs, e.node, O_RDONLY, false, &handle), -ENXIO);
+	assert_int_equal(fs->ops->open(fs, e.node, O_RDONLY, false, &handle, NULL), -ENXIO);
 	fs->ops->forget(fs, e.node, 1);
 	assert_int_equal(fs->ops->symlink(fs, &who, FS_ROOT, "l", "/etc", &e), 0);
-	assert_int_equal(fs->ops->open(fs, e.node, O_RDONLY, false, &handle), -ELOOP);
+	assert_int_equal(fs->ops->open(fs, e.node, O_RDONLY, false, &handle, NULL), -ELOOP);
 	assert_int_equal(fs->ops->opendir(fs, e.node, &handle), -ENOTDIR);
 	assert_int_equal(look_up_error(e.node, "passwd"), -ENOTDIR);
 	fs->ops->forget(fs, e.node, 1);
@@ -177,6 +177,59 @@ static void test_makers_count(void **state)
 }
 
 /* A FORGET that overtakes a RELEASE leaves the handle whole. */
+/* Until a file's time of change is old enough to tell a later change apart. */
+static void let_age(const char *path)
+{
+	struct timespec now, step = {.tv_nsec = 10000000};
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	do {
+		assert_int_equal(nanosleep(&step, NULL), 0);
+		clock_gettime(CLOCK_REALTIME, &now);
+	} while ((now.tv_sec - st.st_ctim.tv_sec) * 1000000000 + now.tv_nsec -
+			st.st_ctim.tv_nsec <=
+		(st.st_ctim.tv_nsec ? 100000000 : 2000000000));
+}
+
+static bool opens_unchanged(uint64_t node, int flags)
+{
+	bool unchanged;
+	uint64_t handle;
+
+	assert_int_equal(fs->ops->open(fs, node, flags, false, &handle, &unchanged), 0);
+	assert_int_equal(fs->ops->release(fs, handle), 0);
+	return unchanged;
+}
+
+/* A file is unchanged from one open to the next, unless it changed or may have. */
+static void test_unchanged(void **state)
+{
+	uint64_t node;
+
+	touch("export/aged");
+	node = look_up(FS_ROOT, "aged");
+	let_age("export/aged");
+	assert_false(opens_unchanged(node, O_RDONLY));
+	assert_true(opens_unchanged(node, O_RDONLY));
+	assert_true(opens_unchanged(node, O_RDWR));
+	assert_int_equal(truncate("export/aged", 3), 0);
+	assert_false(opens_unchanged(node, O_RDONLY));
+	/* Too new: it could have changed again within the same tick. */
+	assert_false(opens_unchanged(node, O_RDONLY));
+	let_age("export/aged");
+	assert_false(opens_unchanged(node, O_RDONLY));
+	assert_true(opens_unchanged(node, O_RDONLY));
+	assert_false(opens_unchanged(node, O_RDWR | O_TRUNC));
+	let_age("export/aged");
+	assert_false(opens_unchanged(node, O_RDONLY));
+	/* Another guest, or this one anew, has opened nothing yet. */
+	fs->ops->reset(fs);
+	node = look_up(FS_ROOT, "aged");
+	assert_false(opens_unchanged(node, O_RDONLY));
+	fs->ops->forget(fs, node, 1);
+}
+
 static void test_handles(void **state)
 {
 	struct fs_target t = {.has_handle = true}, wrong;
@@ -189,7 +242,7 @@ static void test_handles(void **state)
 	assert_int_equal(truncate("export/a", 3), 0);
 	t.node = look_up(FS_ROOT, "a");
 	other = look_up(FS_ROOT, "b");
-	assert_int_equal(fs->ops->open(fs, t.node, O_RDONLY, false, &t.handle), 0);
+	assert_int_equal(fs->ops->open(fs, t.node, O_RDONLY, false, &t.handle, NULL), 0);
 	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0), 3);
 	/* Of another node, with another number, as a directory. */
 	wrong = (struct fs_target){other, t.handle, true};
@@ -220,7 +273,7 @@ static void test_reset(void **state)
 	touch("export/a");
 	a = look_up(FS_ROOT, "a");
 	look_up(FS_ROOT, "a");
-	assert_int_equal(fs->ops->open(fs, a, O_RDONLY, false, &file), 0);
+	assert_int_equal(fs->ops->open(fs, a, O_RDONLY, false, &file, NULL), 0);
 	assert_int_equal(fs->ops->opendir(fs, FS_ROOT, &dir), 0);
 	fs->ops->reset(fs);
 	check_count(1, 0);
@@ -394,7 +447,7 @@ static void test_reset_meets_everything(void **state)
 
 		assert_int_equal(r, 0);
 		t.node = entry.node;
-		r = fs->ops->open(fs, t.node, O_RDONLY, false, &t.handle);
+		r = fs->ops->open(fs, t.node, O_RDONLY, false, &t.handle, NULL);
 		assert_true(r == 0 || r == -ESTALE);
 		if (r == 0) {
 			r = (int)fs->ops->read(fs, &t, &iov, 1, 0);
@@ -455,6 +508,7 @@ int main(void)
 		CASE(test_lookup_counts),
 		CASE(test_makers_count),
 		CASE(test_handles),
+		CASE(test_unchanged),
 		CASE(test_reset),
 		CASE(test_many_nodes),
 		CASE(test_bad_names),

@@ -69,10 +69,16 @@ def several_shares():
     same("new", host("cat shared/new"), "x\n")
 
 
+def heed_interrupts():
+    """A test that was started in the background has inherited that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(*args):
     """A running command that has said `ready`."""
     process = subprocess.Popen([CAUSEWAY, "vm", "--share", "shared:s", "--", *args],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               preexec_fn=heed_interrupts)
     line = process.stdout.readline()
     same("first line", line, b"ready\n")
     return process

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -27,6 +28,7 @@ class OnTerminal:
         self.seen = b""
 
         def take_terminal():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in background jobs
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         self.process = subprocess.Popen([CAUSEWAY, "vm", *args], stdin=slave, stdout=slave,

@@ -31,8 +31,42 @@ int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 	return neg_errno(fd);
 }
 
+/*
+ * Time of change steps by a tick of the kernel, or by seconds on file systems that keep no finer
+ * one: a change within the same step as an earlier one leaves no trace. So a time that is newer
+ * than these proves nothing.
+ */
+#define CTIME_STEP_NS	     100000000
+#define CTIME_COARSE_STEP_NS 2000000000
+
+static int64_t ns_of(int64_t seconds, int64_t ns)
+{
+	return seconds * 1000000000 + ns;
+}
+
+/*
+ * Whether a file that is being opened has the time of change that it had when this node was last
+ * opened; notes the one that it has now. Opens that meet may note each other's: then the next
+ * one finds another time and calls the file changed.
+ */
+static bool unchanged_since_open(struct pt_node *node, int fd)
+{
+	struct timespec now;
+	struct statx st;
+	int64_t ctime, step;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_CTIME, &st) < 0 || !(st.stx_mask & STATX_CTIME))
+		return false;
+	clock_gettime(CLOCK_REALTIME, &now);
+	ctime = ns_of(st.stx_ctime.tv_sec, st.stx_ctime.tv_nsec);
+	step = st.stx_ctime.tv_nsec ? CTIME_STEP_NS : CTIME_COARSE_STEP_NS;
+	if (ns_of(now.tv_sec, now.tv_nsec) - ctime <= step)
+		ctime = 0;
+	return atomic_exchange(&node->opened_ctime, ctime) == ctime && ctime != 0;
+}
+
 static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, bool kill_priv,
-	uint64_t *handle)
+	uint64_t *handle, bool *unchanged)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
@@ -51,17 +85,20 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
 	if (fd < 0)
 		return fd;
+	if (unchanged)
+		*unchanged = unchanged_since_open(ref.node, fd);
 	return pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
 }
 
-int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle)
+int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
+	bool *unchanged)
 {
-	return open_handle(fs, node, S_IFREG, flags, kill_priv, handle);
+	return open_handle(fs, node, S_IFREG, flags, kill_priv, handle, unchanged);
 }
 
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 {
-	return open_handle(fs, node, S_IFDIR, O_RDONLY, false, handle);
+	return open_handle(fs, node, S_IFDIR, O_RDONLY, false, handle, NULL);
 }
 
 static int create_file(const struct pt_node *parent, const char *name, mode_t mode, int flags)

@@ -54,6 +54,7 @@ struct pt_node {
 	bool barred;        /* on a file system that is never entered */
 	bool lost;          /* another inode has its key: the host's file is gone */
 	mode_t type;        /* S_IFMT bits */
+	_Atomic int64_t opened_ctime; /* ns, as last opened; 0: none, or too new to tell (file.c) */
 	_Atomic uint64_t lookups;
 	struct pt_node *next; /* in the shard's bucket */
 	struct pt_mount *mount;
@@ -254,7 +255,8 @@ int pt_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_par
 int pt_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 	struct fs_entry *entry);
 
-int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle);
+int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
+	bool *unchanged);
 int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
 	mode_t mode, int flags, bool kill_priv, struct fs_entry *entry, uint64_t *handle);
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
