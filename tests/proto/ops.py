@@ -28,9 +28,12 @@ class Context:
         self.count = 0
 
     def fresh(self):
-        """A name that is not in use, 6 characters."""
-        self.count += 1
-        return f"n{self.count:05}"
+        """A name that is not in use, 6 characters. A spoilt request may have made one of them."""
+        while True:
+            self.count += 1
+            text = f"n{self.count:05}"
+            if not os.path.lexists(os.path.join(self.root, text)):
+                return text
 
     def fresh_file(self):
         """The name of a file that exists on the host."""
