@@ -125,6 +125,13 @@ static void test_more_than_descriptors(void **state)
 	assert_true(unit_open_fds() < LIMIT);
 	for (int i = FILES - 1; i >= 0; i--)
 		assert_int_equal(size_of(nodes[i]), i);
+	/* In no order: what is hot is found among the many that are cold. */
+	for (int i = 0; i < 4 * FILES; i++) {
+		int n = (int)((i * 7919ll + i / FILES) % FILES);
+
+		assert_int_equal(size_of(nodes[n]), n);
+	}
+	assert_true(unit_open_fds() < LIMIT / 2 + LIMIT / 8);
 	for (int i = 0; i < FILES; i++)
 		assert_int_equal(look_up(FS_ROOT, name_of(i)), nodes[i]);
 	for (int i = 0; i < FILES; i++)

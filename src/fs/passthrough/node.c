@@ -278,8 +278,8 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 	pthread_mutex_unlock(&shard->lock);
 	if (before)
 		pt_node_put(pt, before);
-	if (fd < 0)
-		pt_node_is_hot(pt);
+	if (r == 0 && fd < 0)
+		pt_node_is_hot(pt, *id);
 	return r;
 }
 

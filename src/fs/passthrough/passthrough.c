@@ -62,10 +62,7 @@ static const struct fs_ops ops = {
 static void destroy_node(void *opaque, struct idslot *slot)
 {
 	struct pt_node *node = container_of(slot, struct pt_node, slot);
-	struct passthrough *pt = opaque;
 
-	if (node->fd >= 0)
-		atomic_fetch_sub(&pt->hot, 1);
 	close_fd(&node->fd);
 	free(node->file_handle);
 	free(node->name);
@@ -121,6 +118,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 		pthread_mutex_init(&pt->shards[i].lock, NULL);
 	pt->config = *config;
 	pt->hot_max = fair_share();
+	pthread_mutex_init(&pt->hot_lock, NULL);
 	pthread_mutex_init(&pt->mount_lock, NULL);
 	pt->nodes = idtab_new(sizeof(struct pt_node), PT_NODES_MAX, destroy_node, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->hot_max, pt_handle_destroy, pt);
@@ -149,6 +147,8 @@ void passthrough_free(struct fs *fs)
 	idtab_free(pt->nodes);
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
+	pthread_mutex_destroy(&pt->hot_lock);
+	free(pt->hot);
 	close_fd(&pt->proc_fd);
 	for (size_t i = 0; i < PT_SHARDS; i++) {
 		pthread_mutex_destroy(&pt->shards[i].lock);

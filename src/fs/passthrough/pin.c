@@ -21,7 +21,7 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
-/* Slots that are looked at for one that can be cooled, before this is left to the next in need. */
+/* Hot nodes that are looked at for one that can be cooled, before one more may be hot. */
 #define COOL_STEPS 256
 
 /* References of a node that is known and looked at, and no more. */
@@ -48,7 +48,7 @@ static int pin_at(struct passthrough *pt, struct pt_node *node, unsigned int dep
 	if (fd >= 0 && atomic_load(&node->pins) & PT_COLD) {
 		pt_warm(pt, node, fd);
 		pthread_mutex_unlock(&shard->lock);
-		pt_node_is_hot(pt);
+		pt_node_is_hot(pt, idtab_id(&node->slot));
 		return 0;
 	}
 	/* Somebody else warmed it, or it cannot be. */
@@ -214,29 +214,62 @@ static bool cool(struct passthrough *pt, struct pt_node *node)
 	return done;
 }
 
-/* Goes round all nodes like the hand of a clock; each has a second chance. */
-static void cool_one(struct passthrough *pt)
+/* Whether a place in the ring can be given to another node: its node is gone, cold, or is cooled
+ * now. */
+static bool vacate(struct passthrough *pt, uint64_t id)
 {
-	uint32_t end = idtab_end(pt->nodes);
+	struct idslot *slot = idtab_get(pt->nodes, id);
+	struct pt_node *node;
+	bool done;
 
-	for (unsigned int i = 0; i < COOL_STEPS; i++) {
-		uint32_t at = atomic_fetch_add(&pt->hand, 1) % end;
-		struct idslot *slot = idtab_at(pt->nodes, at);
-		bool done;
-
-		if (!slot)
-			continue;
-		done = cool(pt, container_of(slot, struct pt_node, slot));
-		idtab_put(pt->nodes, slot);
-		if (done) {
-			atomic_fetch_sub(&pt->hot, 1);
-			return;
-		}
-	}
+	if (!slot)
+		return true;
+	node = container_of(slot, struct pt_node, slot);
+	done = atomic_load(&node->pins) & PT_COLD || cool(pt, node);
+	idtab_put(pt->nodes, slot);
+	return done;
 }
 
-void pt_node_is_hot(struct passthrough *pt)
+/* Goes round the hot nodes like the hand of a clock; each has a second chance. NULL: all that
+ * were met are in use. */
+static uint64_t *vacant_place(struct passthrough *pt)
 {
-	if (atomic_fetch_add(&pt->hot, 1) >= pt->hot_max)
-		cool_one(pt);
+	for (unsigned int i = 0; i < COOL_STEPS && pt->hot_len > 0; i++) {
+		uint64_t *place = &pt->hot[pt->hand++ % pt->hot_len];
+
+		if (vacate(pt, *place))
+			return place;
+	}
+	return NULL;
+}
+
+/* One more place; without memory it is one that is taken, whose node stays hot until it is
+ * forgotten. */
+static uint64_t *new_place(struct passthrough *pt)
+{
+	uint32_t room = pt->hot_room ? 2 * pt->hot_room : 256;
+	uint64_t *bigger;
+
+	if (pt->hot_len == pt->hot_room) {
+		bigger = reallocarray(pt->hot, room, sizeof(*bigger));
+		if (!bigger)
+			return pt->hot_len ? &pt->hot[pt->hand % pt->hot_len] : NULL;
+		pt->hot = bigger;
+		pt->hot_room = room;
+	}
+	return &pt->hot[pt->hot_len++];
+}
+
+void pt_node_is_hot(struct passthrough *pt, uint64_t id)
+{
+	uint64_t *place = NULL;
+
+	pthread_mutex_lock(&pt->hot_lock);
+	if (pt->hot_len >= pt->hot_max)
+		place = vacant_place(pt);
+	if (!place)
+		place = new_place(pt);
+	if (place)
+		*place = id;
+	pthread_mutex_unlock(&pt->hot_lock);
 }

@@ -108,9 +108,11 @@ struct passthrough {
 	pthread_mutex_t mount_lock; /* of the list; mounts stay until the file system is freed */
 	struct pt_mount *mounts;
 
-	_Atomic uint32_t hot; /* nodes that have a descriptor */
-	uint32_t hot_max;
-	_Atomic uint32_t hand; /* where the search for a node to cool goes on */
+	uint32_t hot_max;      /* nodes that may be hot while others are idle */
+	pthread_mutex_t hot_lock; /* of what follows; taken before a shard's */
+	uint64_t *hot;            /* ids of the nodes that have a descriptor, in a ring */
+	uint32_t hot_len, hot_room;
+	uint32_t hand; /* where in the ring the search for a node to cool goes on */
 };
 
 static inline struct passthrough *pt_of(struct fs *fs)
@@ -173,9 +175,9 @@ struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id);
 int pt_pin(struct passthrough *pt, struct pt_node *node);
 void pt_unpin(struct pt_node *node);
 
-/* Counts a descriptor that a node was given; others are cooled where there are too many now. No
+/* A node, by its id, was given a descriptor: another is cooled where there are too many now. No
  * shard's lock is held. */
-void pt_node_is_hot(struct passthrough *pt);
+void pt_node_is_hot(struct passthrough *pt, uint64_t id);
 
 /* Whether a descriptor is the inode of a cold node; the lock of its shard is held. */
 bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr);
