@@ -27,7 +27,8 @@ static int bind_private(int fd, const struct sockaddr_un *addr)
 /* Whether path is a socket that its listener has left behind. */
 static bool is_stale(const struct sockaddr_un *addr)
 {
-	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* A listener whose queue is full is alive. */
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct stat st;
 
 	return fd >= 0 && lstat(addr->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&

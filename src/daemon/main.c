@@ -190,6 +190,7 @@ static int serve(struct daemon *d, struct listener *l)
 		.other = log_counters,
 		.opaque = d,
 	};
+	bool more;
 	int r;
 
 	do {
@@ -204,7 +205,9 @@ static int serve(struct daemon *d, struct listener *l)
 		log_info("front-end connected");
 		r = vhost_backend_serve(&d->backend, sock, &events);
 		log_info("front-end disconnected");
-	} while (d->options.keep_listening && r != -EINTR);
+		/* Who says nothing is no front-end: another daemon asks whether we are alive. */
+		more = d->options.keep_listening || (l->fd >= 0 && !d->backend.heard);
+	} while (more && r != -EINTR);
 	return r == 0 || r == -EINTR ? 0 : 1;
 }
 

@@ -374,6 +374,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 	*o = (struct options){
 		.fd = -1,
 		.fuse = {.cache = cache_policy_find("auto"), .readdirplus = true},
+		.passthrough = {.settle_ms = PT_SETTLE_MS},
 		.log_level = LOG_INFO,
 		.rlimit_nofile = -1,
 	};

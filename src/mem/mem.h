@@ -11,7 +11,8 @@
  * and mem_leave(). A change waits until every gate is empty and keeps them closed while it
  * lasts, so a pointer obtained inside a gate stays valid until mem_leave(). A reader must not
  * wait for the changing thread while inside. A closed gate turns newcomers away before they
- * take their own lock, so busy readers cannot starve a change.
+ * take their own lock, and readers with more to do leave when they see a change waiting
+ * (mem_is_closing()), so busy readers cannot starve a change.
  */
 #ifndef MEM_MEM_H
 #define MEM_MEM_H
@@ -66,6 +67,12 @@ void mem_gate_remove(struct mem *mem, struct mem_gate *gate);
 
 void mem_enter(struct mem *mem, struct mem_gate *gate);
 void mem_leave(struct mem_gate *gate);
+
+/* Whether a change waits for readers to leave: who stays inside for long has to ask. */
+static inline bool mem_is_closing(const struct mem *mem)
+{
+	return atomic_load_explicit(&mem->closing, memory_order_relaxed);
+}
 
 /* Closes all gates and waits until they are empty; opens them again. */
 void mem_close_gates(struct mem *mem);

@@ -83,6 +83,7 @@ struct vhost_queue {
 struct vhost_backend {
 	const struct vhost_device *device;
 	int sock;
+	bool heard; /* the front-end has sent something */
 	int backend_req_fd; /* channel for requests of ours, or -1 */
 	uint64_t features;  /* acknowledged */
 	uint64_t protocol_features;

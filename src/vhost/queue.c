@@ -51,7 +51,8 @@ static void publish(struct vhost_queue *q)
 	}
 }
 
-/* Answers what is in the ring. Returns how many chains, or -errno when the ring broke. */
+/* Answers what is in the ring, or until the thread is wanted elsewhere. Returns how many chains,
+ * or -errno when the ring broke. */
 static int drain(struct vhost_queue *q, void *worker)
 {
 	const struct vhost_device *device = q->dev->device;
@@ -60,7 +61,8 @@ static int drain(struct vhost_queue *q, void *worker)
 	int done = 0;
 	int r;
 
-	while (!atomic_load_explicit(&q->stop, memory_order_relaxed)) {
+	while (!atomic_load_explicit(&q->stop, memory_order_relaxed) &&
+		!mem_is_closing(&q->dev->mem)) {
 		r = vhost_deferred_push(q);
 		publish(q);
 		if (r >= 0)

@@ -126,6 +126,8 @@ static int serve_messages(struct vhost_backend *dev, const struct vhost_events *
 		r = vu_msg_recv(dev->sock, events->stop_fd, &msg);
 		if (r == -EBADMSG)
 			log_error("the front-end sent something that is no vhost-user message");
+		if (r != 0)
+			dev->heard = true;
 		if (r <= 0)
 			return r;
 		r = vhost_handle(dev, &msg);
@@ -140,10 +142,12 @@ int vhost_backend_serve(struct vhost_backend *dev, int sock, const struct vhost_
 	int r;
 
 	dev->sock = sock;
+	dev->heard = false;
 	mem_guard(&dev->mem);
 	r = serve_messages(dev, events);
-	/* A front-end that dies with messages of ours unread resets the connection. */
-	if (r == -ECONNRESET)
+	/* A front-end that dies with messages of ours unread, or before one, breaks the
+	 * connection. */
+	if (r == -ECONNRESET || r == -EPIPE)
 		r = 0;
 	vhost_backend_log_stats(dev);
 	drop_front_end(dev);

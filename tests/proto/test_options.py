@@ -104,6 +104,20 @@ def in_use():
     probe.connect(path)
 
 
+@case("refused: the socket of a daemon that still waits, which then serves, again and again")
+def in_use_by_daemon():
+    d = Daemon(listen=True)
+    for _ in range(4):
+        refused(["--shared-dir", make_share(), "--socket-path", d.path], "in use")
+    w = World(daemon=d)
+    w.check()
+    for _ in range(4):
+        refused(["--shared-dir", make_share(), "--socket-path", d.path], "in use")
+    w.check()
+    w.close()
+    d.wait((0,))
+
+
 @case("refused: a file that is no socket, which is left alone")
 def no_socket():
     share, path = make_share(), os.path.join(tempdir(), "sock")

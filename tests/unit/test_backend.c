@@ -31,7 +31,22 @@ static uint32_t defer(const struct virtq_chain *chain)
 	return deferred ? VHOST_DEFERRED : 0;
 }
 
-/* Answers with the request's bytes turned around, or later where they begin with a 'w'. */
+/* The driver whose ring a request that begins with 'l' never lets become empty; NULL: no more. */
+static struct ring_driver *_Atomic looping;
+static sem_t loops;
+
+static uint32_t loop(const struct virtq_chain *chain)
+{
+	struct ring_driver *d = looping;
+
+	if (d)
+		rd_offer(d, chain->head);
+	sem_post(&loops);
+	return 0;
+}
+
+/* Answers with the request's bytes turned around; with a 'w' before them later, with an 'l' again
+ * and again. */
 static uint32_t turn_around(void *worker, const struct virtq_chain *chain)
 {
 	struct cursor in = cursor_over(chain->in, chain->in_len);
@@ -41,6 +56,8 @@ static uint32_t turn_around(void *worker, const struct virtq_chain *chain)
 
 	if (n > 0 && bytes[0] == 'w')
 		return defer(chain);
+	if (n > 0 && bytes[0] == 'l')
+		return loop(chain);
 	for (size_t i = 0; i < n; i++)
 		turned[i] = bytes[n - 1 - i];
 	return (uint32_t)cursor_write(&out, turned, n);
@@ -496,6 +513,28 @@ static void test_deferred_limit(void **state)
 	finish(w);
 }
 
+/* A ring that is never empty holds up neither a message for it nor a change of memory. */
+static void test_busy_ring(void **state)
+{
+	struct world *w = start(true);
+	struct mem_region_desc extra = {1ull << 40, 4096, 1ull << 40, 0};
+
+	assert_int_equal(sem_init(&loops, 0, 0), 0);
+	offer_bytes(w, 1, "loop");
+	/* From here on the driver is the ring's thread's. */
+	looping = &w->d;
+	kick(w);
+	for (int i = 0; i < 20; i++) {
+		sem_wait(&loops);
+		tell_u64(w, VU_SET_VRING_CALL, 0, w->call);
+		assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &extra), 0);
+		assert_int_equal(tell_region(w, VU_REM_MEM_REG, &extra), 0);
+	}
+	looping = NULL;
+	assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
+	finish(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -505,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_enable),
 		cmocka_unit_test(test_replace_call),
+		cmocka_unit_test(test_busy_ring),
 		cmocka_unit_test(test_deferred),
 		cmocka_unit_test(test_deferred_stop),
 		cmocka_unit_test(test_deferred_race),

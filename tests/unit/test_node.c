@@ -20,7 +20,9 @@
 #define RACERS  4
 #define ROUNDS  4000
 
-static const struct passthrough_config defaults;
+#define SETTLE_MS 100
+
+static const struct passthrough_config defaults = {.settle_ms = SETTLE_MS};
 static struct fs *fs;
 static char directory[64];
 static int fds_before;
@@ -189,7 +191,7 @@ static void let_age(const char *path)
 		clock_gettime(CLOCK_REALTIME, &now);
 	} while ((now.tv_sec - st.st_ctim.tv_sec) * 1000000000 + now.tv_nsec -
 			st.st_ctim.tv_nsec <=
-		(st.st_ctim.tv_nsec ? 100000000 : 2000000000));
+		SETTLE_MS * 1000000);
 }
 
 static bool opens_unchanged(uint64_t node, int flags)

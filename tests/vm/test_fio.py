@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=300 needs=fio
+# check: timeout=900 needs=fio
 """fio writes at random and verifies what it reads back: buffered, direct, mapped, several jobs on
 one file, several modes."""
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=300
+# check: timeout=900
 """Connections come and go: the driver is unbound and bound, the machine reboots, the front-end is
 killed and another comes; what a connection had is gone with it, and what it wrote is not."""
 import os

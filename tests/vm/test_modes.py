@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=400
+# check: timeout=900
 """A stock guest mounts a share in every caching mode, with and without writeback; in each the file
 semantics cases give what they give on the host directory, but for what fscompare explains.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=200
+# check: timeout=600
 """Options of the daemon that a guest notices: --readonly, --entry-timeout, --attr-timeout, and
 `causeway vm`'s own --cache, --writeback, --daemon-option and read-only shares."""
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=300 needs=git,sqlite3,make,gcc
+# check: timeout=900 needs=git,sqlite3,make,gcc
 """Programs that people run in a guest: git, SQLite with WAL, a compiler under make. Plain runs use
 the default mode and always with writeback; --full all of them."""
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=240
+# check: timeout=600
 """`causeway vm` on a terminal behaves as a local command does: the guest's command has a terminal
 of the same size, Ctrl-C reaches it, an interactive shell answers, and the terminal is afterwards as
 it was before. A line says what the wait is for, and is gone when the command starts."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=400 needs=tar
+# check: timeout=900 needs=tar
 """A large tree: unpacked with tar and copied with cp in the guest, compared by checksums on both
 sides, walked, and removed; the daemon's descriptors stay bounded and its nodes go."""
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=200 needs=setfattr,getfattr,tar,setfacl,getfacl,rsync
+# check: timeout=600 needs=setfattr,getfattr,tar,setfacl,getfacl,rsync
 """Extended attributes and ACLs in a guest: set and got by programs, kept by tar and rsync, the same
 on the host."""
 import os

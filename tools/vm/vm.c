@@ -133,12 +133,15 @@ static int run_accelerated(struct vm_options *o, const struct vm_kernel *k, int 
 	status = vm_run(o, k, initrd, kvm);
 	if (status != RUN_RETRY)
 		return status;
-	distrust_kvm();
 	if (o->verbose || has_foreign(o))
 		say("KVM does not run the guest here; emulating");
 	if (has_foreign(o))
 		say("a daemon at --socket that ended with the first attempt must be started again");
-	return vm_run(o, k, initrd, false);
+	status = vm_run(o, k, initrd, false);
+	// What fails both ways says nothing about KVM.
+	if (status != VM_EXIT_FAILURE)
+		distrust_kvm();
+	return status;
 }
 
 int cmd_vm(int argc, char **argv)

@@ -31,14 +31,6 @@ int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 	return neg_errno(fd);
 }
 
-/*
- * Time of change steps by a tick of the kernel, or by seconds on file systems that keep no finer
- * one: a change within the same step as an earlier one leaves no trace. So a time that is newer
- * than these proves nothing.
- */
-#define CTIME_STEP_NS	     100000000
-#define CTIME_COARSE_STEP_NS 2000000000
-
 static int64_t ns_of(int64_t seconds, int64_t ns)
 {
 	return seconds * 1000000000 + ns;
@@ -46,21 +38,22 @@ static int64_t ns_of(int64_t seconds, int64_t ns)
 
 /*
  * Whether a file that is being opened has the time of change that it had when this node was last
- * opened; notes the one that it has now. Opens that meet may note each other's: then the next
+ * opened; notes the one that it has now. A change within the same step of the clock as an earlier
+ * one leaves no trace, and a write(2) has the time at which it began: so a time that has not
+ * settled proves nothing. Opens that meet may note each other's: then the next
  * one finds another time and calls the file changed.
  */
-static bool unchanged_since_open(struct pt_node *node, int fd)
+static bool unchanged_since_open(struct passthrough *pt, struct pt_node *node, int fd)
 {
 	struct timespec now;
 	struct statx st;
-	int64_t ctime, step;
+	int64_t ctime;
 
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_CTIME, &st) < 0 || !(st.stx_mask & STATX_CTIME))
 		return false;
 	clock_gettime(CLOCK_REALTIME, &now);
 	ctime = ns_of(st.stx_ctime.tv_sec, st.stx_ctime.tv_nsec);
-	step = st.stx_ctime.tv_nsec ? CTIME_STEP_NS : CTIME_COARSE_STEP_NS;
-	if (ns_of(now.tv_sec, now.tv_nsec) - ctime <= step)
+	if (ns_of(now.tv_sec, now.tv_nsec) - ctime <= pt->config.settle_ms * INT64_C(1000000))
 		ctime = 0;
 	return atomic_exchange(&node->opened_ctime, ctime) == ctime && ctime != 0;
 }
@@ -86,7 +79,7 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 	if (fd < 0)
 		return fd;
 	if (unchanged)
-		*unchanged = unchanged_since_open(ref.node, fd);
+		*unchanged = unchanged_since_open(pt, ref.node, fd);
 	return pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
 }
 

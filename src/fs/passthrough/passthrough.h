@@ -24,9 +24,13 @@ enum pt_file_handles {
 	PT_FILE_HANDLES_MANDATORY, /* or do not serve the directory at all */
 };
 
+/* Longer than a write(2) takes. */
+#define PT_SETTLE_MS 60000
+
 struct passthrough_config {
 	enum pt_file_handles file_handles;
 	const struct xattrmap *xattrmap; /* outlives the file system; or NULL */
+	unsigned int settle_ms; /* a time of change older than this shows whether a file changed */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 
