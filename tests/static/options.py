@@ -53,11 +53,18 @@ def subcommands(program):
 
 def main():
     pairs = [([os.environ["CAUSEWAYD"]], "causewayd")]
+    with open(page_of("causeway"), encoding="utf-8") as f:
+        page, text = f.read(), subprocess.run([os.environ["CAUSEWAY"], "--help"], check=True,
+                                              stdout=subprocess.PIPE, text=True).stdout
     pairs += [([os.environ["CAUSEWAY"], w], f"causeway-{w}")
               for w in subcommands(os.environ["CAUSEWAY"])]
     if len(pairs) == 1:
         pairs.append(([os.environ["CAUSEWAY"], "vm"], "causeway"))
-    wrong = []
+    wrong = [f"causeway: {w} is in one of --help and causeway(1) only"
+             for w in sorted(set(re.findall(r"^  ([a-z]+) ", text, re.M)) ^
+                             set(re.findall(r"^\*([a-z]+)\*$", page, re.M)))]
+    wrong += [f"causeway: {o} is in one of --help and causeway(1) only"
+              for o in sorted(set(re.findall(OPTION, text)) ^ set(re.findall(OPTION, page)))]
     for argv, name in pairs:
         page = page_of(name)
         there, told = helped(argv), documented(page)

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -45,6 +46,16 @@ static uint32_t loop(const struct virtq_chain *chain)
 	return 0;
 }
 
+/* Holds a request that begins with 'h' until the test says so. */
+static sem_t holding, held;
+
+static uint32_t hold(void)
+{
+	sem_post(&holding);
+	sem_wait(&held);
+	return 0;
+}
+
 /* Answers with the request's bytes turned around; with a 'w' before them later, with an 'l' again
  * and again. */
 static uint32_t turn_around(void *worker, const struct virtq_chain *chain)
@@ -58,6 +69,8 @@ static uint32_t turn_around(void *worker, const struct virtq_chain *chain)
 		return defer(chain);
 	if (n > 0 && bytes[0] == 'l')
 		return loop(chain);
+	if (n > 0 && bytes[0] == 'h')
+		return hold();
 	for (size_t i = 0; i < n; i++)
 		turned[i] = bytes[n - 1 - i];
 	return (uint32_t)cursor_write(&out, turned, n);
@@ -513,6 +526,49 @@ static void test_deferred_limit(void **state)
 	finish(w);
 }
 
+/* Whether a driver with event index kicks for what it offered since. */
+static bool needs_kick(struct world *w, uint16_t since)
+{
+	uint16_t event = rd_avail_event(&w->d);
+
+	return (uint16_t)(w->d.avail_idx - event - 1) < (uint16_t)(w->d.avail_idx - since);
+}
+
+/* While a ring is served it wants no kicks; once it is empty it does. */
+static void test_refused_kicks(void **state)
+{
+	struct world *w = start(true);
+	struct ring_used_elem elem;
+
+	assert_int_equal(sem_init(&holding, 0, 0), 0);
+	assert_int_equal(sem_init(&held, 0, 0), 0);
+	for (int round = 0; round < 20; round++) {
+		uint16_t since = w->d.avail_idx;
+
+		rd_set_used_event(&w->d, since);
+		offer_bytes(w, 0, "hold");
+		assert_true(needs_kick(w, since));
+		kick(w);
+		sem_wait(&holding);
+		for (unsigned int slot = 1; slot < 8; slot++) {
+			since = w->d.avail_idx;
+			offer_request(w, slot);
+			assert_false(needs_kick(w, since));
+		}
+		sem_post(&held);
+		while (!rd_collect(&w->d, &elem))
+			wait_for(w->call);
+		for (unsigned int slot = 1; slot < 8; slot++) {
+			rd_set_used_event(&w->d, w->d.seen_used);
+			collect_reply(w, slot);
+		}
+		/* Asleep, as a driver sees it: it wants to be woken for what comes next. */
+		while (rd_avail_event(&w->d) != w->d.avail_idx)
+			sched_yield();
+	}
+	finish(w);
+}
+
 /* A ring that is never empty holds up neither a message for it nor a change of memory. */
 static void test_busy_ring(void **state)
 {
@@ -544,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_enable),
 		cmocka_unit_test(test_replace_call),
+		cmocka_unit_test(test_refused_kicks),
 		cmocka_unit_test(test_busy_ring),
 		cmocka_unit_test(test_deferred),
 		cmocka_unit_test(test_deferred_stop),

@@ -269,6 +269,27 @@ static void test_open_flags(void **state)
 	}
 }
 
+static void create_with(uint32_t flags)
+{
+	struct {
+		struct fuse_create_in in;
+		char name[2];
+	} request = {{.flags = flags}, "n"};
+
+	assert_int_equal(fc_send(&c, FUSE_CREATE, &request, sizeof(request.in) + 2, ROOM),
+		sizeof(struct fuse_create_out));
+}
+
+/* What the recorder says of a CREATE with the flags of an OPEN. */
+static const char *created(const char *opened)
+{
+	static char text[80];
+	const char *flags = strstr(opened, "flags ");
+
+	snprintf(text, sizeof(text), "%.*s by 11:22 umask 0;", (int)strcspn(flags, ";"), flags);
+	return text;
+}
+
 /* Under writeback a guest reads around partial pages, and knows itself where a file ends. */
 static void test_writeback(void **state)
 {
@@ -293,6 +314,9 @@ static void test_writeback(void **state)
 		fc_calls();
 		fc_send(&c, FUSE_OPEN, &in, sizeof(in), ROOM);
 		assert_string_equal(fc_calls(), cases[i].held_back);
+		create_with(cases[i].flags);
+		assert_string_equal(strstr(fc_calls(), "flags "),
+			created(cases[i].held_back));
 		fc_send(&c, FUSE_WRITE, &write_in, sizeof(write_in), ROOM);
 		assert_string_equal(fc_calls(), "write 1/9 0 at 0 how 0 \"\";");
 		/* Asked for, but the guest does not want it. */

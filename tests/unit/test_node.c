@@ -179,6 +179,39 @@ static void test_makers_count(void **state)
 }
 
 /* A FORGET that overtakes a RELEASE leaves the handle whole. */
+static size_t any_cost(const struct fs_listing *l, size_t name_len)
+{
+	return 1;
+}
+
+/* Takes an entry; with the first one the directory goes, so that reading on fails. */
+static void take_and_remove(struct fs_listing *l, const struct fs_dirent *d,
+	const struct fs_entry *e)
+{
+	l->left--;
+	unlink("export/gone/a");
+	unlink("export/gone/b");
+	rmdir("export/gone");
+}
+
+/* An error after some entries does not lose them; the next listing tells it. */
+static void test_listing_error(void **state)
+{
+	struct fs_listing l = {.left = 100, .cost = any_cost, .add = take_and_remove};
+	struct fs_target t = {.has_handle = true};
+
+	assert_int_equal(mkdir("export/gone", 0755), 0);
+	touch("export/gone/a");
+	touch("export/gone/b");
+	t.node = look_up(FS_ROOT, "gone");
+	assert_int_equal(fs->ops->opendir(fs, t.node, &t.handle), 0);
+	assert_int_equal(fs->ops->readdir(fs, &t, 0, &l), 0);
+	assert_int_equal(l.left, 100 - 4);
+	assert_int_equal(fs->ops->readdir(fs, &t, INT64_MAX, &l), -ENOENT);
+	assert_int_equal(fs->ops->release(fs, t.handle), 0);
+	fs->ops->forget(fs, t.node, 1);
+}
+
 /* Until a file's time of change is old enough to tell a later change apart. */
 static void let_age(const char *path)
 {
@@ -511,6 +544,7 @@ int main(void)
 		CASE(test_makers_count),
 		CASE(test_handles),
 		CASE(test_unchanged),
+		CASE(test_listing_error),
 		CASE(test_reset),
 		CASE(test_many_nodes),
 		CASE(test_bad_names),

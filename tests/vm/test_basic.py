@@ -13,12 +13,12 @@ from guest import BOOT_SECONDS, CAUSEWAY, END_SECONDS, SRC, check, host, same
 LIMIT = BOOT_SECONDS + END_SECONDS
 
 
-def causeway(*args, stdin=b"", program=None, env=()):
+def causeway(*args, stdin=b"", program=None, env=(), cwd=None):
     """(status, stdout, stderr) of `causeway vm ARGS`."""
     argv = program or [CAUSEWAY, "vm"]
     done = subprocess.run([*argv, *args], input=stdin, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=LIMIT, check=False,
-                          env={**os.environ, **dict(env)})
+                          env={**os.environ, **dict(env)}, cwd=cwd)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -34,6 +34,22 @@ def run_command():
     check(any(line.endswith(" there") for line in lines), f"no listing: {lines}")
     same("last line", lines[-1], "hi")
     same("f on the host", host("cat shared/f"), "hi\n")
+
+
+def run_more():
+    """./run passes a status on, runs the command in DIR whatever else is shared, shares the
+    current directory by itself, and refuses what it can't do."""
+    run = [os.path.join(SRC, "run")]
+    os.mkdir("also")
+    status, out, err = causeway("--share", "also:also", "shared", "--", "sh", "-c",
+                                "pwd; ls; exit 7", program=run)
+    same(f"./run with another share ({err})", (status, out.decode().split()),
+         (7, ["/mnt/share", "f", "there"]))
+    status, out, err = causeway("--", "cat", "there", program=run, cwd="shared")
+    same(f"./run in a directory ({err})", (status, out), (0, b"before\n"))
+    for args in (("/no/such/directory",), ("shared", "also"), ("shared", "--cache")):
+        status, out, err = causeway(*args, program=run)
+        check(status == 2 and not out and len(err.splitlines()) == 1, f"{args}: {status} {err}")
 
 
 def exit_status():
@@ -128,7 +144,7 @@ def what_to_install():
         check(status == 125 and not out and b"tools/setup kernel-6.1" in err, f"{err}")
 
 
-for test in (run_command, exit_status, streams, several_shares, signals, complaints,
+for test in (run_command, run_more, exit_status, streams, several_shares, signals, complaints,
              what_to_install):
     print(test.__name__, flush=True)
     test()
