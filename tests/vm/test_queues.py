@@ -12,8 +12,8 @@ os.mkdir("shared")
 os.mkdir("host")
 d = Daemon("shared")
 programs = Daemon("/usr/bin", "--readonly")
-vm = Guest("--socket", f"{d.socket}:s", "--socket", f"{programs.socket}:u", "--kernel", kernel, "--cpus", "2", "--queues", "2",
-           "--memory", "2G")
+vm = Guest("--socket", f"{d.socket}:s", "--socket", f"{programs.socket}:u", "--kernel", kernel,
+           "--cpus", "2", "--queues", "2", "--memory", "2G")
 check(vm.run("uname -r").startswith("6.12"), "another kernel runs")
 before, _, _ = d.statistics()
 # A process on each processor; each processor has its queue.

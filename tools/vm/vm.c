@@ -21,18 +21,22 @@
 // HELLO again and the command starts anew.
 //
 // KVM counts as working when the guest speaks under it; otherwise the same machine is started again
-// emulated, and that is remembered for an hour so that the next start does not try.
+// emulated, and that is remembered for an hour so that the next start does not try. Where foreign
+// back-ends take part (--socket), a machine without them tries KVM first.
 
 #include "vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,6 +96,13 @@ static void distrust_kvm(void)
 		futimens(fd, NULL);
 }
 
+static void trust_kvm(void)
+{
+	AUTO_FREE char *file = vm_cache_file("kvm-does-not-work");
+
+	unlink(file);
+}
+
 // Cheap signs that KVM is not there. That it is there shows only when the guest speaks.
 static bool kvm_possible(void)
 {
@@ -123,24 +134,57 @@ static bool has_foreign(const struct vm_options *o)
 	return false;
 }
 
+static int run_quietly(const struct vm_options *o, const struct vm_kernel *k, int initrd)
+{
+	static char *command[] = {(char *)"true", NULL};
+	static struct vm_options trial;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	trial = *o;
+	trial.command = command;
+	trial.nshares = 0;
+	for (unsigned int i = 0; i < o->nshares; i++)
+		if (!o->shares[i].socket)
+			trial.shares[trial.nshares++] = o->shares[i];
+	return vm_run(&trial, k, initrd, true) == RUN_RETRY;
+}
+
+// Whether KVM gets a guest going that has none of the foreign back-ends: a first attempt that
+// fails would end those.
+static bool kvm_tried(const struct vm_options *o, const struct vm_kernel *k, int initrd)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(run_quietly(o, k, initrd));
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 0;
+}
+
 static int run_accelerated(struct vm_options *o, const struct vm_kernel *k, int initrd)
 {
 	bool kvm = o->accel == ACCEL_KVM;
-	int status;
+	int status = RUN_RETRY;
 
 	if (o->accel == ACCEL_AUTO)
 		kvm = !kvm_distrusted() && kvm_possible();
-	status = vm_run(o, k, initrd, kvm);
+	if (!kvm)
+		return vm_run(o, k, initrd, false);
+	if (o->accel == ACCEL_KVM || !has_foreign(o) || kvm_tried(o, k, initrd))
+		status = vm_run(o, k, initrd, true);
 	if (status != RUN_RETRY)
 		return status;
-	if (o->verbose || has_foreign(o))
+	distrust_kvm();
+	if (o->verbose)
 		say("KVM does not run the guest here; emulating");
-	if (has_foreign(o))
-		say("a daemon at --socket that ended with the first attempt must be started again");
 	status = vm_run(o, k, initrd, false);
 	// What fails both ways says nothing about KVM.
-	if (status != VM_EXIT_FAILURE)
-		distrust_kvm();
+	if (status == VM_EXIT_FAILURE)
+		trust_kvm();
 	return status;
 }
 
