@@ -7,13 +7,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/syslog.h"
 #include "base/util.h"
 
 enum log_level log_threshold = LOG_INFO;
 
 static const char *log_program = "causeway";
 
+static bool to_syslog;
+
 static const char *const level_names[] = {"off", "error", "warn", "info", "debug", "trace"};
+
+static const enum syslog_severity severities[] = {
+	[LOG_ERROR] = SYSLOG_ERROR,
+	[LOG_WARN] = SYSLOG_WARNING,
+	[LOG_INFO] = SYSLOG_INFO,
+	[LOG_DEBUG] = SYSLOG_DEBUG,
+	[LOG_TRACE] = SYSLOG_DEBUG,
+};
 
 void log_open(const char *program, enum log_level level)
 {
@@ -30,6 +41,14 @@ bool log_level_parse(const char *name, enum log_level *level)
 		}
 	}
 	return false;
+}
+
+int log_to_syslog(void)
+{
+	int r = syslog_open(log_program);
+
+	to_syslog = r == 0;
+	return r;
 }
 
 static void print_line(const char *label, const char *fmt, va_list ap)
@@ -51,7 +70,11 @@ void log_print(enum log_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print_line(level == LOG_INFO ? "" : level_names[level], fmt, ap);
+	if (to_syslog)
+		syslog_line(severities[level], fmt, ap);
+	else
+		print_line(level == LOG_INFO ? "" : level_names[level], fmt,
+			ap);
 	va_end(ap);
 	errno = saved;
 }
@@ -76,6 +99,11 @@ void die(const char *fmt, ...)
 {
 	va_list ap;
 
+	if (to_syslog) {
+		va_start(ap, fmt);
+		syslog_line(SYSLOG_ERROR, fmt, ap);
+		va_end(ap);
+	}
 	va_start(ap, fmt);
 	print_line("error", fmt, ap);
 	va_end(ap);

@@ -235,6 +235,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	log_open("causewayd", d.options.log_level);
+	status = d.options.syslog ? log_to_syslog() : 0;
+	if (status < 0)
+		die("--syslog: no system log is listening: %s", strerror(-status));
 	prepare_process(&d);
 	open_export(&d);
 	open_socket(&d, &listener);

@@ -1,297 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "daemon/options.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
 #include "daemon/parse.h"
 
-/* Longer than any cache should trust itself; keeps nanoseconds within 64 bits. */
-#define TIMEOUT_MAX 31536000.0
-
-static int set_shared_dir(struct parse *p, const char *arg)
-{
-	p->o->shared_dir = arg;
-	return 0;
-}
-
-static int set_socket_path(struct parse *p, const char *arg)
-{
-	p->o->socket_path = arg;
-	return 0;
-}
-
-static int set_fd(struct parse *p, const char *arg)
-{
-	char *end;
-	long n;
-
-	errno = 0;
-	n = strtol(arg, &end, 10);
-	if (errno || end == arg || *end || n < 0 || n > INT_MAX)
-		return fail(p, "--fd: '%s' is not the number of a descriptor", arg);
-	p->o->fd = (int)n;
-	return 0;
-}
-
-static int set_tag(struct parse *p, const char *arg)
-{
-	if (*arg == '\0' || strlen(arg) > TAG_MAX)
-		return fail(p, "--tag: '%s' is not 1 to %d bytes long", arg, TAG_MAX);
-	p->o->tag = arg;
-	return 0;
-}
-
-static int set_cache(struct parse *p, const char *arg)
-{
-	char names[80] = "";
-	size_t used = 0;
-
-	p->o->fuse.cache = cache_policy_find(arg);
-	if (p->o->fuse.cache)
-		return 0;
-	for (size_t i = 0; cache_policy_at(i); i++)
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
-			i ? ", " : "", cache_policy_at(i)->name);
-	return fail(p, "--cache: '%s' is none of %s", arg, names);
-}
-
-static int set_writeback(struct parse *p, const char *arg)
-{
-	p->o->fuse.writeback = true;
-	return 0;
-}
-
-static int set_timeout(struct parse *p, const char *arg, uint64_t *ns, bool *given)
-{
-	char *end;
-	double seconds;
-
-	errno = 0;
-	seconds = strtod(arg, &end);
-	if (errno || end == arg || *end || !(seconds >= 0 && seconds <= TIMEOUT_MAX))
-		return fail(p, "--%s: '%s' is not a number of seconds from 0 to %.0f", p->name, arg,
-			TIMEOUT_MAX);
-	*ns = (uint64_t)(seconds * 1e9);
-	*given = true;
-	return 0;
-}
-
-static int set_attr_timeout(struct parse *p, const char *arg)
-{
-	return set_timeout(p, arg, &p->o->fuse.attr_ns, &p->o->has_attr_timeout);
-}
-
-static int set_entry_timeout(struct parse *p, const char *arg)
-{
-	return set_timeout(p, arg, &p->o->fuse.entry_ns, &p->o->has_entry_timeout);
-}
-
-static int set_readonly(struct parse *p, const char *arg)
-{
-	p->o->fuse.readonly = true;
-	return 0;
-}
-
-static int set_no_readdirplus(struct parse *p, const char *arg)
-{
-	p->o->fuse.readdirplus = false;
-	return 0;
-}
-
-static int set_xattr(struct parse *p, const char *arg)
-{
-	p->o->fuse.xattr = true;
-	return 0;
-}
-
-static int set_xattrmap(struct parse *p, const char *arg)
-{
-	xattrmap_free(p->o->xattrmap);
-	p->o->xattrmap = NULL;
-	p->o->passthrough.xattrmap = NULL;
-	if (xattrmap_parse(arg, &p->o->xattrmap, p->error, p->size) < 0)
-		return -1;
-	p->o->passthrough.xattrmap = p->o->xattrmap;
-	p->o->fuse.xattr = true;
-	return 0;
-}
-
-static int set_posix_acl(struct parse *p, const char *arg)
-{
-	static const char *const names[] = {
-		[FUSE_POSIX_ACL_NEVER] = "never",
-		[FUSE_POSIX_ACL_AUTO] = "auto",
-		[FUSE_POSIX_ACL_ALWAYS] = "always",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(arg ? arg : "always", names[i]) == 0) {
-			p->o->fuse.posix_acl = (enum fuse_posix_acl)i;
-			return 0;
-		}
-	}
-	return fail(p, "--posix-acl: '%s' is none of never, auto, always", arg);
-}
-
-static int set_file_handles(struct parse *p, const char *arg)
-{
-	static const char *const names[] = {
-		[PT_FILE_HANDLES_PREFER] = "prefer",
-		[PT_FILE_HANDLES_NEVER] = "never",
-		[PT_FILE_HANDLES_MANDATORY] = "mandatory",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(arg, names[i]) == 0) {
-			p->o->passthrough.file_handles = (enum pt_file_handles)i;
-			return 0;
-		}
-	}
-	return fail(p, "--inode-file-handles: '%s' is none of never, prefer, mandatory", arg);
-}
-
-static int set_log_level(struct parse *p, const char *arg)
-{
-	if (!log_level_parse(arg, &p->o->log_level))
-		return fail(p, "--log-level: '%s' is none of off, error, warn, info, debug, trace",
-			arg);
-	return 0;
-}
-
-static int set_keep_listening(struct parse *p, const char *arg)
-{
-	p->o->keep_listening = true;
-	return 0;
-}
-
-static int set_socket_group(struct parse *p, const char *arg)
-{
-	if (*arg == '\0')
-		return fail(p, "--socket-group: an empty name is none");
-	p->o->socket_group = arg;
-	return 0;
-}
-
-static int set_count(struct parse *p, const char *arg, int *count)
-{
-	char *end;
-	unsigned long n;
-
-	errno = 0;
-	n = strtoul(arg, &end, 10);
-	if (errno || *arg < '0' || *arg > '9' || *end || n > INT_MAX)
-		return fail(p, "--%s: '%s' is not a number from 0 to %d", p->name, arg, INT_MAX);
-	*count = (int)n;
-	return 0;
-}
-
-static int set_rlimit_nofile(struct parse *p, const char *arg)
-{
-	return set_count(p, arg, &p->o->rlimit_nofile);
-}
-
-static int set_thread_pool_size(struct parse *p, const char *arg)
-{
-	return set_count(p, arg, &p->o->thread_pool_size);
-}
-
-static int set_allow_mmap(struct parse *p, const char *arg)
-{
-	p->o->fuse.allow_mmap = true;
-	return 0;
-}
-
-static int set_preserve_noatime(struct parse *p, const char *arg)
-{
-	p->o->passthrough.preserve_noatime = true;
-	return 0;
-}
-
-static int set_print_capabilities(struct parse *p, const char *arg)
-{
-	p->o->print_capabilities = true;
-	return 0;
-}
-
-static int refuse_migration(struct parse *p, const char *arg)
-{
-	return fail(p, "--%s: migration is not supported", p->name);
-}
-
-static int set_help(struct parse *p, const char *arg)
-{
-	p->o->help = true;
-	return 0;
-}
-
-static int set_version(struct parse *p, const char *arg)
-{
-	p->o->version = true;
-	return 0;
-}
-
-static const struct option_desc {
-	const char *name;
-	const char *arg; /* what it takes, or NULL; [=WHAT] may be left out */
-	int (*set)(struct parse *p, const char *arg);
-	const char *help; /* or NULL: not listed */
-} descs[] = {
-	{"shared-dir", "DIR", set_shared_dir, "the directory to share"},
-	{"socket-path", "PATH", set_socket_path, "listen for the VMM on this Unix socket"},
-	{"socket-group", "GROUP", set_socket_group, "let this group connect to the socket"},
-	{"fd", "N", set_fd, "use this socket, listening or connected, instead"},
-	{"tag", "TAG", set_tag, "name of the share, for VMMs that ask for it"},
-	{"cache", "MODE", set_cache,
-		"what guests may cache: none, auto, always, metadata [auto]"},
-	{"writeback", NULL, set_writeback, "let guests hold back writes until close or fsync"},
-	{"attr-timeout", "SECONDS", set_attr_timeout, "how long guests trust attributes [by cache mode]"},
-	{"entry-timeout", "SECONDS", set_entry_timeout, "how long guests trust names [by cache mode]"},
-	{"readonly", NULL, set_readonly, "refuse every change"},
-	{"no-readdirplus", NULL, set_no_readdirplus, "list names without attributes"},
-	{"xattr", NULL, set_xattr, "serve extended attributes"},
-	{"xattrmap", "MAP", set_xattrmap,
-		"keep attributes under other names on the host; rules as in causewayd(1)"},
-	{"posix-acl", "[=WHEN]", set_posix_acl,
-		"serve POSIX ACLs: never, auto, always [never; always]"},
-	{"inode-file-handles", "WHEN", set_file_handles,
-		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
-	{"allow-mmap", NULL, set_allow_mmap, "let guests map files shared where no data is cached"},
-	{"preserve-noatime", NULL, set_preserve_noatime, "refuse O_NOATIME where the host does, instead of opening without it"},
-	{"thread-pool-size", "N", set_thread_pool_size, "accepted for virtiofsd's users: here each queue has one thread"},
-	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
-	{"log-level", "LEVEL", set_log_level, "off, error, warn, info, debug or trace [info]"},
-	{"keep-listening", NULL, set_keep_listening, "wait for the next VMM when one has gone"},
-	{"print-capabilities", NULL, set_print_capabilities, "print what management tools ask for, as JSON, and exit"},
-	{"help", NULL, set_help, "print this and exit"},
-	{"version", NULL, set_version, "print the version and exit"},
-	/* Not in --help: virtiofsd's, which would change what a migration does. */
-	{"migration-mode", "MODE", refuse_migration, NULL},
-	{"migration-on-error", "WHAT", refuse_migration, NULL},
-	{"migration-verify-handles", NULL, refuse_migration, NULL},
-	{"migration-confirm-paths", NULL, refuse_migration, NULL},
-};
-
 void options_help(FILE *to)
 {
 	fprintf(to, "Usage: causewayd --shared-dir DIR (--socket-path PATH | --fd N) [OPTION...]\n"
 		    "Share a directory with a virtual machine as a virtio-fs device.\n\n");
-	for (size_t i = 0; i < ARRAY_SIZE(descs); i++) {
-		const char *arg = descs[i].arg ? descs[i].arg : "";
+	for (size_t i = 0; i < option_count; i++) {
+		const char *arg = option_descs[i].arg ? option_descs[i].arg : "";
 		char left[40];
 
-		if (!descs[i].help)
+		if (!option_descs[i].help)
 			continue;
-		snprintf(left, sizeof(left), "--%s%s%s", descs[i].name,
+		snprintf(left, sizeof(left), "--%s%s%s", option_descs[i].name,
 			*arg && *arg != '[' ? " " : "", arg);
-		fprintf(to, "  %-26s %s\n", left, descs[i].help);
+		fprintf(to, "  %-26s %s\n", left, option_descs[i].help);
 	}
-	fprintf(to, "\n  -o WORD[=VALUE],... takes these as older daemons did; "
-		    "-d: --log-level debug; -f: no effect\n");
+	fprintf(to, "\n  -o WORD[=VALUE],... takes these as older daemons did;\n"
+		    "  -d: --log-level debug; -f: no effect; -h: --help; -V: --version\n");
 }
 
 /* What no option alone can tell. */
@@ -319,9 +50,9 @@ static int check(struct parse *p)
 
 static const struct option_desc *find(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(descs); i++) {
-		if (strcmp(name, descs[i].name) == 0)
-			return &descs[i];
+	for (size_t i = 0; i < option_count; i++) {
+		if (strcmp(name, option_descs[i].name) == 0)
+			return &option_descs[i];
 	}
 	return NULL;
 }
@@ -345,6 +76,17 @@ int option_set(struct parse *p, const char *name, const char *arg)
 	return desc->set(p, arg);
 }
 
+/* What a short option stands for; name NULL: nothing. */
+static const struct {
+	char letter;
+	const char *name, *arg;
+} shorts[] = {
+	{'d', "log-level", "debug"},
+	{'f', NULL, NULL}, /* it never leaves the foreground */
+	{'h', "help", NULL},
+	{'V', "version", NULL},
+};
+
 static int parse_one(struct parse *p, int which, char **argv)
 {
 	/* Inside a cluster of short options getopt has not moved on. */
@@ -357,17 +99,17 @@ static int parse_one(struct parse *p, int which, char **argv)
 		return fail(p, "option '%s' needs a value", argv[optind - 1]);
 	if (which == 'o')
 		return legacy_parse(p, optarg);
-	if (which == 'd')
-		return option_set(p, "log-level", "debug");
-	if (which == 'f')
-		return 0; /* it never leaves the foreground */
-	p->name = descs[which].name;
-	return descs[which].set(p, optarg);
+	for (size_t i = 0; i < ARRAY_SIZE(shorts); i++) {
+		if (which == shorts[i].letter)
+			return shorts[i].name ? option_set(p, shorts[i].name, shorts[i].arg) : 0;
+	}
+	p->name = option_descs[which].name;
+	return option_descs[which].set(p, optarg);
 }
 
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t size)
 {
-	struct option longs[ARRAY_SIZE(descs) + 1] = {{0}};
+	struct option longs[OPTIONS_MAX + 1] = {{0}};
 	struct parse p = {.o = o, .error = error, .size = size};
 	int index, c;
 
@@ -378,14 +120,14 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		.log_level = LOG_INFO,
 		.rlimit_nofile = -1,
 	};
-	for (size_t i = 0; i < ARRAY_SIZE(descs); i++)
-		longs[i] = (struct option){.name = descs[i].name,
-			.has_arg = !descs[i].arg    ? no_argument
-				: *descs[i].arg == '[' ? optional_argument
+	for (size_t i = 0; i < option_count; i++)
+		longs[i] = (struct option){.name = option_descs[i].name,
+			.has_arg = !option_descs[i].arg    ? no_argument
+				: *option_descs[i].arg == '[' ? optional_argument
 						       : required_argument};
 	opterr = 0;
 	optind = 0; /* start afresh, also when called again */
-	while ((c = getopt_long(argc, argv, ":o:df", longs, &index)) != -1) {
+	while ((c = getopt_long(argc, argv, ":o:dfhV", longs, &index)) != -1) {
 		if (parse_one(&p, c == 0 ? index : c, argv) < 0)
 			return -1;
 		if (o->help || o->version || o->print_capabilities)

@@ -27,6 +27,7 @@ struct options {
 	struct xattrmap *xattrmap; /* passthrough has it too; freed by the caller */
 	bool has_attr_timeout, has_entry_timeout;
 	enum log_level log_level;
+	bool syslog; /* instead of standard error */
 	bool keep_listening;
 	int thread_pool_size; /* has no effect but a line in the log */
 	int rlimit_nofile; /* 0: as it is, -1: the hard limit */

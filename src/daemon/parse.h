@@ -17,6 +17,19 @@ struct parse {
 	size_t size;
 };
 
+#define OPTIONS_MAX 64 /* long options that there can be */
+
+/* One line of the table of long options. */
+struct option_desc {
+	const char *name;
+	const char *arg; /* what it takes, or NULL; [=WHAT] may be left out */
+	int (*set)(struct parse *p, const char *arg); /* 0, or -1 and an error line */
+	const char *help; /* or NULL: not listed */
+};
+
+extern const struct option_desc option_descs[];
+extern const size_t option_count;
+
 #define fail(p, ...) (snprintf((p)->error, (p)->size, __VA_ARGS__), -1)
 
 /* Sets the long option of this name; arg is NULL where none was given. 0, or -1 and an error line:

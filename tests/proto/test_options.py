@@ -16,14 +16,14 @@ import subprocess
 import tempfile
 
 from daemon import Daemon, binary, environment, make_share, run_options
-from harness import Skip, add, at_end, case, check, equal, main, tempdir
+from harness import HANG, Skip, add, at_end, case, check, equal, main, tempdir
 from world import World
 
 OPTIONS = ("--shared-dir", "--socket-path", "--fd", "--tag", "--cache", "--writeback",
            "--attr-timeout", "--entry-timeout", "--readonly", "--no-readdirplus", "--xattr",
            "--posix-acl", "--xattrmap", "--socket-group", "--allow-mmap",
            "--preserve-noatime", "--thread-pool-size",
-           "--rlimit-nofile", "--print-capabilities", "--log-level",
+           "--rlimit-nofile", "--print-capabilities", "--log-level", "--syslog",
            "--keep-listening", "--help", "--version")
 
 
@@ -137,6 +137,12 @@ def help_():
     check(all(len(line) <= 100 for line in out.splitlines()), "a line of --help is too long")
 
 
+@case("-h and -V are --help and --version")
+def short():
+    for letter, word in (("-h", "--help"), ("-V", "--version"), ("-fV", "--version")):
+        equal(run_options(letter), run_options(word), letter)
+
+
 @case("--version is one line, status 0")
 def version():
     status, out, err = run_options("--version")
@@ -214,6 +220,63 @@ def noatime():
         equal(r.error, want, "error of OPEN")
         w.close()
         daemon.wait((0,))
+
+
+def own_dev(script, *argv):
+    """Arguments that run a command with a /dev of its own, which the script has filled."""
+    if os.getuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False,
+                                          stderr=subprocess.DEVNULL).returncode:
+        raise Skip("needs root that may mount")
+    return ["unshare", "--mount", "sh", "-ec",
+            f'mount -t tmpfs none /dev; {script}; exec "$@"', "sh", *argv]
+
+
+@case("--syslog: lines go to the system's log with their severities, and none to stderr")
+def syslog():
+    tmp, share = tempdir(), make_share()
+    path, log = os.path.join(tmp, "log"), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    at_end(log.close)
+    log.bind(path)
+    log.settimeout(HANG)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    at_end(ours.close)
+    fd = str(theirs.fileno())
+    proc = subprocess.Popen(own_dev(f"ln -s {path} /dev/log", binary(), "--shared-dir", share,
+                                    "--fd", fd, "--syslog", "--thread-pool-size", "2"),
+                            pass_fds=[theirs.fileno()], env=environment(),
+                            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    theirs.close()
+    at_end(proc.stderr.close)
+    at_end(proc.kill)
+    ours.send(b"\xff" * 12)  # a header of a message that there is not
+    lines = []
+    while not lines or "front-end disconnected" not in lines[-1]:
+        lines.append(log.recv(4096).decode())
+    equal(proc.wait(HANG), 1, "status")
+    equal(proc.stderr.read(), b"", "stderr")
+    forms = [re.fullmatch(r"<(\d+)>.* causewayd\[(\d+)\]: (.+?)\n?\0?", line) for line in lines]
+    check(all(forms), "lines", lines)
+    check(all(int(m.group(2)) == proc.pid for m in forms), "lines", lines)
+    said = {m.group(3): int(m.group(1)) for m in forms}
+    equal(said.get("front-end connected"), 3 << 3 | 6, f"facility daemon, info, in {lines}")
+    check(3 << 3 | 3 in said.values(), "no error in", lines)
+
+
+@case("--syslog: refused where no system log listens; what stops the start is on stderr too")
+def syslog_start():
+    tmp = tempdir()
+    path, log = os.path.join(tmp, "log"), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    at_end(log.close)
+    log.bind(path)
+    log.settimeout(HANG)
+    argv = [binary(), "--shared-dir", tmp + "/none", "--socket-path", tmp + "/sock", "--syslog"]
+    for script, word in ((":", b"--syslog"), (f"ln -s {path} /dev/log", b"/none")):
+        done = subprocess.run(own_dev(script, *argv), env=environment(), check=False,
+                              capture_output=True)
+        equal(done.returncode, 2, f"status, having said {done.stderr}")
+        equal(done.stderr.count(b"\n"), 1, "lines on stderr")
+        check(word in done.stderr, done.stderr)
+    check(b"/none" in log.recv(4096), "what the log got")
 
 
 @case("every honest value is taken")

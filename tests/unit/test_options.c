@@ -103,6 +103,16 @@ static void test_of_virtiofsd(void **state)
 	assert_true(o.fuse.allow_mmap && o.passthrough.preserve_noatime);
 	assert_int_equal(PARSE(&o, "-d", "-f"), 0);
 	assert_int_equal(o.log_level, LOG_DEBUG);
+	assert_false(o.syslog || o.help || o.version);
+	assert_int_equal(PARSE(&o, "--syslog"), 0);
+	assert_true(o.syslog);
+	assert_int_equal(PARSE(&o, "-h"), 0);
+	assert_true(o.help);
+	assert_int_equal(PARSE(&o, "-fV"), 0);
+	assert_true(o.version);
+	assert_int_equal(PARSE(&o, "-o", "syslog"), 0);
+	assert_true(o.syslog);
+	options_free(&o);
 }
 
 /* -o: each word is the long option of its name; later ones win. */
