@@ -10,7 +10,7 @@
  *   reply   the structure that a successful reply holds behind fuse_out_header at least
  *   flags   FUSE_OP_* below
  *
- * A new operation is a line here, a handler, and a line in docs; see HACKING.md.
+ * A new operation is a line here, a handler, and a line in docs/opcodes.txt; see HACKING.md.
  */
 #ifndef PROTO_FUSE_OPS_H
 #define PROTO_FUSE_OPS_H
