@@ -248,6 +248,21 @@ int mem_translate(const struct mem *mem, uint64_t gpa, uint64_t len, struct iove
 	return n;
 }
 
+bool mem_gpa_of(const struct mem *mem, const void *host, uint64_t *gpa)
+{
+	uintptr_t p = (uintptr_t)host;
+
+	for (size_t i = 0; i < mem->nregions; i++) {
+		const struct mem_region *r = &mem->regions[i];
+
+		if (p >= (uintptr_t)r->host && p - (uintptr_t)r->host < r->size) {
+			*gpa = r->gpa + (p - (uintptr_t)r->host);
+			return true;
+		}
+	}
+	return false;
+}
+
 void *mem_at_uva(const struct mem *mem, uint64_t uva, uint64_t len, uint64_t align)
 {
 	for (size_t i = 0; i < mem->nregions; i++) {

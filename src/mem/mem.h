@@ -99,6 +99,10 @@ void mem_clear(struct mem *mem);
  */
 int mem_translate(const struct mem *mem, uint64_t gpa, uint64_t len, struct iovec *iov, int room);
 
+/* The reverse for one byte that a translation found: where it is in the guest. False when no
+ * region has it. */
+bool mem_gpa_of(const struct mem *mem, const void *host, uint64_t *gpa);
+
 /* Finds the contiguous len bytes at a front-end address, aligned to align (a power of two), or
  * NULL. */
 void *mem_at_uva(const struct mem *mem, uint64_t uva, uint64_t len, uint64_t align);

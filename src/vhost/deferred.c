@@ -8,15 +8,43 @@
 #include "mem/cursor.h"
 #include "vhost/backend.h"
 
+/* Room for a reply, where the guest has it. */
+struct place {
+	uint64_t gpa;
+	uint32_t len;
+};
+
 struct vhost_deferred {
 	struct vhost_queue *q;
 	struct vhost_deferred *next;
 	uint16_t head;
+	unsigned int nplaces;
+	struct place places[VHOST_DEFERRED_REPLY]; /* each has a byte at least */
 	bool finished; /* by its holder: the ring frees it */
 	bool ended;    /* by its ring, no longer in the list: the holder frees it */
 	uint32_t len;
 	char reply[VHOST_DEFERRED_REPLY];
 };
+
+/* Notes where the chain's first reply bytes go. */
+static void note_places(struct vhost_deferred *d, const struct virtq_chain *chain)
+{
+	struct cursor out = cursor_over(chain->out, chain->out_len);
+	size_t left = min_t(size_t, chain->out_len, VHOST_DEFERRED_REPLY);
+
+	while (left > 0) {
+		struct place *place = &d->places[d->nplaces];
+		struct iovec lent;
+		size_t taken;
+
+		cursor_lend(&out, left, &lent, 1, &taken);
+		if (!mem_gpa_of(&d->q->dev->mem, lent.iov_base, &place->gpa))
+			return;
+		place->len = (uint32_t)taken;
+		d->nplaces++;
+		left -= taken;
+	}
+}
 
 struct vhost_deferred *vhost_defer(struct vhost_backend *dev, unsigned int queue,
 	const struct virtq_chain *chain, const void *reply, uint32_t len)
@@ -30,6 +58,7 @@ struct vhost_deferred *vhost_defer(struct vhost_backend *dev, unsigned int queue
 		return NULL;
 	d->q = q;
 	d->head = chain->head;
+	note_places(d, chain);
 	d->len = min_t(uint32_t, len, sizeof(d->reply));
 	memcpy(d->reply, reply, d->len);
 	pthread_mutex_lock(&list->lock);
@@ -91,6 +120,27 @@ static bool take(struct vhost_deferred_list *list, bool all, struct vhost_deferr
 	return d;
 }
 
+/* Writes the reply to where it goes. A place is in one region when it is noted; memory that
+ * changed since may have it in several, or in none. Returns how many bytes, or -errno. */
+static int write_reply(struct vhost_queue *q, const struct vhost_deferred *d)
+{
+	uint32_t done = 0;
+
+	for (unsigned int i = 0; i < d->nplaces && done < d->len; i++) {
+		uint32_t len = min_t(uint32_t, d->places[i].len, d->len - done);
+		struct iovec iov[VHOST_DEFERRED_REPLY];
+		struct cursor out;
+
+		if (mem_translate(&q->dev->mem, d->places[i].gpa, len, iov,
+			    VHOST_DEFERRED_REPLY) < 0)
+			return virtq_break(&q->vq, "the memory of a chain in flight is gone");
+		out = cursor_over(iov, len);
+		cursor_write(&out, d->reply + done, len);
+		done += len;
+	}
+	return (int)done;
+}
+
 static int push(struct vhost_queue *q, bool all)
 {
 	struct vhost_deferred d;
@@ -98,13 +148,11 @@ static int push(struct vhost_queue *q, bool all)
 
 	/* A broken ring is not touched, but gives up its chains all the same when it ends. */
 	while (take(&q->deferred, all, &d)) {
-		struct virtq_chain chain;
-		struct cursor out;
+		int written = q->vq.broken ? q->vq.broken : write_reply(q, &d);
 
-		if (virtq_again(&q->vq, d.head, &chain) < 0)
+		if (written < 0)
 			continue;
-		out = cursor_over(chain.out, chain.out_len);
-		virtq_push(&q->vq, d.head, (uint32_t)cursor_write(&out, d.reply, d.len));
+		virtq_push(&q->vq, d.head, (uint32_t)written);
 		pushed++;
 	}
 	return q->vq.broken ? q->vq.broken : pushed;

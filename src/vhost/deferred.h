@@ -11,8 +11,10 @@
  * stopped ring has answered everything before the message that stopped it is answered. A ring
  * that is broken by then answers nothing.
  *
- * No guest pointer outlives request(): memory may change meanwhile. The chain is gathered and
- * checked again from its head when it is answered; a driver that spoiled it breaks the queue.
+ * No guest pointer outlives request(): memory may change meanwhile. Nor are the descriptors read
+ * again: in a packed ring those of other chains, used meanwhile, may have taken their place. What
+ * is kept is where in the guest the reply goes, to be translated when it is written; memory that
+ * has gone by then breaks the queue.
  *
  * A ring's thread that has nothing deferred takes no lock: it looks at one counter.
  */

@@ -32,6 +32,9 @@ int vhost_set_vring_num(struct vhost_backend *dev, struct vu_msg *msg)
 	if (r == -EINVAL)
 		return vhost_bad(dev, "%u is no size for a ring (a power of two from %d to %d)",
 			msg->body.state.num, RING_SIZE_MIN, RING_SIZE_MAX);
+	/* No kick will start a ring that is polled, whatever of it was set up last. */
+	if (r == 0 && q->kick_fd < 0)
+		vhost_queue_update(q);
 	return r;
 }
 
@@ -53,6 +56,8 @@ int vhost_set_vring_addr(struct vhost_backend *dev, struct vu_msg *msg)
 	q->has_addr = true;
 	if (was_running)
 		vhost_queue_start(q);
+	else
+		vhost_queue_update(q);
 	return 0;
 }
 

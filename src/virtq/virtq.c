@@ -15,7 +15,7 @@
 #define shared_load(p)     __atomic_load_n((p), __ATOMIC_RELAXED)
 #define shared_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 
-static int broken(struct virtq *vq, const char *rule)
+int virtq_break(struct virtq *vq, const char *rule)
 {
 	vq->broken = -EINVAL;
 	vq->broken_by = rule;
@@ -64,12 +64,12 @@ int virtq_resolve(struct virtq *vq)
 	bool first = !vq->used;
 
 	if (vq->size == 0 || !vq->iov || !vq->table)
-		return broken(vq, "it has no size");
+		return virtq_break(vq, "it has no size");
 	vq->desc = mem_at_uva(vq->mem, vq->desc_uva, vq->size * sizeof(*vq->desc), RING_DESC_ALIGN);
 	vq->avail = mem_at_uva(vq->mem, vq->avail_uva, avail_len, RING_AVAIL_ALIGN);
 	vq->used = mem_at_uva(vq->mem, vq->used_uva, used_len, RING_USED_ALIGN);
 	if (!vq->desc || !vq->avail || !vq->used) {
-		broken(vq, "its areas are not in memory, or misaligned");
+		virtq_break(vq, "its areas are not in memory, or misaligned");
 		return -EFAULT;
 	}
 	if (first) {
@@ -98,13 +98,13 @@ static int gather_buffer(struct virtq *vq, struct gather *g, const struct ring_d
 	int n;
 
 	if (!writable && g->chain->out_len > 0)
-		return broken(vq, "a readable descriptor follows a writable one");
+		return virtq_break(vq, "a readable descriptor follows a writable one");
 	n = mem_translate(vq->mem, desc->addr, desc->len, vq->iov + g->iovs,
 		(int)(vq->room + IOV_SLACK - g->iovs));
 	if (n == -EFAULT)
-		return broken(vq, "a descriptor points outside memory");
+		return virtq_break(vq, "a descriptor points outside memory");
 	if (n < 0)
-		return broken(vq, "a chain has too many pieces");
+		return virtq_break(vq, "a chain has too many pieces");
 	g->iovs += (unsigned int)n;
 	if (writable) {
 		g->chain->out_len += desc->len;
@@ -126,18 +126,18 @@ static int gather_table(struct virtq *vq, struct gather *g, const struct ring_de
 		int r;
 
 		if (i >= count)
-			return broken(vq, "a descriptor index is out of range");
+			return virtq_break(vq, "a descriptor index is out of range");
 		memcpy(&desc, &table[i], sizeof(desc));
 		if (desc.flags & RING_DESC_F_INDIRECT) {
 			if (!indirect)
-				return broken(vq, "an indirect table holds an indirect descriptor");
+			return virtq_break(vq, "a nested indirect table");
 			if (desc.flags & RING_DESC_F_NEXT)
-				return broken(vq, "an indirect descriptor has a successor");
+				return virtq_break(vq, "an indirect descriptor has a successor");
 			*indirect = desc;
 			return 0;
 		}
 		if (g->descs++ >= vq->room)
-			return broken(vq, "a chain is too long, or a loop");
+			return virtq_break(vq, "a chain is too long, or a loop");
 		r = gather_buffer(vq, g, &desc);
 		if (r < 0 || !(desc.flags & RING_DESC_F_NEXT))
 			return r;
@@ -153,13 +153,13 @@ static int copy_indirect(struct virtq *vq, struct gather *g, const struct ring_d
 	int n;
 
 	if (desc->len == 0 || desc->len % sizeof(*vq->table) != 0)
-		return broken(vq, "an indirect table has a bad length");
+		return virtq_break(vq, "an indirect table has a bad length");
 	if (desc->len / sizeof(*vq->table) > vq->room)
-		return broken(vq, "an indirect table is too long");
+		return virtq_break(vq, "an indirect table is too long");
 	n = mem_translate(vq->mem, desc->addr, desc->len, iov,
 		(int)(vq->room + IOV_SLACK - g->iovs));
 	if (n < 0)
-		return broken(vq, "an indirect table is outside memory");
+		return virtq_break(vq, "an indirect table is outside memory");
 	c = cursor_over(iov, desc->len);
 	cursor_read(&c, vq->table, desc->len);
 	return 0;
@@ -195,7 +195,7 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
 	if (ready == 0)
 		return 0;
 	if (ready > vq->size)
-		return broken(vq, "the available index jumped");
+		return virtq_break(vq, "the available index jumped");
 	slot = vq->next_avail & (uint16_t)(vq->size - 1);
 	*chain = (struct virtq_chain){.head = shared_load(&vq->avail->ring[slot])};
 	r = gather_chain(vq, chain);
@@ -203,14 +203,6 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
 		return r;
 	vq->next_avail++;
 	return 1;
-}
-
-int virtq_again(struct virtq *vq, uint16_t head, struct virtq_chain *chain)
-{
-	if (vq->broken)
-		return vq->broken;
-	*chain = (struct virtq_chain){.head = head};
-	return gather_chain(vq, chain);
 }
 
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t len)

@@ -71,15 +71,15 @@ void virtq_reset(struct virtq *vq);
  * virtq_resolve() reads the used index from the ring. Mends a broken queue. */
 void virtq_rewind(struct virtq *vq, uint16_t next_avail);
 
+/* Breaks the queue for a rule that its owner found broken. Returns -EINVAL. */
+int virtq_break(struct virtq *vq, const char *rule);
+
 /* Turns addresses into pointers; call with the ring areas set, and again after memory changed.
  * -EFAULT when an area is misaligned or not wholly in one region. */
 int virtq_resolve(struct virtq *vq);
 
 /* Pops a chain: 1, or 0 when there is none, or -errno when the driver broke the queue. */
 int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
-
-/* Gathers a chain again that was popped and not pushed yet, checked as at first: 0 or -errno. */
-int virtq_again(struct virtq *vq, uint16_t head, struct virtq_chain *chain);
 
 /* Whether something is there to pop (or to find broken). */
 bool virtq_pending(const struct virtq *vq);

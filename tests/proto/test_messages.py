@@ -331,4 +331,23 @@ def polled():
     w.check()
 
 
+def polled_last(last):
+    w = World()
+    q = w.fe.add_queue(2)
+    w.fe.do(vu.SET_VRING_CALL, u64(2), [q.call_fd])
+    steps = {
+        "SET_VRING_NUM": lambda: w.fe.do(vu.SET_VRING_NUM, vring_state(2, q.size)),
+        "SET_VRING_ADDR": lambda: w.fe.set_addr(q),
+        "SET_VRING_KICK": lambda: w.fe.do(vu.SET_VRING_KICK, u64(2 | NOFD)),
+        "SET_VRING_ENABLE": lambda: w.fe.do(vu.SET_VRING_ENABLE, vring_state(2, 1)),
+    }
+    for name in sorted(steps, key=lambda name: name == last):
+        steps[name]()
+    w.check((1, 2))  # its kick descriptor is not known to the daemon
+
+
+for step in ("SET_VRING_NUM", "SET_VRING_ADDR", "SET_VRING_KICK", "SET_VRING_ENABLE"):
+    add(f"right use: a polled ring starts where {step} comes last", polled_last, step)
+
+
 main()

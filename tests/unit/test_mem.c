@@ -317,6 +317,28 @@ static void test_at_uva(void **state)
 	assert_null(mem_at_uva(&w->mem, 0x10000, 1, 1));
 }
 
+/* The way back from what a translation gave, to the last byte of each region and not beyond. */
+static void test_gpa_of(void **state)
+{
+	struct world *w = *state;
+	const uint64_t gpas[] = {0x10000, 0x10000 + 3 * PAGE - 1, 0x80000, 0x80000 + 10};
+	uint64_t gpa;
+	struct iovec iov;
+
+	must_add(w, region(0x10000, 3 * PAGE, 0x10000, PAGE));
+	must_add(w, region(0x80000, 11, 0x80000, 40));
+	for (size_t i = 0; i < ARRAY_SIZE(gpas); i++) {
+		assert_int_equal(mem_translate(&w->mem, gpas[i], 1, &iov, 1), 1);
+		assert_true(mem_gpa_of(&w->mem, iov.iov_base, &gpa));
+		assert_int_equal(gpa, gpas[i]);
+	}
+	assert_false(mem_gpa_of(&w->mem, (char *)iov.iov_base + 1, &gpa));
+	assert_int_equal(mem_translate(&w->mem, 0x80000, 1, &iov, 1), 1);
+	assert_false(mem_gpa_of(&w->mem, (char *)iov.iov_base - 1, &gpa));
+	assert_false(mem_gpa_of(&w->mem, &gpa, &gpa));
+	assert_false(mem_gpa_of(&w->mem, NULL, &gpa));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -332,6 +354,7 @@ int main(void)
 		CASE(test_remove),
 		CASE(test_replace),
 		CASE(test_at_uva),
+		CASE(test_gpa_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
