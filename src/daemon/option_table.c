@@ -151,6 +151,9 @@ static int set_file_handles(struct parse *p, const char *arg)
 			return 0;
 		}
 	}
+	/* An older name. */
+	if (strcmp(arg, "fallback") == 0)
+		return set_file_handles(p, names[PT_FILE_HANDLES_PREFER]);
 	return fail(p, "--inode-file-handles: '%s' is none of never, prefer, mandatory", arg);
 }
 
@@ -270,7 +273,8 @@ const struct option_desc option_descs[] = {
 	{"print-capabilities", NULL, set_print_capabilities, "print what management tools ask for, as JSON, and exit"},
 	{"help", NULL, set_help, "print this and exit"},
 	{"version", NULL, set_version, "print the version and exit"},
-	/* Not in --help: virtiofsd's, which would change what a migration does. */
+	/* Not in --help: an older name, and virtiofsd's for migration, which is not to be had. */
+	{"socket", "PATH", set_socket_path, NULL},
 	{"migration-mode", "MODE", refuse_migration, NULL},
 	{"migration-on-error", "WHAT", refuse_migration, NULL},
 	{"migration-verify-handles", NULL, refuse_migration, NULL},

@@ -59,11 +59,11 @@ def make_share():
 
 
 class Daemon:
-    """One process. listen=True gives it a listening socket, else one end of a socketpair."""
+    """One process. listen=True gives it a listening socket, else one end of a socketpair. command
+    makes the whole command line of another program, or another way to start ours, of a descriptor
+    and a directory."""
 
-    def __init__(self, *options, share=None, listen=False, tag="proto", user=None):
-        peer = "virtiofsd" in os.path.basename(binary())  # QEMU's: to tell our faults from its
-        listen = listen or peer
+    def __init__(self, *options, share=None, listen=False, tag="proto", user=None, command=None):
         self.share = share or make_share()
         self.path = None
         self.ended = False
@@ -81,9 +81,8 @@ class Daemon:
         argv = [binary(), "--shared-dir", self.share, "--fd", str(theirs.fileno()), *options]
         if tag:
             argv += ["--tag", tag]
-        if peer:
-            argv = [argv[0], f"--fd={theirs.fileno()}", "-o", f"source={self.share}",
-                    "-o", "sandbox=chroot"]
+        if command:
+            argv = command(theirs.fileno(), self.share)
         self.proc = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=environment(),
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                      stderr=self.errlog, user=user, group=user,

@@ -4,7 +4,6 @@
 
 import errno
 import grp
-import json
 import os
 import re
 import resource
@@ -148,19 +147,6 @@ def version():
     status, out, err = run_options("--version")
     equal((status, err), (0, ""), "status and stderr")
     check(re.fullmatch(r"causewayd \d+\.\d+(\.\d+)?\S*\n", out), repr(out))
-
-
-@case("the capability file names a daemon that prints what it can do")
-def capabilities():
-    with open(os.path.join(os.path.dirname(binary()), "50-causewayd.json")) as f:
-        file = json.load(f)
-    equal(file["type"], "fs", "type")
-    check(os.path.isabs(file["binary"]), "binary", file["binary"])
-    equal(os.path.basename(file["binary"]), os.path.basename(binary()), "binary")
-    check(file["description"], "no description")
-    status, out, err = run_options("--print-capabilities")
-    equal((status, err), (0, ""), "status and stderr")
-    equal(json.loads(out), {"type": "fs", "features": ["separate-options"]})
 
 
 @case("--socket-group lets a group connect, and without it nobody else")

@@ -115,6 +115,28 @@ static void test_of_virtiofsd(void **state)
 	options_free(&o);
 }
 
+static void test_names_of_values(void **state)
+{
+	static const struct {
+		const char *arg;
+		enum pt_file_handles want;
+	} handles[] = {
+		{"--inode-file-handles=never", PT_FILE_HANDLES_NEVER},
+		{"--inode-file-handles=prefer", PT_FILE_HANDLES_PREFER},
+		{"--inode-file-handles=mandatory", PT_FILE_HANDLES_MANDATORY},
+		{"--inode-file-handles=fallback", PT_FILE_HANDLES_PREFER},
+	};
+	struct options o;
+
+	for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
+		/* Not what it is by itself. */
+		assert_int_equal(PARSE(&o, "--inode-file-handles=never", handles[i].arg), 0);
+		assert_int_equal(o.passthrough.file_handles, handles[i].want);
+	}
+	assert_int_equal(PARSE(&o, "--socket", "/other"), 0);
+	assert_string_equal(o.socket_path, "/other");
+}
+
 /* -o: each word is the long option of its name; later ones win. */
 static void test_legacy(void **state)
 {
@@ -187,6 +209,7 @@ static void test_refused(void **state)
 		{{"--cache="}, "''"},
 		{{"--xattrmap=:ok:all:x::"}, "--xattrmap: rule 2"},
 		{{"--posix-acl=perhaps"}, "'perhaps'"},
+		{{"--inode-file-handles=often"}, "'often'"},
 		{{"--log-level=loud"}, "'loud'"},
 		{{"--tag="}, "--tag"},
 		{{"--tag=1234567890123456789012345678901234567"}, "36"},
@@ -312,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_each_option),
 		cmocka_unit_test(test_of_virtiofsd),
+		cmocka_unit_test(test_names_of_values),
 		cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_refused),
