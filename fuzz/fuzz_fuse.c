@@ -93,6 +93,7 @@ static void read_reply(struct guest *g, uint32_t opcode, const char *payload, si
 		learn(g->nodes, &g->nnodes, entry->nodeid);
 		break;
 	case FUSE_CREATE:
+	case FUSE_TMPFILE:
 		must(len == sizeof(struct fuse_create_out));
 		see_attr(entry->attr.ino);
 		learn(g->nodes, &g->nnodes, entry->nodeid);

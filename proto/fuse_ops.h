@@ -70,6 +70,7 @@ struct fuse_no_args {
 	X(LSEEK,           struct fuse_lseek_in,           0, NONE, struct fuse_lseek_out,     0) \
 	X(COPY_FILE_RANGE, struct fuse_copy_file_range_in, 0, NONE, struct fuse_write_out,     FUSE_OP_CHANGES) \
 	X(SYNCFS,          struct fuse_syncfs_in,          0, NONE, FUSE_NO_ARGS,              0) \
+	X(TMPFILE,         struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES) \
 	X(COPY_FILE_RANGE_64, struct fuse_copy_file_range_in, 0, NONE, struct fuse_copy_file_range_out, FUSE_OP_CHANGES) \
 	X(STATX,           struct fuse_statx_in,           0, NONE, struct fuse_statx_out,     0)
 /* clang-format on */

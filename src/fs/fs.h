@@ -43,6 +43,14 @@ struct fs_target {
 struct fs_entry {
 	uint64_t node;
 	struct statx attr;
+	bool local; /* of a file that was created: as in fs_opened */
+};
+
+/* What open() says of a file beside its handle. */
+struct fs_opened {
+	bool ask_unchanged; /* in: whether the next one is of interest */
+	bool unchanged; /* its data is certainly what it was when this node was last opened */
+	bool local; /* closing it never reports what became of a write */
 };
 
 /* Which attributes to set: bits of set. Times are as in utimensat(2), UTIME_NOW included. */
@@ -131,10 +139,10 @@ struct fs_ops {
 	int (*link)(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 		struct fs_entry *entry);
 
-	/* flags are open(2)'s. kill_priv: O_TRUNC clears set-id bits. unchanged: NULL, or set to
-	 * whether the file's data is certainly what it was when this node was last opened. */
+	/* flags are open(2)'s. kill_priv: O_TRUNC clears set-id bits. opened may be NULL. */
 	int (*open)(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
-		bool *unchanged);
+		struct fs_opened *opened);
+	/* Without a name (NULL) the file has none either, until it is linked. */
 	int (*create)(struct fs *fs, const struct fs_caller *who, uint64_t parent,
 		const char *name, mode_t mode, int flags, bool kill_priv,
 		struct fs_entry *entry, uint64_t *handle);

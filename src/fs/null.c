@@ -119,9 +119,11 @@ static int null_link(struct fs *fs, uint64_t node, uint64_t parent, const char *
 }
 
 static int null_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
-	bool *unchanged)
+	struct fs_opened *opened)
 {
 	*handle = HANDLE;
+	if (opened)
+		opened->unchanged = opened->local = true;
 	return node == FILE_NODE ? 0 : -EISDIR;
 }
 
@@ -130,7 +132,7 @@ static int null_create(struct fs *fs, const struct fs_caller *who, uint64_t pare
 	struct fs_entry *entry, uint64_t *handle)
 {
 	*handle = HANDLE;
-	return null_lookup(fs, parent, name, entry) == 0 ? 0 : -EPERM;
+	return name && null_lookup(fs, parent, name, entry) == 0 ? 0 : -EPERM;
 }
 
 static int null_release(struct fs *fs, uint64_t handle)

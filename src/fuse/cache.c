@@ -56,6 +56,12 @@ bool fuse_config_keeps_unchanged(const struct fuse_config *config)
 	return config->cache->caches_data && !config->cache->keeps_data;
 }
 
+/* A guest that holds back writes writes them at close, so Linux sends FLUSH then all the same. */
+bool fuse_config_skips_flush(const struct fuse_config *config)
+{
+	return !fuse_config_writeback(config);
+}
+
 static bool if_xattr(const struct fuse_config *config)
 {
 	return config->xattr;
@@ -146,7 +152,8 @@ static const struct fuse_flag_info open_flags[] = {
 	FLAG(NONSEEKABLE, NULL, NULL, "only files and directories are opened"),
 	FLAG(CACHE_DIR, NULL, if_names_kept, "listings are cached"),
 	FLAG(STREAM, NULL, NULL, "only files and directories are opened"),
-	FLAG(NOFLUSH, NULL, NULL, "close reports what a network file system held back"),
+	FLAG(NOFLUSH, fuse_config_skips_flush, NULL,
+		"no request at close; not where a file system (network, FUSE) held writes back"),
 	FLAG(PARALLEL_DIRECT_WRITES, if_data_uncached, NULL, "the host orders writes"),
 	FLAG(PASSTHROUGH, NULL, NULL, "of /dev/fuse"),
 	/* clang-format on */

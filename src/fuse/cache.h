@@ -56,6 +56,9 @@ uint64_t fuse_init_offer(const struct fuse_config *config);
  * where others may not. */
 bool fuse_config_keeps_unchanged(const struct fuse_config *config);
 
+/* Whether a file may be closed without a word where the file system below has none to say. */
+bool fuse_config_skips_flush(const struct fuse_config *config);
+
 /* FOPEN flags for an opened file or directory. */
 uint32_t fuse_open_offer(const struct fuse_config *config, bool directory);
 

@@ -26,8 +26,9 @@ int fuse_do_OPEN(struct fuse_req *req)
 {
 	const struct fuse_open_in *in = req->args;
 	struct fs *fs = req->se->fs;
+	struct fs_opened opened = {
+		.ask_unchanged = fuse_config_keeps_unchanged(&req->se->config)};
 	struct fuse_open_out out;
-	bool unchanged = false;
 	uint64_t handle;
 	int r;
 
@@ -35,17 +36,19 @@ int fuse_do_OPEN(struct fuse_req *req)
 		((in->flags & O_ACCMODE) != O_RDONLY || in->flags & O_TRUNC))
 		return -EROFS;
 	r = fs->ops->open(fs, req->in.nodeid, host_flags(req->se, in->flags),
-		in->open_flags & FUSE_OPEN_KILL_SUIDGID, &handle,
-		fuse_config_keeps_unchanged(&req->se->config) ? &unchanged : NULL);
+		in->open_flags & FUSE_OPEN_KILL_SUIDGID, &handle, &opened);
 	if (r < 0)
 		return r;
 	fuse_fill_open(req->se, &out, handle, false);
-	if (unchanged)
+	if (opened.ask_unchanged && opened.unchanged)
 		out.open_flags |= FOPEN_KEEP_CACHE;
+	if (!opened.local)
+		out.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;
 	return fuse_reply(req, &out, sizeof(out));
 }
 
-int fuse_do_CREATE(struct fuse_req *req)
+/* A new file, of this name or of none. */
+static int create(struct fuse_req *req, const char *name)
 {
 	const struct fuse_create_in *in = req->args;
 	struct fs_caller who = fuse_caller(req, in->umask);
@@ -53,7 +56,7 @@ int fuse_do_CREATE(struct fuse_req *req)
 	struct fuse_create_out out;
 	struct fs_entry entry;
 	uint64_t handle;
-	int r = fs->ops->create(fs, &who, req->in.nodeid, req->name[0], in->mode,
+	int r = fs->ops->create(fs, &who, req->in.nodeid, name, in->mode,
 		host_flags(req->se, in->flags), in->open_flags & FUSE_OPEN_KILL_SUIDGID, &entry,
 		&handle);
 
@@ -61,7 +64,20 @@ int fuse_do_CREATE(struct fuse_req *req)
 		return r;
 	fuse_fill_entry(req->se, &out.entry, &entry);
 	fuse_fill_open(req->se, &out.open, handle, false);
+	if (!entry.local)
+		out.open.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;
 	return fuse_reply(req, &out, sizeof(out));
+}
+
+int fuse_do_CREATE(struct fuse_req *req)
+{
+	return create(req, req->name[0]);
+}
+
+/* O_TMPFILE. The name that Linux sends is that of a dentry which is nowhere to be found. */
+int fuse_do_TMPFILE(struct fuse_req *req)
+{
+	return create(req, NULL);
 }
 
 int fuse_do_RELEASE(struct fuse_req *req)

@@ -127,6 +127,7 @@ static void unlinked(void)
 
 static void nameless(void)
 {
+	char link[64];
 	int fd = FD(open(".", O_TMPFILE | O_RDWR, 0644));
 
 	if (fd < 0)
@@ -135,6 +136,25 @@ static void nameless(void)
 	show_fd("fstat", fd);
 	R(linkat(fd, "", AT_FDCWD, "named", AT_EMPTY_PATH));
 	show_content("named");
+	show("named");
+	R(unlink("named"));
+	R(write(fd, " and more", 9));
+	show_fd("fstat after unlink", fd);
+	R(linkat(fd, "", AT_FDCWD, "again", AT_EMPTY_PATH));
+	R(close(fd));
+	umask(077);
+	fd = FD(open(".", O_TMPFILE | O_WRONLY, 0666));
+	show_fd("with a umask", fd);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	R(linkat(AT_FDCWD, link, AT_FDCWD, "d", AT_SYMLINK_FOLLOW));
+	show("d");
+	R(linkat(AT_FDCWD, link, AT_FDCWD, "d", AT_SYMLINK_FOLLOW));
+	fd = FD(open(".", O_TMPFILE | O_EXCL | O_RDWR, 0644));
+	R(linkat(fd, "", AT_FDCWD, "excluded", AT_EMPTY_PATH));
+	R(ftruncate(fd, 100));
+	show_fd("for ever", fd);
+	FD(open(".", O_TMPFILE | O_RDONLY, 0644));
+	FD(open("d", O_TMPFILE | O_RDWR, 0644));
 }
 
 static void many_handles(void)

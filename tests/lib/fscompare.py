@@ -18,7 +18,6 @@ ALL = None
 NOT_CACHED = ("none", "metadata")
 
 XATTR = "extended attributes are served with --xattr only"
-TMPFILE = "FUSE_TMPFILE came with Linux 6.2; guests before it answer by themselves"
 BTIME = "FUSE_STATX came with Linux 6.6; guests before it never ask"
 FALLOCATE = "Linux's FUSE client knows no such mode"
 SHARED_MAP = "FOPEN_DIRECT_IO: Linux before 6.6 refuses a shared mapping of what it does not cache"
@@ -29,11 +28,6 @@ EXPLAINED = [
     Explained('xattr: getxattr("f", "user.missing", buf, sizeof(buf))', "EOPNOTSUPP", ALL, XATTR),
     Explained('xattr: listxattr("f", buf, sizeof(buf)) >= 0', "0", ALL, XATTR),
     Explained('xattr: removexattr("f", "user.one")', "EOPNOTSUPP", ALL, XATTR),
-    Explained('nameless: open(".", O_TMPFILE | O_RDWR, 0644)', "EOPNOTSUPP", ALL, TMPFILE),
-    Explained('nameless: write(fd, "text", 4)', None, ALL, TMPFILE),
-    Explained('nameless: fstat', None, ALL, TMPFILE),
-    Explained('nameless: linkat(fd, "", AT_FDCWD, "named", AT_EMPTY_PATH)', None, ALL, TMPFILE),
-    Explained('nameless: content of named', None, ALL, TMPFILE),
     Explained("statx: birth time", "0", ALL, BTIME),
     Explained("allocate: fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, K64)", "EOPNOTSUPP", ALL,
               FALLOCATE),

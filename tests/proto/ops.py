@@ -89,6 +89,7 @@ OPS = {
                                                       5, 0), 8),
     "COPY_FILE_RANGE_64": lambda c: (c.file, struct.pack("<7Q", c.file_fh, 0, c.work, c.work_fh,
                                                          50, 5, 0), 8),
+    "TMPFILE": lambda c: (ROOT, struct.pack("<4I", 0o20200002, 0o644, 0, 0) + name("/"), 144),
     "SYNCFS": lambda c: (ROOT, struct.pack("<Q", 0), 0),
     "STATX": lambda c: (c.file, struct.pack("<IIQII", 0, 0, 0, 0, 0x7FF), 288),
 }
@@ -107,7 +108,6 @@ UNSUPPORTED = {
     "POLL": lambda c: struct.pack("<QQII", c.work_fh, 0, 0, 1),
     "SETUPMAPPING": lambda c: struct.pack("<5Q", c.work_fh, 0, 4096, 3, 0),
     "REMOVEMAPPING": lambda c: struct.pack("<IQQ", 1, 0, 4096),
-    "TMPFILE": lambda c: struct.pack("<4I", 0o102, 0o644, 0, 0) + name(""),
 }
 
 # Where in the arguments a handle stands.
@@ -118,7 +118,7 @@ HANDLES = {"READ": 0, "WRITE": 0, "RELEASE": 0, "FSYNC": 0, "FLUSH": 0, "READDIR
 NODES = {"RENAME": 0, "RENAME2": 0, "LINK": 0}
 # Requests on a node by its id alone.
 BY_NODE = ("LOOKUP", "GETATTR", "SETATTR", "READLINK", "SYMLINK", "MKNOD", "MKDIR", "UNLINK",
-           "RMDIR", "RENAME", "RENAME2", "LINK", "OPEN", "CREATE", "OPENDIR", "ACCESS", "STATX")
+           "RMDIR", "RENAME", "RENAME2", "LINK", "OPEN", "CREATE", "TMPFILE", "OPENDIR", "ACCESS", "STATX")
 # How many names each takes, at the end of its arguments.
 NAMED = {"LOOKUP": 1, "SYMLINK": 2, "MKNOD": 1, "MKDIR": 1, "UNLINK": 1, "RMDIR": 1, "RENAME": 2,
          "RENAME2": 2, "LINK": 1, "CREATE": 1}

@@ -45,5 +45,6 @@ struct fs *fc_recorder(void);
 extern int fc_recorder_result;
 /* What open says of a file: not changed since it was last opened. */
 extern bool fc_recorder_unchanged;
+extern bool fc_recorder_local;
 
 #endif

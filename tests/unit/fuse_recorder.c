@@ -11,6 +11,7 @@
 
 int fc_recorder_result;
 bool fc_recorder_unchanged;
+bool fc_recorder_local;
 
 static char calls[65536];
 static size_t used;
@@ -63,6 +64,7 @@ static int give_entry(struct fs_entry *entry)
 		return fc_recorder_result;
 	memset(entry, 0, sizeof(*entry));
 	entry->node = 99;
+	entry->local = fc_recorder_local;
 	entry->attr.stx_ino = 1234;
 	entry->attr.stx_mode = S_IFREG | 0640;
 	return fc_recorder_result;
@@ -207,10 +209,12 @@ static int rec_link(struct fs *fs, uint64_t node, uint64_t parent, const char *n
 }
 
 static int rec_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
-	bool *unchanged)
+	struct fs_opened *opened)
 {
-	if (unchanged)
-		*unchanged = fc_recorder_unchanged;
+	if (opened) {
+		opened->unchanged = fc_recorder_unchanged;
+		opened->local = fc_recorder_local;
+	}
 	note("open %" PRIu64 " flags %#x%s;", node, (unsigned int)flags, kill_priv ? " kill" : "");
 	*handle = 55;
 	return fc_recorder_result;
@@ -220,7 +224,7 @@ static int rec_create(struct fs *fs, const struct fs_caller *who, uint64_t paren
 	const char *name, mode_t mode, int flags, bool kill_priv, struct fs_entry *entry,
 	uint64_t *handle)
 {
-	note("create %" PRIu64 " %s mode %o flags %#x by %s%s;", parent, name, mode,
+	note("create %" PRIu64 " %s mode %o flags %#x by %s%s;", parent, name ? name : "-", mode,
 		(unsigned int)flags, by(who), kill_priv ? " kill" : "");
 	*handle = 55;
 	return give_entry(entry);
@@ -394,6 +398,7 @@ struct fs *fc_recorder(void)
 	static struct fs fs = {.ops = &ops};
 
 	fc_recorder_result = 0;
+	fc_recorder_unchanged = fc_recorder_local = false;
 	used = 0;
 	return &fs;
 }

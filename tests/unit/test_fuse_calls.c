@@ -151,6 +151,9 @@ static void test_files(void **state)
 	create_in.open_flags = FUSE_OPEN_KILL_SUIDGID;
 	expect(FUSE_CREATE, create_in, "n\0",
 		"create 5 n mode 640 flags 0x82 by 11:22 umask 2 kill;");
+	expect(FUSE_TMPFILE, create_in, "/\0",
+		"create 5 - mode 640 flags 0x82 by 11:22 umask 2 kill;");
+	assert_int_equal(fc_send(&c, FUSE_TMPFILE, &create_in, sizeof(create_in), ROOM), -EINVAL);
 	expect(FUSE_RELEASE, release_in, "", "release 9;");
 	expect(FUSE_RELEASEDIR, release_in, "", "release 9;");
 	expect(FUSE_FLUSH, flush_in, "", "flush 5/9;");

@@ -42,6 +42,7 @@ static const struct shape {
 	{43 /* FALLOCATE */, 32, 0, 0, CHANGES}, {44 /* READDIRPLUS */, 40, 0, 0, 0},
 	{45 /* RENAME2 */, 16, 2, 0, CHANGES}, {46 /* LSEEK */, 24, 0, 8, 0},
 	{47 /* COPY_FILE_RANGE */, 56, 0, 8, CHANGES}, {50 /* SYNCFS */, 8, 0, 0, 0},
+	{51 /* TMPFILE */, 16, 1, 144, CHANGES},
 	{52 /* STATX */, 24, 0, 288, 0}, {53 /* COPY_FILE_RANGE_64 */, 56, 0, 8, CHANGES},
 };
 

@@ -258,6 +258,12 @@ static void test_open_flags(void **state)
 		assert_int_equal(out->open_flags, modes[i].open_file ? modes[i].open_file
 								     : FOPEN_KEEP_CACHE);
 		fc_recorder_unchanged = false;
+		/* What is closed in silence needs no FLUSH; a guest that holds back writes does. */
+		fc_recorder_local = true;
+		assert_int_equal(fc_send(&c, FUSE_OPEN, &in, sizeof(in), ROOM), sizeof(*out));
+		assert_int_equal(out->open_flags, modes[i].open_file |
+				(fuse_config_writeback(&c.se.config) ? 0 : FOPEN_NOFLUSH));
+		fc_recorder_local = false;
 		assert_int_equal(fc_send(&c, FUSE_OPENDIR, &in, sizeof(in), ROOM), sizeof(*out));
 		assert_int_equal(out->open_flags, modes[i].open_dir);
 		memcpy(args, &create_in, sizeof(create_in));
@@ -265,6 +271,11 @@ static void test_open_flags(void **state)
 		assert_int_equal(fc_send(&c, FUSE_CREATE, args, sizeof(args), ROOM),
 			sizeof(*create));
 		assert_int_equal(create->open.open_flags, modes[i].open_file);
+		fc_recorder_local = true;
+		assert_int_equal(fc_send(&c, FUSE_CREATE, args, sizeof(args), ROOM),
+			sizeof(*create));
+		assert_int_equal(create->open.open_flags, modes[i].open_file |
+				(fuse_config_writeback(&c.se.config) ? 0 : FOPEN_NOFLUSH));
 		fc_close(&c);
 	}
 }

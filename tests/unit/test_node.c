@@ -229,12 +229,12 @@ static void let_age(const char *path)
 
 static bool opens_unchanged(uint64_t node, int flags)
 {
-	bool unchanged;
+	struct fs_opened opened = {.ask_unchanged = true};
 	uint64_t handle;
 
-	assert_int_equal(fs->ops->open(fs, node, flags, false, &handle, &unchanged), 0);
+	assert_int_equal(fs->ops->open(fs, node, flags, false, &handle, &opened), 0);
 	assert_int_equal(fs->ops->release(fs, handle), 0);
-	return unchanged;
+	return opened.unchanged;
 }
 
 /* A file is unchanged from one open to the next, unless it changed or may have. */

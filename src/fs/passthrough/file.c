@@ -58,8 +58,15 @@ static bool unchanged_since_open(struct passthrough *pt, struct pt_node *node, i
 	return atomic_exchange(&node->opened_ctime, ctime) == ctime && ctime != 0;
 }
 
+/* Whether a close(2) of this file has nothing to report: nobody wrote, or the file system does not
+ * hold writes back. */
+static bool closes_in_silence(const struct pt_node *node, int flags)
+{
+	return node->mount->local || (flags & O_ACCMODE) == O_RDONLY;
+}
+
 static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, bool kill_priv,
-	uint64_t *handle, bool *unchanged)
+	uint64_t *handle, struct fs_opened *opened)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
@@ -78,15 +85,18 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
 	if (fd < 0)
 		return fd;
-	if (unchanged)
-		*unchanged = unchanged_since_open(pt, ref.node, fd);
+	if (opened) {
+		opened->unchanged =
+			opened->ask_unchanged && unchanged_since_open(pt, ref.node, fd);
+		opened->local = closes_in_silence(ref.node, flags);
+	}
 	return pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
 }
 
 int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
-	bool *unchanged)
+	struct fs_opened *opened)
 {
-	return open_handle(fs, node, S_IFREG, flags, kill_priv, handle, unchanged);
+	return open_handle(fs, node, S_IFREG, flags, kill_priv, handle, opened);
 }
 
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
@@ -94,14 +104,18 @@ int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 	return open_handle(fs, node, S_IFDIR, O_RDONLY, false, handle, NULL);
 }
 
+/* Without a name, a file in no directory; O_EXCL then forbids to give it one later. */
 static int create_file(const struct pt_node *parent, const char *name, mode_t mode, int flags)
 {
+	int make = name ? O_CREAT | O_EXCL | O_NOFOLLOW : O_TMPFILE | (flags & O_EXCL);
 	struct open_how how = {
-		.flags = (uint64_t)(flags & OPEN_FLAGS) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		.flags = (uint64_t)((flags & OPEN_FLAGS) | make | O_CLOEXEC),
 		.mode = mode & 07777,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 
+	if (!name)
+		name = ".";
 	return (int)neg_errno(syscall(SYS_openat2, parent->fd, name, &how, sizeof(how)));
 }
 
@@ -127,6 +141,7 @@ static int enter_created(struct passthrough *pt, struct pt_node *parent, const c
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
 	r = ref.node ? pt_handle_new(pt, ref.node, entry->node, steal_fd(&fd), false, handle)
 		     : ref.error;
+	entry->local = ref.node && ref.node->mount->local;
 	if (r < 0)
 		pt_node_forget(pt, entry->node, 1);
 	return r;
@@ -153,6 +168,7 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	cred_be_daemon();
 	if (r == 0)
 		r = pt_stat(ref.node->fd, &entry->attr);
+	entry->local = closes_in_silence(ref.node, flags);
 	if (r < 0)
 		pt_node_forget(pt, entry->node, 1);
 	return r;
@@ -163,7 +179,7 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref parent = pt_ref(pt, parent_id);
-	int r = pt_check_name(name);
+	int r = name ? pt_check_name(name) : 0;
 	int fd;
 
 	if (!parent.node)
@@ -175,7 +191,7 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	if (r < 0)
 		return r;
 	fd = create_file(parent.node, name, mode, flags);
-	if (fd == -EEXIST && !(flags & O_EXCL))
+	if (fd == -EEXIST && name && !(flags & O_EXCL))
 		return open_existing(pt, who, parent.node, name, flags, entry, handle);
 	return fd < 0 ? fd : enter_created(pt, parent.node, name, fd, entry, handle);
 }

@@ -19,6 +19,16 @@ static const uint32_t barred_magics[] = {
 	0x62656570 /* configfs */, 0x65735543 /* fusectl */, 0x19800202 /* mqueue */,
 };
 
+/* File systems on this machine's disks and memory. Network ones, FUSE and what is stacked on others
+ * may hold writes back until the file is closed, and say only then that they failed. */
+static const uint32_t local_magics[] = {
+	EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
+	RAMFS_MAGIC, HUGETLBFS_MAGIC, MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC, SQUASHFS_MAGIC,
+	EROFS_SUPER_MAGIC_V1, ISOFS_SUPER_MAGIC, UDF_SUPER_MAGIC, REISERFS_SUPER_MAGIC,
+	0x2fc12fc1 /* zfs */, 0xca451a4e /* bcachefs */, 0x7366746e /* ntfs3 */,
+	0x3153464a /* jfs */,
+};
+
 struct pt_fdname pt_fdname(int fd)
 {
 	struct pt_fdname name;
@@ -27,17 +37,29 @@ struct pt_fdname pt_fdname(int fd)
 	return name;
 }
 
+static bool is_among(const uint32_t *magics, size_t n, const struct statfs *st)
+{
+	for (size_t i = 0; i < n; i++) {
+		if ((uint32_t)st->f_type == magics[i])
+			return true;
+	}
+	return false;
+}
+
 int pt_is_barred(int fd)
 {
 	struct statfs st;
 
 	if (fstatfs(fd, &st) < 0)
 		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(barred_magics); i++) {
-		if ((uint32_t)st.f_type == barred_magics[i])
-			return true;
-	}
-	return false;
+	return is_among(barred_magics, ARRAY_SIZE(barred_magics), &st);
+}
+
+bool pt_is_local(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && is_among(local_magics, ARRAY_SIZE(local_magics), &st);
 }
 
 int pt_stat(int fd, struct statx *attr)
@@ -108,6 +130,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 		if (mount) {
 			mount->id = id;
 			mount->fd = try_file_handles(pt, fd);
+			mount->local = pt_is_local(fd);
 			mount->next = pt->mounts;
 			pt->mounts = mount;
 		}

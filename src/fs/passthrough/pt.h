@@ -32,6 +32,7 @@ struct pt_key {
 struct pt_mount {
 	uint64_t id;
 	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
+	bool local; /* close(2) never fails there: nothing is held back until then */
 	struct pt_mount *next;
 };
 
@@ -154,6 +155,9 @@ void pt_node_renamed(struct passthrough *pt, struct pt_node *parent, const char 
 /* Whether the file system below a descriptor is one that is never entered; or -errno. */
 int pt_is_barred(int fd);
 
+/* Whether it is one where close(2) has nothing to report. */
+bool pt_is_local(int fd);
+
 /* All attributes of a descriptor, mount and birth time included. */
 int pt_stat(int fd, struct statx *attr);
 
@@ -258,7 +262,7 @@ int pt_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 	struct fs_entry *entry);
 
 int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
-	bool *unchanged);
+	struct fs_opened *opened);
 int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
 	mode_t mode, int flags, bool kill_priv, struct fs_entry *entry, uint64_t *handle);
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
