@@ -63,6 +63,7 @@ struct fuse_no_args {
 	X(CREATE,          struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES) \
 	X(INTERRUPT,       struct fuse_interrupt_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
 	X(DESTROY,         FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              0) \
+	X(IOCTL,           struct fuse_ioctl_in,           0, DATA, struct fuse_ioctl_out,     0) \
 	X(BATCH_FORGET,    struct fuse_batch_forget_in,    0, DATA, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
 	X(FALLOCATE,       struct fuse_fallocate_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
 	X(READDIRPLUS,     struct fuse_read_in,            0, NONE, FUSE_NO_ARGS,              0) \

@@ -111,6 +111,14 @@ struct fs_xattr {
 	bool kill_sgid; /* an ACL, set by somebody who is not in the file's group */
 };
 
+/* Inode flags in one of the two forms that Linux has: FS_*_FL alone, or where extended FS_XFLAG_*
+ * and what belongs to them (struct fsxattr). What is not of the form stays 0. */
+struct fs_fileattr {
+	bool extended;
+	uint32_t flags;
+	uint32_t extsize, nextents, projid, cowextsize;
+};
+
 struct fs_ops {
 	/* Drops every node but the root, and every handle. */
 	void (*reset)(struct fs *fs);
@@ -163,6 +171,11 @@ struct fs_ops {
 	 * some entries is not told: the next call meets it again. */
 	int (*readdir)(struct fs *fs, const struct fs_target *t, uint64_t offset,
 		struct fs_listing *listing);
+
+	/* -ENOTTY where the file system has no such thing. */
+	int (*get_fileattr)(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa);
+	int (*set_fileattr)(struct fs *fs, const struct fs_target *t,
+		const struct fs_fileattr *fa);
 
 	/* Both return a length; -ERANGE where it is longer than size. A size of 0 asks for a
 	 * value's length alone. A list is names, each with its NUL; it always has room. */

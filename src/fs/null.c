@@ -231,6 +231,17 @@ static int null_setxattr(struct fs *fs, const struct fs_xattr *x)
 	return -EPERM;
 }
 
+static int null_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa)
+{
+	return -ENOTTY;
+}
+
+static int null_set_fileattr(struct fs *fs, const struct fs_target *t,
+	const struct fs_fileattr *fa)
+{
+	return -ENOTTY;
+}
+
 static const struct fs_ops null_ops = {
 	.reset = null_reset,
 	.count = null_count,
@@ -259,6 +270,8 @@ static const struct fs_ops null_ops = {
 	.fallocate = null_fallocate,
 	.lseek = null_lseek,
 	.copy_file_range = null_copy_file_range,
+	.get_fileattr = null_get_fileattr,
+	.set_fileattr = null_set_fileattr,
 	.getxattr = null_getxattr,
 	.listxattr = null_listxattr,
 	.setxattr = null_setxattr,

@@ -107,7 +107,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(SPLICE_MOVE, NULL, "of /dev/fuse"),
 	FLAG(SPLICE_READ, NULL, "of /dev/fuse"),
 	FLAG(FLOCK_LOCKS, NULL, "locks are kept by each guest for itself"),
-	FLAG(HAS_IOCTL_DIR, NULL, "ioctls are not passed to the host"),
+	FLAG(HAS_IOCTL_DIR, always, "IOCTL reads and sets the inode flags of directories too"),
 	FLAG(AUTO_INVAL_DATA, fuse_config_keeps_unchanged,
 		"a changed mtime or size drops cached data"),
 	FLAG(DO_READDIRPLUS, if_readdirplus, "listings bring attributes along"),

@@ -90,6 +90,7 @@ OPS = {
     "COPY_FILE_RANGE_64": lambda c: (c.file, struct.pack("<7Q", c.file_fh, 0, c.work, c.work_fh,
                                                          50, 5, 0), 8),
     "TMPFILE": lambda c: (ROOT, struct.pack("<4I", 0o20200002, 0o644, 0, 0) + name("/"), 144),
+    "IOCTL": lambda c: (c.work, struct.pack("<QIIQII", c.work_fh, 0, 0x801C581F, 0, 0, 28), 44),
     "SYNCFS": lambda c: (ROOT, struct.pack("<Q", 0), 0),
     "STATX": lambda c: (c.file, struct.pack("<IIQII", 0, 0, 0, 0, 0x7FF), 288),
 }
@@ -104,7 +105,6 @@ UNSUPPORTED = {
     "SETLK": lambda c: struct.pack("<QQQQIIII", c.work_fh, 1, 0, 9, 1, 1, 0, 0),
     "SETLKW": lambda c: struct.pack("<QQQQIIII", c.work_fh, 1, 0, 9, 1, 1, 0, 0),
     "BMAP": lambda c: struct.pack("<QII", 0, 4096, 0),
-    "IOCTL": lambda c: struct.pack("<QIIQII", c.work_fh, 0, 0x5401, 0, 0, 0),
     "POLL": lambda c: struct.pack("<QQII", c.work_fh, 0, 0, 1),
     "SETUPMAPPING": lambda c: struct.pack("<5Q", c.work_fh, 0, 4096, 3, 0),
     "REMOVEMAPPING": lambda c: struct.pack("<IQQ", 1, 0, 4096),
@@ -113,7 +113,7 @@ UNSUPPORTED = {
 # Where in the arguments a handle stands.
 HANDLES = {"READ": 0, "WRITE": 0, "RELEASE": 0, "FSYNC": 0, "FLUSH": 0, "READDIR": 0,
            "READDIRPLUS": 0, "RELEASEDIR": 0, "FSYNCDIR": 0, "FALLOCATE": 0, "LSEEK": 0,
-           "COPY_FILE_RANGE": 0, "COPY_FILE_RANGE_64": 0}
+           "COPY_FILE_RANGE": 0, "COPY_FILE_RANGE_64": 0, "IOCTL": 0}
 # Where in the arguments a second node stands.
 NODES = {"RENAME": 0, "RENAME2": 0, "LINK": 0}
 # Requests on a node by its id alone.

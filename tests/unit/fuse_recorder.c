@@ -327,6 +327,32 @@ static int rec_removexattr(struct fs *fs, uint64_t node, const char *name)
 	return fc_recorder_result;
 }
 
+static const char *text_of(const struct fs_fileattr *fa)
+{
+	static char text[64];
+
+	if (fa->extended)
+		snprintf(text, sizeof(text), "x %#x project %u", fa->flags, fa->projid);
+	else
+		snprintf(text, sizeof(text), "%#x", fa->flags);
+	return text;
+}
+
+static int rec_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa)
+{
+	note("get_fileattr %s %s;", of(t), text_of(fa));
+	fa->flags = 0x11223344;
+	fa->projid = 99;
+	return fc_recorder_result;
+}
+
+static int rec_set_fileattr(struct fs *fs, const struct fs_target *t,
+	const struct fs_fileattr *fa)
+{
+	note("set_fileattr %s %s;", of(t), text_of(fa));
+	return fc_recorder_result;
+}
+
 static int rec_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 {
 	note("opendir %" PRIu64 ";", node);
@@ -388,6 +414,8 @@ struct fs *fc_recorder(void)
 		.fallocate = rec_fallocate,
 		.lseek = rec_lseek,
 		.copy_file_range = rec_copy_file_range,
+		.get_fileattr = rec_get_fileattr,
+		.set_fileattr = rec_set_fileattr,
 		.getxattr = rec_getxattr,
 		.listxattr = rec_listxattr,
 		.setxattr = rec_setxattr,

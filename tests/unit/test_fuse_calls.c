@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -180,6 +181,76 @@ static void test_files(void **state)
 	assert_int_equal(fc_send(&c, FUSE_COPY_FILE_RANGE, &copy_in, sizeof(copy_in), ROOM),
 		-EINVAL);
 	expect(FUSE_SYNCFS, syncfs_in, "", "syncfs 5;");
+}
+
+static int send_ioctl(const struct fuse_ioctl_in *in, const void *data, size_t len, size_t room)
+{
+	char buf[256];
+
+	memcpy(buf, in, sizeof(*in));
+	memcpy(buf + sizeof(*in), data, len);
+	return fc_send(&c, FUSE_IOCTL, buf, sizeof(*in) + len, room);
+}
+
+/* Inode flags, in the forms that guests send them in; no other ioctl goes any further. */
+static void test_ioctl(void **state)
+{
+	static const struct fsxattr set = {.fsx_xflags = 0x8, .fsx_projid = 7};
+	static const unsigned int refused[] = {0, 0x5401, FIFREEZE, FITRIM, FITHAW,
+		FICLONE, FS_IOC_GETVERSION, FS_IOC_GETFSLABEL, _IOR('f', 1, short),
+		FS_IOC_GETFLAGS & 0xffff, UINT32_MAX};
+	static const struct {
+		unsigned int get, set;
+	} forms[] = {{FS_IOC_GETFLAGS, FS_IOC_SETFLAGS}, {FS_IOC32_GETFLAGS, FS_IOC32_SETFLAGS}};
+	const struct fuse_ioctl_out *out = (void *)c.payload;
+	const uint64_t flags = 0xffffffff00000010;
+	struct fuse_ioctl_in in = {.fh = 9};
+	struct fsxattr x;
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		for (uint32_t size = 4; size <= 8; size += 4) {
+			in.cmd = forms[i].get;
+			in.in_size = 0;
+			in.out_size = size;
+			assert_int_equal(send_ioctl(&in, "", 0, ROOM), sizeof(*out) + 4);
+			assert_string_equal(fc_calls(), "get_fileattr 5/9 0;");
+			assert_memory_equal(c.payload + sizeof(*out), "\x44\x33\x22\x11", 4);
+			assert_memory_equal(out, &(struct fuse_ioctl_out){0}, sizeof(*out));
+			in.cmd = forms[i].set;
+			in.in_size = size;
+			in.out_size = 0;
+			assert_int_equal(send_ioctl(&in, &flags, size, ROOM), sizeof(*out));
+			assert_string_equal(fc_calls(), "set_fileattr 5/9 0x10;");
+			assert_int_equal(send_ioctl(&in, &flags, 3, ROOM), -EINVAL);
+			in.in_size = 3;
+			assert_int_equal(send_ioctl(&in, &flags, size, ROOM), -EINVAL);
+		}
+	}
+	in = (struct fuse_ioctl_in){.fh = 9, .cmd = FS_IOC_FSGETXATTR, .out_size = sizeof(x),
+		.flags = FUSE_IOCTL_DIR};
+	assert_int_equal(send_ioctl(&in, "", 0, ROOM), sizeof(*out) + sizeof(x));
+	memcpy(&x, c.payload + sizeof(*out), sizeof(x));
+	assert_int_equal(x.fsx_xflags, 0x11223344);
+	assert_int_equal(x.fsx_projid, 99);
+	assert_int_equal(send_ioctl(&in, "", 0, 16 + sizeof(*out) + sizeof(x) - 1), -EINVAL);
+	in.out_size--;
+	assert_int_equal(send_ioctl(&in, "", 0, ROOM), -EINVAL);
+	in = (struct fuse_ioctl_in){.fh = 9, .cmd = FS_IOC_FSSETXATTR, .in_size = sizeof(x)};
+	fc_calls();
+	assert_int_equal(send_ioctl(&in, &set, sizeof(set), ROOM), sizeof(*out));
+	assert_string_equal(fc_calls(), "set_fileattr 5/9 x 0x8 project 7;");
+	in.flags = FUSE_IOCTL_UNRESTRICTED;
+	assert_int_equal(send_ioctl(&in, &set, sizeof(set), ROOM), -ENOTTY);
+	in.flags = 0;
+	c.se.config.readonly = true;
+	assert_int_equal(send_ioctl(&in, &set, sizeof(set), ROOM), -EROFS);
+	c.se.config.readonly = false;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		in.cmd = refused[i];
+		in.in_size = in.out_size = 64;
+		assert_int_equal(send_ioctl(&in, &set, sizeof(set), ROOM), -ENOTTY);
+	}
+	assert_string_equal(fc_calls(), "");
 }
 
 /* A session that serves attributes, with these INIT flags. */
@@ -455,6 +526,7 @@ int main(void)
 		CASE(test_names),
 		CASE(test_attributes),
 		CASE(test_files),
+		CASE(test_ioctl),
 		CASE(test_xattr),
 		CASE(test_acl),
 		CASE(test_data),

@@ -12,7 +12,7 @@
 
 /* Flags that every configuration offers. */
 #define BASE                                                                                       \
-	(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |           \
+	(FUSE_HAS_IOCTL_DIR | FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |           \
 		FUSE_DONT_MASK | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |          \
 		FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT)
 #define PLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)

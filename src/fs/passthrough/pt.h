@@ -239,7 +239,8 @@ void pt_forget(struct fs *fs, uint64_t node, uint64_t count);
 /* Opens a node's file or directory, which must be one: a descriptor or -errno. */
 int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags);
 
-/* The operations, by file: attr.c, names.c, file.c, data.c, dir.c, xattr.c */
+/* The operations, by file: attr.c, names.c, file.c, data.c, dir.c, fileattr.c,
+ * xattr.c */
 int pt_getattr(struct fs *fs, const struct fs_target *t, struct statx *attr);
 int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr *set,
 	struct statx *attr);
@@ -277,6 +278,9 @@ int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t of
 	uint64_t len);
 int64_t pt_lseek(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence);
 ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy);
+
+int pt_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa);
+int pt_set_fileattr(struct fs *fs, const struct fs_target *t, const struct fs_fileattr *fa);
 
 ssize_t pt_getxattr(struct fs *fs, uint64_t node, const char *name, char *buf, size_t size);
 ssize_t pt_listxattr(struct fs *fs, uint64_t node, char *buf, size_t size);
