@@ -75,7 +75,7 @@ def parse_dirents(data, plus=False):
         check(at + lead + 24 + n <= len(data), "directory entry name is cut")
         text = data[at + lead + 24:at + lead + 24 + n]
         check(text and b"\0" not in text and b"/" not in text, "name in directory", text)
-        out.append(Dirent(ino, off, kind, text.decode(), entry))
+        out.append(Dirent(ino, off, kind, text.decode(errors="surrogateescape"), entry))
         at += (lead + 24 + n + 7) & ~7
     check(at == len(data), "directory data not a multiple of entries")
     return out
