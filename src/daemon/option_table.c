@@ -214,6 +214,18 @@ static int set_allow_mmap(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_announce_submounts(struct parse *p, const char *arg)
+{
+	p->o->fuse.announce_submounts = true;
+	return 0;
+}
+
+static int set_no_announce_submounts(struct parse *p, const char *arg)
+{
+	p->o->fuse.announce_submounts = false;
+	return 0;
+}
+
 static int set_preserve_noatime(struct parse *p, const char *arg)
 {
 	p->o->passthrough.preserve_noatime = true;
@@ -263,6 +275,10 @@ const struct option_desc option_descs[] = {
 		"serve POSIX ACLs: never, auto, always [never; always]"},
 	{"inode-file-handles", "WHEN", set_file_handles,
 		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
+	{"announce-submounts", NULL, set_announce_submounts,
+		"show guests what is mounted below as file systems of its own [yes]"},
+	{"no-announce-submounts", NULL, set_no_announce_submounts,
+		"show it all as one file system"},
 	{"allow-mmap", NULL, set_allow_mmap, "let guests map files shared where no data is cached"},
 	{"preserve-noatime", NULL, set_preserve_noatime, "refuse O_NOATIME where the host does, instead of opening without it"},
 	{"thread-pool-size", "N", set_thread_pool_size, "accepted for virtiofsd's users: here each queue has one thread"},

@@ -115,7 +115,8 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 
 	*o = (struct options){
 		.fd = -1,
-		.fuse = {.cache = cache_policy_find("auto"), .readdirplus = true},
+		.fuse = {.cache = cache_policy_find("auto"), .readdirplus = true,
+			.announce_submounts = true},
 		.passthrough = {.settle_ms = PT_SETTLE_MS},
 		.log_level = LOG_INFO,
 		.rlimit_nofile = -1,

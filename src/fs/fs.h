@@ -44,6 +44,7 @@ struct fs_entry {
 	uint64_t node;
 	struct statx attr;
 	bool local; /* of a file that was created: as in fs_opened */
+	bool submount; /* a directory of another device or mount than the one it was found in */
 };
 
 /* What open() says of a file beside its handle. */
@@ -131,7 +132,8 @@ struct fs_ops {
 		struct statx *attr);
 	int (*access)(struct fs *fs, const struct fs_caller *who, uint64_t node, int mask);
 	int (*statfs)(struct fs *fs, uint64_t node, struct statvfs *st);
-	int (*syncfs)(struct fs *fs, uint64_t node);
+	/* all: everything that the guest knows, not only the file system that the node is on. */
+	int (*syncfs)(struct fs *fs, uint64_t node, bool all);
 
 	ssize_t (*readlink)(struct fs *fs, uint64_t node, char *buf, size_t size);
 	int (*symlink)(struct fs *fs, const struct fs_caller *who, uint64_t parent,

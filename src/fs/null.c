@@ -43,7 +43,7 @@ static int null_lookup(struct fs *fs, uint64_t parent, const char *name, struct 
 		return parent == FILE_NODE ? -ENOTDIR : -ESTALE;
 	if (strcmp(name, FILE_NAME) != 0)
 		return -ENOENT;
-	entry->node = FILE_NODE;
+	*entry = (struct fs_entry){.node = FILE_NODE, .local = true};
 	return fill(FILE_NODE, &entry->attr);
 }
 
@@ -73,7 +73,7 @@ static int null_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
 	return 0;
 }
 
-static int null_syncfs(struct fs *fs, uint64_t node)
+static int null_syncfs(struct fs *fs, uint64_t node, bool all)
 {
 	return 0;
 }

@@ -77,6 +77,11 @@ static bool if_mmap(const struct fuse_config *config)
 	return config->allow_mmap && !config->cache->caches_data;
 }
 
+static bool if_submounts(const struct fuse_config *config)
+{
+	return config->announce_submounts;
+}
+
 static bool if_names_kept(const struct fuse_config *config)
 {
 	return config->cache->keeps_names;
@@ -124,7 +129,8 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(NO_OPENDIR_SUPPORT, NULL, "every open directory has a handle"),
 	FLAG(EXPLICIT_INVAL_DATA, NULL, "nobody would invalidate explicitly"),
 	FLAG(MAP_ALIGNMENT, NULL, "there is no DAX window"),
-	FLAG(SUBMOUNTS, NULL, "the export is one file system to the guest"),
+	FLAG(SUBMOUNTS, if_submounts,
+		"what is mounted below the share is a file system of its own to the guest"),
 	FLAG(HANDLE_KILLPRIV_V2, always, "the host clears set-id bits: no request before a write"),
 	FLAG(SETXATTR_EXT, if_xattr, "--xattr: says when an ACL clears the set-group-id bit"),
 	FLAG(INIT_EXT, always, "flags beyond 32 bits"),

@@ -33,6 +33,7 @@ struct fuse_config {
 	bool writeback; /* asked for; effective only where data is cached */
 	bool readonly;
 	bool readdirplus;
+	bool announce_submounts;
 	bool allow_mmap; /* shared mappings of files whose data is not cached */
 	bool xattr; /* extended attributes are served */
 	enum fuse_posix_acl posix_acl; /* needs xattr */

@@ -144,5 +144,7 @@ int fuse_do_STATFS(struct fuse_req *req)
 
 int fuse_do_SYNCFS(struct fuse_req *req)
 {
-	return req->se->fs->ops->syncfs(req->se->fs, req->in.nodeid);
+	/* A guest that has a superblock for each submount syncs each of them. */
+	return req->se->fs->ops->syncfs(req->se->fs, req->in.nodeid,
+		!fuse_has(req->se, FUSE_SUBMOUNTS));
 }

@@ -46,6 +46,8 @@ void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 		.attr_valid_nsec = (uint32_t)(se->config.attr_ns % SECOND_NS),
 	};
 	fuse_fill_attr(&out->attr, &entry->attr);
+	if (entry->submount && fuse_has(se, FUSE_SUBMOUNTS))
+		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
 }
 
 void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, uint64_t handle,

@@ -46,5 +46,6 @@ extern int fc_recorder_result;
 /* What open says of a file: not changed since it was last opened. */
 extern bool fc_recorder_unchanged;
 extern bool fc_recorder_local;
+extern bool fc_recorder_submount;
 
 #endif

@@ -12,6 +12,7 @@
 int fc_recorder_result;
 bool fc_recorder_unchanged;
 bool fc_recorder_local;
+bool fc_recorder_submount;
 
 static char calls[65536];
 static size_t used;
@@ -65,6 +66,7 @@ static int give_entry(struct fs_entry *entry)
 	memset(entry, 0, sizeof(*entry));
 	entry->node = 99;
 	entry->local = fc_recorder_local;
+	entry->submount = fc_recorder_submount;
 	entry->attr.stx_ino = 1234;
 	entry->attr.stx_mode = S_IFREG | 0640;
 	return fc_recorder_result;
@@ -147,9 +149,9 @@ static int rec_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
 	return fc_recorder_result;
 }
 
-static int rec_syncfs(struct fs *fs, uint64_t node)
+static int rec_syncfs(struct fs *fs, uint64_t node, bool all)
 {
-	note("syncfs %" PRIu64 ";", node);
+	note("syncfs %" PRIu64 "%s;", node, all ? " all" : "");
 	return fc_recorder_result;
 }
 
@@ -426,7 +428,7 @@ struct fs *fc_recorder(void)
 	static struct fs fs = {.ops = &ops};
 
 	fc_recorder_result = 0;
-	fc_recorder_unchanged = fc_recorder_local = false;
+	fc_recorder_unchanged = fc_recorder_local = fc_recorder_submount = false;
 	used = 0;
 	return &fs;
 }

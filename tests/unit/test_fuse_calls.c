@@ -180,7 +180,7 @@ static void test_files(void **state)
 		-EINVAL);
 	assert_int_equal(fc_send(&c, FUSE_COPY_FILE_RANGE, &copy_in, sizeof(copy_in), ROOM),
 		-EINVAL);
-	expect(FUSE_SYNCFS, syncfs_in, "", "syncfs 5;");
+	expect(FUSE_SYNCFS, syncfs_in, "", "syncfs 5 all;");
 }
 
 static int send_ioctl(const struct fuse_ioctl_in *in, const void *data, size_t len, size_t room)

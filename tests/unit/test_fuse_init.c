@@ -144,6 +144,38 @@ static void test_allow_mmap(void **state)
 	}
 }
 
+/* Submounts are announced to those who know what they are, and where the options say so. */
+static void test_submounts(void **state)
+{
+	const struct fuse_entry_out *entry = (void *)c.payload;
+	struct fuse_read_in read_in = {.fh = 9, .size = 1000};
+
+	for (int i = 0; i < 4; i++) {
+		bool wanted = i & 1, offered = i & 2;
+		struct fuse_config config = fc_config("auto");
+		int r;
+
+		config.announce_submounts = offered;
+		fc_open(&c, fc_recorder(), &config);
+		init(7, 45, wanted ? FUSE_SUBMOUNTS : 0, &r);
+		fc_recorder_submount = true;
+		assert_int_equal(fc_send(&c, FUSE_LOOKUP, "d", 2, ROOM), sizeof(*entry));
+		assert_int_equal(entry->attr.flags, wanted && offered ? FUSE_ATTR_SUBMOUNT : 0);
+		assert_true(fc_send(&c, FUSE_READDIRPLUS, &read_in, sizeof(read_in), ROOM) > 0);
+		assert_int_equal(entry->attr.flags, wanted && offered ? FUSE_ATTR_SUBMOUNT : 0);
+		fc_recorder_submount = false;
+		assert_int_equal(fc_send(&c, FUSE_LOOKUP, "d", 2, ROOM), sizeof(*entry));
+		assert_int_equal(entry->attr.flags, 0);
+		/* A guest that sees one file system syncs it as one. */
+		fc_calls();
+		c.in.nodeid = 5;
+		assert_int_equal(fc_send(&c, FUSE_SYNCFS, &(struct fuse_syncfs_in){0},
+					 sizeof(struct fuse_syncfs_in), ROOM), 0);
+		assert_string_equal(fc_calls(), wanted && offered ? "syncfs 5;" : "syncfs 5 all;");
+		fc_close(&c);
+	}
+}
+
 static void test_limits(void **state)
 {
 	struct fuse_init_out out;
@@ -419,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_attribute_flags),
 		cmocka_unit_test(test_allow_mmap),
+		cmocka_unit_test(test_submounts),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_lengths),

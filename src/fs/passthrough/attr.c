@@ -128,7 +128,7 @@ int pt_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
 	return neg_errno(fstatvfs(ref.node->fd, st));
 }
 
-int pt_syncfs(struct fs *fs, uint64_t node)
+int pt_syncfs(struct fs *fs, uint64_t node, bool all)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
@@ -137,6 +137,8 @@ int pt_syncfs(struct fs *fs, uint64_t node)
 	if (!ref.node)
 		return ref.error;
 	cred_be_daemon();
+	if (all)
+		return pt_mounts_sync(pt);
 	fd = pt_open_node(pt, ref.node, O_RDONLY);
 	if (fd < 0)
 		return fd;

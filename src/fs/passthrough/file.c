@@ -142,6 +142,7 @@ static int enter_created(struct passthrough *pt, struct pt_node *parent, const c
 	r = ref.node ? pt_handle_new(pt, ref.node, entry->node, steal_fd(&fd), false, handle)
 		     : ref.error;
 	entry->local = ref.node && ref.node->mount->local;
+	entry->submount = false;
 	if (r < 0)
 		pt_node_forget(pt, entry->node, 1);
 	return r;

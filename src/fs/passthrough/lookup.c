@@ -53,6 +53,9 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 		close(taken_fd);
 		return r;
 	}
+	entry->local = false;
+	entry->submount = name && S_ISDIR(entry->attr.stx_mode) &&
+		!pt_is_beside(&entry->attr, parent);
 	return pt_node_found(pt, taken_fd, &entry->attr, parent, name, &entry->node);
 }
 

@@ -130,13 +130,94 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 		if (mount) {
 			mount->id = id;
 			mount->fd = try_file_handles(pt, fd);
+			mount->path_fd = mount->fd < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 			mount->local = pt_is_local(fd);
 			mount->next = pt->mounts;
 			pt->mounts = mount;
 		}
 	}
+	if (mount)
+		atomic_fetch_add(&mount->users, 1);
 	pthread_mutex_unlock(&pt->mount_lock);
 	return mount;
+}
+
+static void free_mount(struct pt_mount *mount)
+{
+	close_fd(&mount->fd);
+	close_fd(&mount->path_fd);
+	free(mount);
+}
+
+void pt_mount_put(struct passthrough *pt, struct pt_mount *mount)
+{
+	struct pt_mount **p = &pt->mounts;
+	uint32_t users = atomic_load(&mount->users);
+
+	/* The last one leaves under the lock, where nobody finds the mount meanwhile. */
+	while (users > 1) {
+		if (atomic_compare_exchange_weak(&mount->users, &users, users - 1))
+			return;
+	}
+	pthread_mutex_lock(&pt->mount_lock);
+	if (atomic_fetch_sub(&mount->users, 1) > 1) {
+		pthread_mutex_unlock(&pt->mount_lock);
+		return;
+	}
+	while (*p != mount)
+		p = &(*p)->next;
+	*p = mount->next;
+	pthread_mutex_unlock(&pt->mount_lock);
+	free_mount(mount);
+}
+
+/* syncfs(2) wants a descriptor that is open for something; a device or FIFO is not opened, and what
+ * was found first is one only where somebody mounted it by itself. */
+static int sync_mount(struct passthrough *pt, const struct pt_mount *mount)
+{
+	CLEANUP_FD int fd = -1;
+	struct stat st;
+
+	if (mount->fd >= 0)
+		return neg_errno(syncfs(mount->fd));
+	if (mount->path_fd < 0 || fstat(mount->path_fd, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return 0;
+	fd = openat(pt->proc_fd, pt_fdname(mount->path_fd).s, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : neg_errno(syncfs(fd));
+}
+
+/* The mount after one, or the first, used once more. One that is used keeps its place. */
+static struct pt_mount *next_mount(struct passthrough *pt, struct pt_mount *mount)
+{
+	struct pt_mount *next;
+
+	pthread_mutex_lock(&pt->mount_lock);
+	next = mount ? mount->next : pt->mounts;
+	if (next)
+		atomic_fetch_add(&next->users, 1);
+	pthread_mutex_unlock(&pt->mount_lock);
+	return next;
+}
+
+int pt_mounts_sync(struct passthrough *pt)
+{
+	struct pt_mount *mount = NULL, *next;
+	int result = 0;
+
+	/* A sync takes its time: not under the lock. */
+	while ((next = next_mount(pt, mount))) {
+		int r = sync_mount(pt, next);
+
+		if (mount)
+			pt_mount_put(pt, mount);
+		mount = next;
+		result = result ? result : r;
+	}
+	if (mount)
+		pt_mount_put(pt, mount);
+	return result;
 }
 
 void pt_mounts_free(struct passthrough *pt)
@@ -145,7 +226,6 @@ void pt_mounts_free(struct passthrough *pt)
 		struct pt_mount *mount = pt->mounts;
 
 		pt->mounts = mount->next;
-		close_fd(&mount->fd);
-		free(mount);
+		free_mount(mount);
 	}
 }

@@ -36,6 +36,13 @@ static struct pt_key key_of(const struct statx *attr)
 	};
 }
 
+bool pt_is_beside(const struct statx *attr, const struct pt_node *node)
+{
+	struct pt_key key = key_of(attr);
+
+	return key.mount == node->key.mount && key.dev == node->key.dev;
+}
+
 static uint64_t hash_of(const struct pt_key *key)
 {
 	uint64_t h = key->ino * 0x9e3779b97f4a7c15ull;
@@ -207,6 +214,7 @@ static struct pt_node *new_node(struct passthrough *pt, const struct pt_key *key
 	node->type = f->attr->stx_mode & S_IFMT;
 	node->barred = f->barred;
 	node->mount = f->mount;
+	atomic_fetch_add(&f->mount->users, 1);
 	atomic_store(&node->lookups, 1);
 	idtab_publish(slot);
 	return node;
@@ -259,16 +267,17 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 	struct pt_key key = key_of(attr);
 	uint64_t hash = hash_of(&key);
 	struct pt_shard *shard = shard_of(pt, hash);
+	struct pt_mount *found_mount = NULL;
 	struct pt_node *before = NULL;
 	int barred = 0, r;
 
 	/* Only crossing a mount leads to another file system. */
-	if (parent && key.mount == parent->key.mount && key.dev == parent->key.dev) {
+	if (parent && pt_is_beside(attr, parent)) {
 		barred = parent->barred;
 		f.mount = parent->mount;
 	} else {
 		barred = pt_is_barred(fd);
-		f.mount = pt_mount_find(pt, key.mount, fd);
+		f.mount = found_mount = barred < 0 ? NULL : pt_mount_find(pt, key.mount, fd);
 	}
 	if (barred < 0 || !f.mount)
 		return barred < 0 ? barred : -ENOMEM;
@@ -276,6 +285,8 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 	pthread_mutex_lock(&shard->lock);
 	r = find_or_make(pt, shard, hash, &f, &before, id);
 	pthread_mutex_unlock(&shard->lock);
+	if (found_mount)
+		pt_mount_put(pt, found_mount);
 	if (before)
 		pt_node_put(pt, before);
 	if (r == 0 && fd < 0)

@@ -63,9 +63,11 @@ static const struct fs_ops ops = {
 
 static void destroy_node(void *opaque, struct idslot *slot)
 {
+	struct passthrough *pt = opaque;
 	struct pt_node *node = container_of(slot, struct pt_node, slot);
 
 	close_fd(&node->fd);
+	pt_mount_put(pt, node->mount);
 	free(node->file_handle);
 	free(node->name);
 }

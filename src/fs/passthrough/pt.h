@@ -28,10 +28,15 @@ struct pt_key {
 	uint64_t ino;
 };
 
-/* A mount of the host that nodes were found on. */
+/*
+ * A mount of the host that nodes were found on; it stays known while there are any, and while it
+ * is used. Its descriptors keep the host from unmounting it, as the nodes' own do.
+ */
 struct pt_mount {
 	uint64_t id;
+	_Atomic uint32_t users; /* nodes among them; 0 only under the lock of the list */
 	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
+	int path_fd; /* O_PATH, of what was found there first, where there is no fd; or -1 */
 	bool local; /* close(2) never fails there: nothing is held back until then */
 	struct pt_mount *next;
 };
@@ -106,7 +111,7 @@ struct passthrough {
 	struct pt_shard shards[PT_SHARDS];
 	struct passthrough_config config;
 
-	pthread_mutex_t mount_lock; /* of the list; mounts stay until the file system is freed */
+	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;
 
 	uint32_t hot_max;      /* nodes that may be hot while others are idle */
@@ -142,6 +147,9 @@ uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node);
 int pt_node_found(struct passthrough *pt, int fd, const struct statx *attr,
 	struct pt_node *parent, const char *name, uint64_t *id);
 void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count);
+
+/* Whether an inode with these attributes is on the device and mount of a node. */
+bool pt_is_beside(const struct statx *attr, const struct pt_node *node);
 
 /* Forgets all nodes but the root. */
 void pt_nodes_reset(struct passthrough *pt);
@@ -191,8 +199,12 @@ void pt_warm(struct passthrough *pt, struct pt_node *node, int fd);
 
 /* mount.c */
 
-/* The mount of a descriptor's mount id; NULL: no memory. */
+/* The mount of a descriptor's mount id, used once more; NULL: no memory. */
 struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd);
+void pt_mount_put(struct passthrough *pt, struct pt_mount *mount);
+
+/* Syncs every mount that is known: 0 or the first error. */
+int pt_mounts_sync(struct passthrough *pt);
 void pt_mounts_free(struct passthrough *pt);
 
 /* The file handle of a descriptor (allocated), or NULL where there is none. */
@@ -246,7 +258,7 @@ int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr
 	struct statx *attr);
 int pt_access(struct fs *fs, const struct fs_caller *who, uint64_t node, int mask);
 int pt_statfs(struct fs *fs, uint64_t node, struct statvfs *st);
-int pt_syncfs(struct fs *fs, uint64_t node);
+int pt_syncfs(struct fs *fs, uint64_t node, bool all);
 ssize_t pt_readlink(struct fs *fs, uint64_t node, char *buf, size_t size);
 
 int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
