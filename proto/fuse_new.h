@@ -16,6 +16,15 @@
 
 #ifndef FUSE_CREATE_SUPP_GROUP
 #define FUSE_CREATE_SUPP_GROUP (1ull << 34)
+
+enum {
+	FUSE_EXT_GROUPS = 32, /* type of an extension */
+};
+
+struct fuse_supp_groups {
+	uint32_t nr_groups;
+	uint32_t groups[];
+};
 #endif
 
 #if FUSE_KERNEL_MINOR_VERSION < 39

@@ -28,6 +28,7 @@ struct fuse_no_args {
 #define FUSE_OP_CHANGES  1 /* changes the file system: refused on a read-only export */
 #define FUSE_OP_NO_REPLY 2 /* never answered */
 #define FUSE_OP_EARLY    4 /* allowed before INIT */
+#define FUSE_OP_CREATES  8 /* may carry extensions (struct fuse_ext_header) behind its names */
 
 /* clang-format off */
 #define FUSE_OPS(X) \
@@ -36,9 +37,9 @@ struct fuse_no_args {
 	X(GETATTR,         struct fuse_getattr_in,         0, NONE, struct fuse_attr_out,      0) \
 	X(SETATTR,         struct fuse_setattr_in,         0, NONE, struct fuse_attr_out,      FUSE_OP_CHANGES) \
 	X(READLINK,        FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              0) \
-	X(SYMLINK,         FUSE_NO_ARGS,                   2, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES) \
-	X(MKNOD,           struct fuse_mknod_in,           1, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES) \
-	X(MKDIR,           struct fuse_mkdir_in,           1, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES) \
+	X(SYMLINK,         FUSE_NO_ARGS,                   2, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES | FUSE_OP_CREATES) \
+	X(MKNOD,           struct fuse_mknod_in,           1, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES | FUSE_OP_CREATES) \
+	X(MKDIR,           struct fuse_mkdir_in,           1, NONE, struct fuse_entry_out,     FUSE_OP_CHANGES | FUSE_OP_CREATES) \
 	X(UNLINK,          FUSE_NO_ARGS,                   1, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
 	X(RMDIR,           FUSE_NO_ARGS,                   1, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
 	X(RENAME,          struct fuse_rename_in,          2, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
@@ -60,7 +61,7 @@ struct fuse_no_args {
 	X(RELEASEDIR,      struct fuse_release_in,         0, NONE, FUSE_NO_ARGS,              0) \
 	X(FSYNCDIR,        struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              0) \
 	X(ACCESS,          struct fuse_access_in,          0, NONE, FUSE_NO_ARGS,              0) \
-	X(CREATE,          struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES) \
+	X(CREATE,          struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES | FUSE_OP_CREATES) \
 	X(INTERRUPT,       struct fuse_interrupt_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
 	X(DESTROY,         FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              0) \
 	X(IOCTL,           struct fuse_ioctl_in,           0, DATA, struct fuse_ioctl_out,     0) \
@@ -71,7 +72,7 @@ struct fuse_no_args {
 	X(LSEEK,           struct fuse_lseek_in,           0, NONE, struct fuse_lseek_out,     0) \
 	X(COPY_FILE_RANGE, struct fuse_copy_file_range_in, 0, NONE, struct fuse_write_out,     FUSE_OP_CHANGES) \
 	X(SYNCFS,          struct fuse_syncfs_in,          0, NONE, FUSE_NO_ARGS,              0) \
-	X(TMPFILE,         struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES) \
+	X(TMPFILE,         struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES | FUSE_OP_CREATES) \
 	X(COPY_FILE_RANGE_64, struct fuse_copy_file_range_in, 0, NONE, struct fuse_copy_file_range_out, FUSE_OP_CHANGES) \
 	X(STATX,           struct fuse_statx_in,           0, NONE, struct fuse_statx_out,     0)
 /* clang-format on */

@@ -24,11 +24,12 @@ static const struct alias {
 	{"log_level", "err", "log-level", "error"},
 	{"loglevel", NULL, "log-level", NULL},
 	{"no_posix_acl", NULL, "posix-acl", "never"},
+	{"no_security_label", NULL, "security-label", "never"},
 };
 
 /* What is so without a word, as long as there is no option for the opposite. */
 static const char *const defaults[] = {
-	"readdirplus", "no_posix_lock", "no_flock", "no_security_label",
+	"readdirplus", "no_posix_lock", "no_flock",
 };
 
 /* For words that switch something off again that a flag has switched on. */

@@ -120,21 +120,31 @@ static int set_xattrmap(struct parse *p, const char *arg)
 	return 0;
 }
 
-static int set_posix_acl(struct parse *p, const char *arg)
+static int set_when(struct parse *p, const char *arg, enum fuse_when *when)
 {
 	static const char *const names[] = {
-		[FUSE_POSIX_ACL_NEVER] = "never",
-		[FUSE_POSIX_ACL_AUTO] = "auto",
-		[FUSE_POSIX_ACL_ALWAYS] = "always",
+		[FUSE_WHEN_NEVER] = "never",
+		[FUSE_WHEN_AUTO] = "auto",
+		[FUSE_WHEN_ALWAYS] = "always",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcmp(arg ? arg : "always", names[i]) == 0) {
-			p->o->fuse.posix_acl = (enum fuse_posix_acl)i;
+			*when = (enum fuse_when)i;
 			return 0;
 		}
 	}
-	return fail(p, "--posix-acl: '%s' is none of never, auto, always", arg);
+	return fail(p, "--%s: '%s' is none of never, auto, always", p->name, arg);
+}
+
+static int set_posix_acl(struct parse *p, const char *arg)
+{
+	return set_when(p, arg, &p->o->fuse.posix_acl);
+}
+
+static int set_security_label(struct parse *p, const char *arg)
+{
+	return set_when(p, arg, &p->o->fuse.security_label);
 }
 
 static int set_file_handles(struct parse *p, const char *arg)
@@ -273,6 +283,8 @@ const struct option_desc option_descs[] = {
 		"keep attributes under other names on the host; rules as in causewayd(1)"},
 	{"posix-acl", "[=WHEN]", set_posix_acl,
 		"serve POSIX ACLs: never, auto, always [never; always]"},
+	{"security-label", "[=WHEN]", set_security_label,
+		"label what guests create at once: never, auto, always [never; always]"},
 	{"inode-file-handles", "WHEN", set_file_handles,
 		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
 	{"announce-submounts", NULL, set_announce_submounts,

@@ -38,8 +38,8 @@ static int check(struct parse *p)
 		return fail(p, "--socket-path and --fd exclude each other");
 	if (o->socket_group && !o->socket_path)
 		return fail(p, "--socket-group and --fd exclude each other");
-	/* ACLs are kept as extended attributes. */
-	if (o->fuse.posix_acl != FUSE_POSIX_ACL_NEVER)
+	/* ACLs and labels are kept as extended attributes. */
+	if (o->fuse.posix_acl != FUSE_WHEN_NEVER || o->fuse.security_label != FUSE_WHEN_NEVER)
 		o->fuse.xattr = true;
 	if (!o->has_attr_timeout)
 		o->fuse.attr_ns = o->fuse.cache->timeout_ns;

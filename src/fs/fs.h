@@ -26,11 +26,23 @@
 
 struct fs;
 
-/* Who asks. umask counts only where something is created. */
+/* A label that an inode has from its making on: an extended attribute, named as the guest does. */
+struct fs_label {
+	const char *name; /* "security." and more */
+	const void *value;
+	size_t size;
+};
+
+#define FS_GROUPS_MAX 32
+
+/* Who asks. What follows gid counts only where something is created. */
 struct fs_caller {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	unsigned int n_groups, n_labels;
+	const gid_t *groups; /* supplementary ones: the directory's, where the caller is in it */
+	const struct fs_label *labels;
 };
 
 /* A node, and the handle that it was opened with where the guest named one. */

@@ -69,7 +69,12 @@ static bool if_xattr(const struct fuse_config *config)
 
 static bool if_posix_acl(const struct fuse_config *config)
 {
-	return config->posix_acl != FUSE_POSIX_ACL_NEVER;
+	return config->posix_acl != FUSE_WHEN_NEVER;
+}
+
+static bool if_security_label(const struct fuse_config *config)
+{
+	return config->security_label != FUSE_WHEN_NEVER;
 }
 
 static bool if_mmap(const struct fuse_config *config)
@@ -134,9 +139,9 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(HANDLE_KILLPRIV_V2, always, "the host clears set-id bits: no request before a write"),
 	FLAG(SETXATTR_EXT, if_xattr, "--xattr: says when an ACL clears the set-group-id bit"),
 	FLAG(INIT_EXT, always, "flags beyond 32 bits"),
-	FLAG(SECURITY_CTX, NULL, "labels are set by the guest afterwards"),
+	FLAG(SECURITY_CTX, if_security_label, "--security-label: new inodes have theirs at once"),
 	FLAG(HAS_INODE_DAX, NULL, "there is no DAX window"),
-	FLAG(CREATE_SUPP_GROUP, NULL, "the guest has checked permissions by then"),
+	FLAG(CREATE_SUPP_GROUP, always, "a creator in the directory's group keeps S_ISGID"),
 	FLAG(HAS_EXPIRE_ONLY, NULL, "Linux takes no notifications over virtio"),
 	FLAG(DIRECT_IO_ALLOW_MMAP, if_mmap, "--allow-mmap: shared mappings may be stale"),
 	FLAG(PASSTHROUGH, NULL, "of /dev/fuse"),

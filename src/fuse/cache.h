@@ -20,11 +20,11 @@ struct cache_policy {
 	bool keeps_names;    /* listings and symlink targets stay valid until it changes them */
 };
 
-/* Whether the guest enforces POSIX ACLs. */
-enum fuse_posix_acl {
-	FUSE_POSIX_ACL_NEVER,
-	FUSE_POSIX_ACL_AUTO,   /* where it can */
-	FUSE_POSIX_ACL_ALWAYS, /* a guest that cannot is not served */
+/* Whether something is served that the guest has a part in. */
+enum fuse_when {
+	FUSE_WHEN_NEVER,
+	FUSE_WHEN_AUTO,   /* where it can */
+	FUSE_WHEN_ALWAYS, /* a guest that cannot is not served */
 };
 
 /* How an export is served; fixed before the first request. */
@@ -36,7 +36,8 @@ struct fuse_config {
 	bool announce_submounts;
 	bool allow_mmap; /* shared mappings of files whose data is not cached */
 	bool xattr; /* extended attributes are served */
-	enum fuse_posix_acl posix_acl; /* needs xattr */
+	enum fuse_when posix_acl;      /* the guest enforces POSIX ACLs; needs xattr */
+	enum fuse_when security_label; /* the guest labels what it creates; needs xattr */
 	uint64_t attr_ns;
 	uint64_t entry_ns;
 };

@@ -56,12 +56,40 @@ const struct fuse_op *fuse_op_find(uint32_t opcode)
 
 struct fs_caller fuse_caller(const struct fuse_req *req, uint32_t umask)
 {
+	const struct fuse_ext *ext = &req->w->ext;
+
 	return (struct fs_caller){
-		.uid = req->in.uid, .gid = req->in.gid, .umask = umask & 0777};
+		.uid = req->in.uid,
+		.gid = req->in.gid,
+		.umask = umask & 0777,
+		.groups = ext->groups,
+		.n_groups = ext->n_groups,
+		.labels = ext->labels,
+		.n_labels = ext->n_labels,
+	};
 }
 
-/* The names must fill the request exactly, each with its terminator. */
-static int split_names(struct fuse_req *req, const char *names, size_t len)
+/*
+ * Extensions fill the rest of a request, as its header says. Labels alone stood there already
+ * before Linux 6.3 had the header say so.
+ */
+static int take_extensions(struct fuse_req *req, const char *rest, size_t len)
+{
+	uint64_t flags = atomic_load(&req->se->flags);
+	bool untold = req->in.total_extlen == 0 && len > 0;
+
+	if (!untold && len != req->in.total_extlen * 8u)
+		return -EINVAL;
+	if (len == 0)
+		return 0;
+	if (!(req->op->flags & FUSE_OP_CREATES))
+		return -EINVAL;
+	return fuse_ext_parse(&req->w->ext, rest, len,
+		flags & (untold ? FUSE_SECURITY_CTX : FUSE_SECURITY_CTX | FUSE_CREATE_SUPP_GROUP));
+}
+
+/* The names and extensions must fill the request exactly, each name with its terminator. */
+static int split(struct fuse_req *req, const char *names, size_t len)
 {
 	for (unsigned int i = 0; i < req->op->names; i++) {
 		const char *end = memchr(names, '\0', len);
@@ -72,7 +100,7 @@ static int split_names(struct fuse_req *req, const char *names, size_t len)
 		len -= (size_t)(end + 1 - names);
 		names = end + 1;
 	}
-	return len == 0 ? 0 : -EINVAL;
+	return take_extensions(req, names, len);
 }
 
 /* Copies the arguments out of guest memory, once, and checks their shape. */
@@ -82,13 +110,14 @@ static int decode(struct fuse_req *req)
 	char *args = req->w->args.bytes;
 	size_t len = op->tail == FUSE_TAIL_DATA ? op->fixed : req->data.left;
 
-	if (req->data.left < op->fixed)
+	req->w->ext.n_groups = req->w->ext.n_labels = 0;
+	if (req->data.left < op->fixed || (op->tail == FUSE_TAIL_DATA && req->in.total_extlen))
 		return -EINVAL;
 	if (len > FUSE_ARGS_MAX)
 		return op->names ? -ENAMETOOLONG : -EINVAL;
 	cursor_read(&req->data, args, len);
 	req->args = args;
-	return op->tail == FUSE_TAIL_DATA ? 0 : split_names(req, args + op->fixed, len - op->fixed);
+	return op->tail == FUSE_TAIL_DATA ? 0 : split(req, args + op->fixed, len - op->fixed);
 }
 
 /* Everything that must hold before a handler may run. */

@@ -21,6 +21,20 @@ static uint64_t wanted_flags(struct fuse_req *req, const struct fuse_init_in_old
 	return in->flags | (uint64_t)flags2 << 32;
 }
 
+/* Whether the guest has agreed to what it must. */
+static bool meets_demands(struct fuse_session *se, uint64_t flags)
+{
+	const char *missing = NULL;
+
+	if (se->config.posix_acl == FUSE_WHEN_ALWAYS && !(flags & FUSE_POSIX_ACL))
+		missing = "enforce ACLs, as --posix-acl=always demands";
+	if (se->config.security_label == FUSE_WHEN_ALWAYS && !(flags & FUSE_SECURITY_CTX))
+		missing = "label what it creates, as --security-label=always demands";
+	if (missing && !atomic_exchange(&se->told_old, true))
+		log_error("the guest cannot %s", missing);
+	return !missing;
+}
+
 int fuse_do_INIT(struct fuse_req *req)
 {
 	const struct fuse_init_in_oldest *in = req->args;
@@ -50,11 +64,8 @@ int fuse_do_INIT(struct fuse_req *req)
 		return -EPROTO;
 	}
 	flags = wanted_flags(req, in) & fuse_init_offer(&se->config);
-	if (se->config.posix_acl == FUSE_POSIX_ACL_ALWAYS && !(flags & FUSE_POSIX_ACL)) {
-		if (!atomic_exchange(&se->told_old, true))
-			log_error("the guest cannot enforce ACLs, as --posix-acl=always demands");
+	if (!meets_demands(se, flags))
 		return -EPROTO;
-	}
 	out.flags = (uint32_t)flags;
 	out.flags2 = (uint32_t)(flags >> 32);
 	if (req->out.left < sizeof(out))

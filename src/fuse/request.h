@@ -20,6 +20,14 @@
 /* iovecs that one read or write is passed on with. */
 #define FUSE_IOV_MAX 1024
 
+/* What a request says of its caller behind its names (ext.c); 0 of each where it says nothing. */
+#define FUSE_LABELS_MAX FUSE_MAX_NR_SECCTX
+struct fuse_ext {
+	unsigned int n_groups, n_labels;
+	gid_t groups[FS_GROUPS_MAX];
+	struct fs_label labels[FUSE_LABELS_MAX]; /* point into the request */
+};
+
 struct fuse_worker {
 	struct fuse_session *se;
 	unsigned int queue;
@@ -33,6 +41,7 @@ struct fuse_worker {
 	} reply;
 	char buffer[FUSE_BUFFER_MAX];
 	struct iovec iov[FUSE_IOV_MAX];
+	struct fuse_ext ext;
 };
 
 struct fuse_req;
@@ -76,6 +85,10 @@ void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, ui
 	bool directory);
 int fuse_reply_entry(struct fuse_req *req, const struct fs_entry *entry);
 int fuse_reply_attr(struct fuse_req *req, const struct statx *st);
+
+/* Takes len bytes of extensions apart, of the kinds that allowed (INIT flags) has: 0 or -EINVAL.
+ * (ext.c) */
+int fuse_ext_parse(struct fuse_ext *ext, const char *bytes, size_t len, uint64_t allowed);
 
 /* The caller of a request, and the target of an operation on an open file. */
 struct fs_caller fuse_caller(const struct fuse_req *req, uint32_t umask);

@@ -47,9 +47,24 @@ ENTRY = struct.Struct("<4QII")
 INIT_OUT = struct.Struct("<4I2HII2HI28x")
 
 
-def header(length, opcode, unique, nodeid, uid=0, gid=0, pid=1):
+def header(length, opcode, unique, nodeid, uid=0, gid=0, pid=1, extlen=0):
     return struct.pack("<IIQQIIIHH", length & 0xFFFFFFFF, opcode, unique, nodeid & MAX64, uid, gid,
-                       pid, 0, 0)
+                       pid, extlen, 0)
+
+
+def groups_ext(*gids):
+    """The extension that names supplementary groups."""
+    data = struct.pack(f"<I{len(gids)}I", len(gids), *gids)
+    return struct.pack("<II", 8 + -(-len(data) // 8) * 8, 32) + data + bytes(-len(data) % 8)
+
+
+def labels_ext(*labels):
+    """The extension of (name, value) pairs that a security module gives."""
+    data = b""
+    for key, value in labels:
+        one = struct.pack("<II", len(value), 0) + name(key) + value
+        data += one + bytes(-len(one) % 8)
+    return struct.pack("<II", 8 + len(data), len(labels)) + data
 
 
 def name(*parts):
@@ -117,14 +132,14 @@ class Fs:
 
     # one request, in steps
 
-    def frame(self, op, nodeid=ROOT, args=b"", hlen=None, unique=None, uid=0, gid=0):
+    def frame(self, op, nodeid=ROOT, args=b"", hlen=None, unique=None, uid=0, gid=0, extlen=0):
         """The readable bytes of a request and its unique."""
         if unique is None:
             unique = self.unique
             self.unique += 2
         number = OPCODES[op] if isinstance(op, str) else op
         length = 40 + len(args) if hlen is None else hlen
-        return header(length, number, unique, nodeid, uid, gid) + args, unique
+        return header(length, number, unique, nodeid, uid, gid, extlen=extlen) + args, unique
 
     def pieces(self, readable, out, rsizes=(40, 1 << 30), wsizes=(16, 1 << 30), addr=None):
         """Descriptors for these readable bytes and out writable ones; with the reply's places."""

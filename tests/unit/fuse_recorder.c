@@ -40,9 +40,15 @@ const char *fc_calls(void)
 /* Text for a caller and a target; two of each may be in one call. */
 static const char *by(const struct fs_caller *who)
 {
-	static char text[64];
+	static char text[4096];
+	size_t n = (size_t)snprintf(text, sizeof(text), "%u:%u umask %o", who->uid, who->gid,
+		who->umask);
 
-	snprintf(text, sizeof(text), "%u:%u umask %o", who->uid, who->gid, who->umask);
+	for (unsigned int i = 0; i < who->n_groups; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " +%u", who->groups[i]);
+	for (unsigned int i = 0; i < who->n_labels; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s=%.*s", who->labels[i].name,
+			(int)who->labels[i].size, (const char *)who->labels[i].value);
 	return text;
 }
 

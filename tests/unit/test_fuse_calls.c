@@ -261,7 +261,7 @@ static void with_xattr(uint32_t flags)
 
 	fc_close(&c);
 	config.xattr = true;
-	config.posix_acl = FUSE_POSIX_ACL_AUTO;
+	config.posix_acl = FUSE_WHEN_AUTO;
 	fc_open(&c, fc_recorder(), &config);
 	assert_true(fc_send(&c, FUSE_INIT, &in, sizeof(in), ROOM) > 0);
 	fc_calls();

@@ -14,7 +14,7 @@
 #define BASE                                                                                       \
 	(FUSE_HAS_IOCTL_DIR | FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |           \
 		FUSE_DONT_MASK | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |          \
-		FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT)
+		FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP)
 #define PLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
 
 static const struct mode {
@@ -88,8 +88,10 @@ static void test_flags(void **state)
 		out = init(7, 45, 0, &r);
 		assert_int_equal(flags_of(&out), 0);
 		for (int bit = 0; bit < 64; bit++) {
-			out = init(7, 45, 1ull << bit, &r);
-			assert_int_equal(flags_of(&out), all & 1ull << bit);
+			uint64_t wanted = 1ull << bit | (bit < 32 ? 0 : FUSE_INIT_EXT);
+
+			out = init(7, 45, wanted, &r);
+			assert_int_equal(flags_of(&out), all & wanted);
 		}
 		/* The upper half counts only where the lower one says that it is there. */
 		out = init(7, 45, UINT64_MAX & ~(uint64_t)FUSE_INIT_EXT, &r);
@@ -103,13 +105,16 @@ static void test_attribute_flags(void **state)
 {
 	static const struct {
 		bool xattr;
-		enum fuse_posix_acl acl;
-		uint64_t more;
-		bool refuses;
+		enum fuse_when acl, label;
+		uint64_t more, needs;
 	} cases[] = {
-		{true, FUSE_POSIX_ACL_NEVER, FUSE_SETXATTR_EXT, false},
-		{true, FUSE_POSIX_ACL_AUTO, FUSE_SETXATTR_EXT | FUSE_POSIX_ACL, false},
-		{true, FUSE_POSIX_ACL_ALWAYS, FUSE_SETXATTR_EXT | FUSE_POSIX_ACL, true},
+		{true, FUSE_WHEN_NEVER, FUSE_WHEN_NEVER, FUSE_SETXATTR_EXT, 0},
+		{true, FUSE_WHEN_AUTO, FUSE_WHEN_NEVER, FUSE_SETXATTR_EXT | FUSE_POSIX_ACL, 0},
+		{true, FUSE_WHEN_ALWAYS, FUSE_WHEN_NEVER, FUSE_SETXATTR_EXT | FUSE_POSIX_ACL,
+			FUSE_POSIX_ACL},
+		{true, FUSE_WHEN_NEVER, FUSE_WHEN_AUTO, FUSE_SETXATTR_EXT | FUSE_SECURITY_CTX, 0},
+		{true, FUSE_WHEN_NEVER, FUSE_WHEN_ALWAYS, FUSE_SETXATTR_EXT | FUSE_SECURITY_CTX,
+			FUSE_SECURITY_CTX},
 	};
 	struct fuse_init_out out;
 	int r;
@@ -118,10 +123,13 @@ static void test_attribute_flags(void **state)
 		begin(&modes[0]);
 		c.se.config.xattr = cases[i].xattr;
 		c.se.config.posix_acl = cases[i].acl;
+		c.se.config.security_label = cases[i].label;
 		out = init(7, 38, UINT64_MAX, &r);
 		assert_int_equal(flags_of(&out), BASE | PLUS | cases[i].more);
 		init(7, 38, UINT64_MAX & ~(uint64_t)FUSE_POSIX_ACL, &r);
-		assert_int_equal(r, cases[i].refuses ? -EPROTO : 64);
+		assert_int_equal(r, cases[i].needs == FUSE_POSIX_ACL ? -EPROTO : 64);
+		init(7, 38, UINT64_MAX & ~(uint64_t)FUSE_SECURITY_CTX, &r);
+		assert_int_equal(r, cases[i].needs == FUSE_SECURITY_CTX ? -EPROTO : 64);
 		fc_close(&c);
 	}
 }

@@ -60,7 +60,7 @@ static void test_each_option(void **state)
 	assert_false(o.fuse.xattr);
 	assert_int_equal(PARSE(&o, "--xattr"), 0);
 	assert_true(o.fuse.xattr);
-	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_NEVER);
+	assert_int_equal(o.fuse.posix_acl, FUSE_WHEN_NEVER);
 	assert_null(o.passthrough.xattrmap);
 	assert_int_equal(PARSE(&o, "--xattrmap", ":ok:all:::", "--xattrmap=:map::a:"), 0);
 	assert_non_null(o.xattrmap);
@@ -68,14 +68,14 @@ static void test_each_option(void **state)
 	assert_true(o.fuse.xattr);
 	xattrmap_free(o.xattrmap);
 	assert_int_equal(PARSE(&o, "--posix-acl", "--tag=a"), 0);
-	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_ALWAYS);
+	assert_int_equal(o.fuse.posix_acl, FUSE_WHEN_ALWAYS);
 	assert_string_equal(o.tag, "a");
 	assert_true(o.fuse.xattr);
 	assert_int_equal(PARSE(&o, "--posix-acl=auto"), 0);
-	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_AUTO);
+	assert_int_equal(o.fuse.posix_acl, FUSE_WHEN_AUTO);
 	assert_true(o.fuse.xattr);
 	assert_int_equal(PARSE(&o, "--posix-acl=never"), 0);
-	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_NEVER);
+	assert_int_equal(o.fuse.posix_acl, FUSE_WHEN_NEVER);
 	assert_false(o.fuse.xattr);
 	assert_int_equal(PARSE(&o, "--cache", "never"), 0);
 	assert_ptr_equal(o.fuse.cache, cache_policy_find("none"));
@@ -162,10 +162,18 @@ static void test_legacy(void **state)
 	assert_int_equal(o.log_level, LOG_ERROR);
 	options_free(&o);
 	assert_int_equal(PARSE(&o, "-o", "posix_acl"), 0);
-	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_ALWAYS);
+	assert_int_equal(o.fuse.posix_acl, FUSE_WHEN_ALWAYS);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "security_label"), 0);
+	assert_int_equal(o.fuse.security_label, FUSE_WHEN_ALWAYS);
+	assert_true(o.fuse.xattr);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "security_label=auto,no_security_label"), 0);
+	assert_int_equal(o.fuse.security_label, FUSE_WHEN_NEVER);
+	assert_false(o.fuse.xattr);
 	options_free(&o);
 	assert_int_equal(PARSE(&o, "-o", "posix_acl=auto,no_posix_acl"), 0);
-	assert_int_equal(o.fuse.posix_acl, FUSE_POSIX_ACL_NEVER);
+	assert_int_equal(o.fuse.posix_acl, FUSE_WHEN_NEVER);
 	options_free(&o);
 	assert_int_equal(PARSE(&o, "-o", "writeback,xattr,no_readdirplus,log_level=info", "-o",
 				 "no_writeback,no_xattr,readdirplus,,socket_group=g"), 0);

@@ -2,7 +2,6 @@
 #include "fs/passthrough/cred.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <string.h>
@@ -13,64 +12,120 @@
 #include "base/log.h"
 #include "base/util.h"
 
-static bool can_switch;
-static uid_t own_uid;
-static gid_t own_gid;
+#define BIT(cap) (1ull << (cap))
+
+/* What the kernel takes from the effective capabilities of a thread whose file system uid leaves 0,
+ * and gives back when it returns; between others they stay. */
+#define FILE_CAPS                                                                                  \
+	(BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |     \
+		BIT(CAP_FSETID) | BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_MKNOD) | BIT(CAP_MAC_OVERRIDE))
+
+static bool can_group;
+
+/* Whose rights an operation needs. */
+struct rights {
+	uid_t uid;
+	gid_t gid;
+	unsigned int n_groups;
+	const gid_t *groups;
+	uint64_t without; /* capabilities of FILE_CAPS that must not count */
+	uint64_t beside;  /* ... and that count beside a foreign id */
+};
+
+/* What this thread started with. */
+static _Thread_local struct {
+	bool known;
+	bool can_switch;
+	uid_t uid;
+	gid_t gid;
+	struct __user_cap_data_struct caps[2];
+	uint64_t effective;
+} own;
 
 /* What this thread has now. */
 static _Thread_local struct {
-	bool known;
 	bool own_fs;    /* working directory and umask are not the other threads' any more */
 	int work_fd;    /* of the working directory, plus 1; or 0 */
-	bool overrides; /* CAP_DAC_OVERRIDE beside a foreign id */
-	bool no_fsetid; /* CAP_FSETID was given up for a while */
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	unsigned int n_groups;
+	gid_t groups[FS_GROUPS_MAX];
+	uint64_t caps; /* effective */
 } now;
 
-static int get_caps(struct __user_cap_data_struct caps[2])
+/* The effective capabilities of this thread, and all kinds of them. #syscalls: capget */
+static uint64_t get_caps(struct __user_cap_data_struct caps[2])
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 
-	return (int)syscall(SYS_capget, &head, caps);
+	memset(caps, 0, 2 * sizeof(*caps));
+	if (syscall(SYS_capget, &head, caps) < 0)
+		log_warn("cannot read capabilities: %s", strerror(errno));
+	return caps[0].effective | (uint64_t)caps[1].effective << 32;
 }
 
-static int set_caps(struct __user_cap_data_struct caps[2])
+/* #syscalls: capset */
+static int set_effective(uint64_t wanted)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2] = {own.caps[0], own.caps[1]};
 
-	return (int)syscall(SYS_capset, &head, caps);
+	caps[0].effective = (uint32_t)wanted;
+	caps[1].effective = (uint32_t)(wanted >> 32);
+	return neg_errno((int)syscall(SYS_capset, &head, caps));
+}
+
+/* Of this thread alone: the function of libc changes all threads. #syscalls: setgroups */
+static int set_groups(unsigned int n, const gid_t *groups)
+{
+	return neg_errno((int)syscall(SYS_setgroups, n, groups));
+}
+
+uint64_t cred_capabilities(void)
+{
+	/* To be the guest's user; to do as the daemon what the guest has allowed: look, change and
+	 * write everywhere, give files away, set times and modes, keep set-id bits and file
+	 * capabilities, make device nodes, find inodes by handle. */
+	return BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_CHOWN) |
+		BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_SETFCAP) | BIT(CAP_MKNOD) |
+		BIT(CAP_DAC_READ_SEARCH);
+}
+
+/* The thread starts with what the process has by then, which isolation may have cut.
+ * #syscalls: geteuid getegid */
+static void know_self(void)
+{
+	const uint64_t needed = BIT(CAP_SETUID) | BIT(CAP_SETGID);
+
+	if (own.known)
+		return;
+	own.known = true;
+	own.uid = now.uid = geteuid();
+	own.gid = now.gid = getegid();
+	own.effective = now.caps = get_caps(own.caps);
+	own.can_switch = own.uid == 0 && (own.effective & needed) == needed;
 }
 
 void cred_init(void)
 {
-	const uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_DAC_OVERRIDE;
-	struct __user_cap_data_struct caps[2];
+	int r;
 
-	own_uid = geteuid();
-	own_gid = getegid();
-	can_switch = own_uid == 0 && get_caps(caps) == 0 &&
-		(caps[0].effective & needed) == needed;
-	/* The groups that the daemon was started with are not the guests'. */
-	if (can_switch && setgroups(0, NULL) < 0)
-		log_warn("cannot leave supplementary groups: %s", strerror(errno));
-	if (!can_switch)
-		log_info("not privileged: what guests create belongs to user %u", own_uid);
-}
-
-/* The thread starts with what the process has. */
-static void know_self(void)
-{
-	if (now.known)
+	know_self();
+	if (!own.can_switch) {
+		log_info("not privileged: what guests create belongs to user %u", own.uid);
 		return;
-	now.known = true;
-	now.uid = own_uid;
-	now.gid = own_gid;
-	now.overrides = true;
+	}
+	/* The groups that the daemon was started with are not the guests'. A user namespace may
+	 * have been made without the right to set them. */
+	r = set_groups(0, NULL);
+	can_group = r == 0;
+	if (r < 0)
+		log_warn("cannot set supplementary groups: %s", strerror(-r));
 }
 
-/* Umask and working directory belong to the fs_struct that threads share until they unshare it. */
+/* Umask and working directory belong to the fs_struct that threads share until they unshare it.
+ * #syscalls: unshare */
 static int own_fs(void)
 {
 	if (now.own_fs)
@@ -82,6 +137,7 @@ static int own_fs(void)
 	return 0;
 }
 
+/* #syscalls: fchdir */
 int cred_work_in(int dir_fd)
 {
 	int r = now.work_fd == dir_fd + 1 ? 0 : own_fs();
@@ -94,6 +150,7 @@ int cred_work_in(int dir_fd)
 	return 0;
 }
 
+/* #syscalls: umask */
 static int set_umask(mode_t mask)
 {
 	int r = own_fs();
@@ -106,110 +163,115 @@ static int set_umask(mode_t mask)
 	return 0;
 }
 
-/* Neither call says whether it worked; asked for an impossible id, both tell the current one. */
-static bool became(uid_t uid, gid_t gid)
+static int take_groups(const struct rights *want)
 {
-	return setfsuid((uid_t)-1) == (int)uid && setfsgid((gid_t)-1) == (int)gid;
+	size_t size = want->n_groups * sizeof(gid_t);
+	int r;
+
+	if (!can_group || (want->n_groups == now.n_groups &&
+				  (size == 0 || memcmp(want->groups, now.groups, size) == 0)))
+		return 0;
+	r = set_groups(want->n_groups, want->groups);
+	/* A group that our user namespace does not have. */
+	if (r < 0)
+		return r == -EINVAL ? -EPERM : r;
+	now.n_groups = want->n_groups;
+	if (size > 0)
+		memcpy(now.groups, want->groups, size);
+	return 0;
 }
 
-static int become(uid_t uid, gid_t gid)
-{
-	if (gid != now.gid)
-		setfsgid(gid);
-	if (uid != now.uid)
-		setfsuid(uid);
-	/* Coming from 0, the kernel drops the capabilities over files; going to 0, it gives them
-	 * back; between others, it leaves them. */
-	if (uid == own_uid)
-		now.overrides = true;
-	else if (now.uid == own_uid)
-		now.overrides = false;
-	now.uid = uid;
-	now.gid = gid;
-	/* An id that our user namespace does not have must not become the daemon's own. */
-	return became(uid, gid) ? 0 : -EPERM;
-}
-
-/* Adds a capability to the effective ones of this thread, or takes it away. */
-static int set_cap(int cap, bool on)
+/* Neither call says whether it worked; asked for an impossible id, both tell the current one.
+ * #syscalls: setfsuid setfsgid */
+static int take_ids(const struct rights *want)
 {
 	struct __user_cap_data_struct caps[2];
 
-	if (get_caps(caps) < 0)
-		return -errno;
-	if (on)
-		caps[0].effective |= 1u << cap;
-	else
-		caps[0].effective &= ~(1u << cap);
-	return neg_errno(set_caps(caps));
-}
-
-static int set_override(bool on)
-{
-	int r;
-
-	if (now.uid == own_uid || now.overrides == on)
+	if (want->gid == now.gid && want->uid == now.uid)
 		return 0;
-	r = set_cap(CAP_DAC_OVERRIDE, on);
-	if (r == 0)
-		now.overrides = on;
-	return r;
+	if (want->gid != now.gid)
+		setfsgid(want->gid);
+	if (want->uid != now.uid)
+		setfsuid(want->uid);
+	if (now.uid == own.uid && want->uid != own.uid)
+		now.caps &= ~FILE_CAPS;
+	else if (now.uid != own.uid && want->uid == own.uid)
+		now.caps |= own.effective & FILE_CAPS;
+	now.uid = (uid_t)setfsuid((uid_t)-1);
+	now.gid = (gid_t)setfsgid((gid_t)-1);
+	if (now.uid == want->uid && now.gid == want->gid)
+		return 0;
+	/* An id that our user namespace does not have must not become the daemon's own. */
+	now.caps = get_caps(caps);
+	return -EPERM;
 }
 
-static void restore_fsetid(void)
+/* The one way from some rights to others; what is as it should be costs no system call. */
+static int take(const struct rights *want)
 {
-	if (now.no_fsetid && set_cap(CAP_FSETID, true) == 0)
-		now.no_fsetid = false;
+	uint64_t caps;
+	int r = take_groups(want);
+
+	if (r == 0)
+		r = take_ids(want);
+	if (r < 0)
+		return r;
+	caps = want->uid == own.uid ? own.effective & ~want->without
+				    : own.effective & (~FILE_CAPS | want->beside);
+	if (caps == now.caps)
+		return 0;
+	r = set_effective(caps);
+	if (r == 0)
+		now.caps = caps;
+	return r;
 }
 
 void cred_be_daemon(void)
 {
-	if (!can_switch)
-		return;
+	struct rights daemon;
+
 	know_self();
-	restore_fsetid();
-	if (now.uid != own_uid || now.gid != own_gid)
-		become(own_uid, own_gid);
+	if (!own.can_switch)
+		return;
+	daemon = (struct rights){.uid = own.uid, .gid = own.gid};
+	take(&daemon);
 }
 
 int cred_be_unprivileged_writer(void)
 {
-	int r;
-
-	cred_be_daemon();
-	if (!can_switch)
-		return 0;
-	r = set_cap(CAP_FSETID, false);
-	if (r == 0)
-		now.no_fsetid = true;
-	return r;
-}
-
-static int be(const struct fs_caller *who, bool override)
-{
-	int r;
+	struct rights writer;
 
 	know_self();
-	r = set_umask(who->umask);
-	if (r < 0 || !can_switch)
-		return r;
-	if (who->uid == (uid_t)-1 || who->gid == (gid_t)-1)
+	if (!own.can_switch)
+		return 0;
+	writer = (struct rights){.uid = own.uid, .gid = own.gid, .without = BIT(CAP_FSETID)};
+	return take(&writer);
+}
+
+static int be(const struct fs_caller *who, uint64_t beside)
+{
+	const struct rights caller = {
+		.uid = who->uid,
+		.gid = who->gid,
+		.n_groups = who->n_groups,
+		.groups = who->groups,
+		.beside = beside,
+	};
+	int r;
+
+	if (who->uid == (uid_t)-1 || who->gid == (gid_t)-1 || who->n_groups > FS_GROUPS_MAX)
 		return -EINVAL;
-	restore_fsetid();
-	if (now.uid != who->uid || now.gid != who->gid)
-		r = become(who->uid, who->gid);
-	/* Whatever it is now, the next caller must not take it for known. */
-	if (r < 0)
-		now.uid = now.gid = (uid_t)-1;
-	return r < 0 ? r : set_override(override);
+	know_self();
+	r = set_umask(who->umask);
+	return r < 0 || !own.can_switch ? r : take(&caller);
 }
 
 int cred_be_caller(const struct fs_caller *who)
 {
-	return be(who, true);
+	return be(who, BIT(CAP_DAC_OVERRIDE));
 }
 
 int cred_be_checked(const struct fs_caller *who)
 {
-	return be(who, false);
+	return be(who, 0);
 }

@@ -3,10 +3,15 @@
  * Whose rights a system call of this thread has.
  *
  * What a guest creates belongs to the guest's user: the thread takes that user's file system ids
- * (setfsuid(2), per thread) and keeps them until an operation needs others, so that nothing is
- * switched while the caller stays the same. CAP_DAC_OVERRIDE is kept while switched: the guest
- * has checked permissions, with groups that the host does not hear of. A daemon that may not
- * switch ids works as itself, and files belong to its user.
+ * (setfsuid(2), per thread) and the supplementary groups that the request names, and keeps them
+ * until an operation needs others, so that nothing is switched while the caller stays the same.
+ * CAP_DAC_OVERRIDE is kept while switched: the guest has checked permissions, with groups and
+ * capabilities that the host does not hear of; the ids and groups decide who owns what is created
+ * and whether it may keep its set-group-id bit. A daemon that may not switch ids works as itself,
+ * and files belong to its user.
+ *
+ * Every operation of passthrough/ whose outcome depends on credentials calls one of these functions
+ * first; it may rely on nothing that an earlier one left.
  */
 #ifndef PASSTHROUGH_CRED_H
 #define PASSTHROUGH_CRED_H
@@ -16,11 +21,15 @@
 /* Finds out, once before threads start, whether ids can be switched. */
 void cred_init(void);
 
+/* The capabilities that some operation of passthrough/ needs, as bits: what the daemon keeps of
+ * those that it has. Without CAP_SETUID and CAP_SETGID no ids are switched. */
+uint64_t cred_capabilities(void);
+
 /* From here on this thread acts as the daemon itself. */
 void cred_be_daemon(void);
 
 /* From here on this thread creates files as who, with who's umask. 0, or -EINVAL for an id of -1,
- * which means "no such id" (id-mapped mounts), or -EPERM. */
+ * which means "no such id" (id-mapped mounts), or -EPERM for one that cannot be had. */
 int cred_be_caller(const struct fs_caller *who);
 
 /* The same without the override: permissions count. */

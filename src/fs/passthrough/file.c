@@ -188,11 +188,14 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	if (r == 0 && parent.node->barred)
 		r = -EROFS;
 	if (r == 0)
-		r = cred_be_caller(who);
+		r = pt_begin_making(pt, who);
 	if (r < 0)
 		return r;
 	fd = create_file(parent.node, name, mode, flags);
+	r = pt_end_making(pt, who, parent.node->fd, name, fd);
 	if (fd == -EEXIST && name && !(flags & O_EXCL))
 		return open_existing(pt, who, parent.node, name, flags, entry, handle);
-	return fd < 0 ? fd : enter_created(pt, parent.node, name, fd, entry, handle);
+	if (r < 0)
+		close_fd(&fd);
+	return r < 0 ? r : enter_created(pt, parent.node, name, fd, entry, handle);
 }

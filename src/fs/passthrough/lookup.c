@@ -65,7 +65,7 @@ int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const c
 	return enter_fd(pt, parent, name, pt_open_child(dir_fd, name), entry);
 }
 
-static bool same_inode(const struct statx *a, const struct statx *b)
+bool pt_same_inode(const struct statx *a, const struct statx *b)
 {
 	return a->stx_ino == b->stx_ino && a->stx_mnt_id == b->stx_mnt_id &&
 		a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
@@ -82,7 +82,7 @@ static int check_below_root(struct passthrough *pt, int dir_fd)
 		return -errno;
 	if (r == 0)
 		r = pt_stat(fd, &here);
-	for (int depth = 0; r == 0 && !same_inode(&here, &root); depth++) {
+	for (int depth = 0; r == 0 && !pt_same_inode(&here, &root); depth++) {
 		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		if (up < 0)
@@ -91,7 +91,7 @@ static int check_below_root(struct passthrough *pt, int dir_fd)
 		fd = up;
 		r = pt_stat(fd, &above);
 		/* The host's own root is its own parent. */
-		if (r == 0 && (same_inode(&here, &above) || depth == DEPTH_MAX))
+		if (r == 0 && (pt_same_inode(&here, &above) || depth == DEPTH_MAX))
 			return -ESTALE;
 		here = above;
 	}

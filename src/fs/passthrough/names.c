@@ -22,13 +22,27 @@ static struct pt_node_ref parent_ref(struct passthrough *pt, uint64_t id, const 
 }
 
 /* The entry that was just made, looked up with the daemon's rights. */
-static int made(struct passthrough *pt, struct pt_node *parent, const char *name, int r,
+static int enter_made(struct passthrough *pt, struct pt_node *parent, const char *name, int r,
 	struct fs_entry *entry)
 {
 	if (r < 0)
 		return r;
 	cred_be_daemon();
 	return pt_enter(pt, parent, parent->fd, name, entry);
+}
+
+/* What becomes of the system call that made an entry for who, whose result is r. */
+static int made(struct passthrough *pt, const struct fs_caller *who, struct pt_node *parent,
+	const char *name, int r, struct fs_entry *entry)
+{
+	if (who->n_labels > 0) {
+		CLEANUP_FD int fd = -1;
+
+		cred_be_daemon();
+		fd = r < 0 ? r : pt_open_child(parent->fd, name);
+		r = pt_end_making(pt, who, parent->fd, name, fd);
+	}
+	return enter_made(pt, parent, name, r, entry);
 }
 
 int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
@@ -39,10 +53,11 @@ int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, c
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		r = cred_be_caller(who);
-	if (r == 0)
-		r = neg_errno(symlinkat(target, parent.node->fd, name));
-	return made(pt, parent.node, name, r, entry);
+		r = pt_begin_making(pt, who);
+	if (r < 0)
+		return r;
+	r = neg_errno(symlinkat(target, parent.node->fd, name));
+	return made(pt, who, parent.node, name, r, entry);
 }
 
 int pt_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
@@ -53,10 +68,11 @@ int pt_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		r = cred_be_caller(who);
-	if (r == 0)
-		r = neg_errno(mknodat(parent.node->fd, name, mode, rdev));
-	return made(pt, parent.node, name, r, entry);
+		r = pt_begin_making(pt, who);
+	if (r < 0)
+		return r;
+	r = neg_errno(mknodat(parent.node->fd, name, mode, rdev));
+	return made(pt, who, parent.node, name, r, entry);
 }
 
 int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
@@ -67,10 +83,11 @@ int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		r = cred_be_caller(who);
-	if (r == 0)
-		r = neg_errno(mkdirat(parent.node->fd, name, mode));
-	return made(pt, parent.node, name, r, entry);
+		r = pt_begin_making(pt, who);
+	if (r < 0)
+		return r;
+	r = neg_errno(mkdirat(parent.node->fd, name, mode));
+	return made(pt, who, parent.node, name, r, entry);
 }
 
 static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int flags)
@@ -131,5 +148,5 @@ int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *nam
 		r = neg_errno(linkat(pt->proc_fd, pt_fdname(ref.node->fd).s, parent.node->fd, name,
 			AT_SYMLINK_FOLLOW));
 	}
-	return made(pt, parent.node, name, r, entry);
+	return enter_made(pt, parent.node, name, r, entry);
 }

@@ -110,6 +110,7 @@ struct passthrough {
 	struct idtab *handles;
 	struct pt_shard shards[PT_SHARDS];
 	struct passthrough_config config;
+	bool labels_by_kernel; /* the host's SELinux sets its labels itself (label.c) */
 
 	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;
@@ -239,12 +240,36 @@ int pt_check_name(const char *name);
 /* Opens a name in a directory with O_PATH, following nothing. A descriptor or -errno. */
 int pt_open_child(int dir_fd, const char *name);
 
+/* Whether two sets of attributes are of one inode. */
+bool pt_same_inode(const struct statx *a, const struct statx *b);
+
 /* Looks up a name in a directory, of which dir_fd is any descriptor, counting a lookup. */
 int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,
 	struct fs_entry *entry);
 
 int pt_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count);
+
+/* label.c */
+
+/* Whether labels of the host's SELinux can be set by the kernel, as inodes are made. */
+bool pt_labels_by_kernel(const struct passthrough *pt);
+
+/*
+ * Around the system call that makes an inode for who: begin takes who's credentials, end sets who's
+ * labels on the new inode, of which fd is any descriptor, or the -errno of why it was not made.
+ * Where a label cannot be set, its name (NULL: it has none) is removed. Both return 0 or -errno;
+ * after a begin that succeeded there must be an end.
+ */
+int pt_begin_making(const struct passthrough *pt, const struct fs_caller *who);
+int pt_end_making(struct passthrough *pt, const struct fs_caller *who, int dir_fd,
+	const char *name, int fd);
+
+/* xattr.c */
+
+/* The host's name for an attribute of the guest's: 0, or as xattrmap_client(). */
+int pt_xattr_host_name(const struct passthrough *pt, const char *name,
+	struct xattrmap_name *host);
 
 /* file.c */
 

@@ -38,8 +38,7 @@ static int clear_sgid(struct passthrough *pt, const struct pt_node *node)
 		attr.stx_mode & 07777 & ~(mode_t)S_ISGID, 0));
 }
 
-/* The host's name for an attribute of the guest's. */
-static int host_name(const struct passthrough *pt, const char *name, struct xattrmap_name *host)
+int pt_xattr_host_name(const struct passthrough *pt, const char *name, struct xattrmap_name *host)
 {
 	if (pt->config.xattrmap)
 		return xattrmap_client(pt->config.xattrmap, name, host);
@@ -57,7 +56,7 @@ int pt_setxattr(struct fs *fs, const struct fs_xattr *x)
 	int r = prepare(pt, &ref);
 
 	if (r == 0)
-		r = host_name(pt, x->name, &host);
+		r = pt_xattr_host_name(pt, x->name, &host);
 	if (r == 0)
 		r = neg_errno(setxattr(pt_fdname(ref.node->fd).s, host.s, x->value, x->size,
 			x->flags));
@@ -72,7 +71,7 @@ ssize_t pt_getxattr(struct fs *fs, uint64_t node, const char *name, char *buf, s
 	int r = prepare(pt, &ref);
 
 	if (r == 0)
-		r = host_name(pt, name, &host);
+		r = pt_xattr_host_name(pt, name, &host);
 	return r < 0 ? r : neg_errno(getxattr(pt_fdname(ref.node->fd).s, host.s, buf, size));
 }
 
@@ -112,6 +111,6 @@ int pt_removexattr(struct fs *fs, uint64_t node, const char *name)
 	int r = prepare(pt, &ref);
 
 	if (r == 0)
-		r = host_name(pt, name, &host);
+		r = pt_xattr_host_name(pt, name, &host);
 	return r < 0 ? r : neg_errno(removexattr(pt_fdname(ref.node->fd).s, host.s));
 }
