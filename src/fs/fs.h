@@ -45,7 +45,8 @@ struct fs_caller {
 	const struct fs_label *labels;
 };
 
-/* A node, and the handle that it was opened with where the guest named one. */
+/* A node, and the handle that it was opened with where the guest named one. Where it did not, what
+ * reads files and directories, and fsync, work all the same. */
 struct fs_target {
 	uint64_t node;
 	uint64_t handle;

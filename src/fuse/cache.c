@@ -62,6 +62,32 @@ bool fuse_config_skips_flush(const struct fuse_config *config)
 	return !fuse_config_writeback(config);
 }
 
+/*
+ * Linux's zero-message opens: the first OPEN is answered with ENOSYS, and no other is sent. What
+ * an OPEN would have done is lost, so it must have been nothing:
+ * - the guest keeps what it cached and asks nobody (always);
+ * - nothing is written: a descriptor for writing would have to stay open behind the guest's back,
+ *   and keep the host from executing the file (ETXTBSY); a file that the guest removes while it is
+ *   open there would be lost with its name; and O_TRUNC and the handle of CREATE would be, for
+ *   Linux sends neither SETATTR (where ATOMIC_O_TRUNC is offered too) nor RELEASE. So --readonly.
+ */
+bool fuse_config_no_open(const struct fuse_config *config)
+{
+	return config->cache->keeps_data && config->readonly;
+}
+
+/* Directories have neither data nor locks; where listings are kept, what OPENDIR answers is what
+ * Linux takes for granted without it. */
+bool fuse_config_no_opendir(const struct fuse_config *config)
+{
+	return config->cache->keeps_names;
+}
+
+static bool if_opens(const struct fuse_config *config)
+{
+	return !fuse_config_no_open(config);
+}
+
 static bool if_xattr(const struct fuse_config *config)
 {
 	return config->xattr;
@@ -109,7 +135,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(ASYNC_READ, always, "reads of one file may be in flight together"),
 	FLAG(POSIX_LOCKS, NULL, "locks are kept by each guest for itself"),
 	FLAG(FILE_OPS, NULL, "means nothing to Linux any more"),
-	FLAG(ATOMIC_O_TRUNC, always, "OPEN truncates: one request less"),
+	FLAG(ATOMIC_O_TRUNC, if_opens, "OPEN truncates: one request less"),
 	FLAG(EXPORT_SUPPORT, always, "LOOKUP serves \".\" and \"..\""),
 	FLAG(BIG_WRITES, always, "writes larger than a page"),
 	FLAG(DONT_MASK, always, "the host applies the umask, or a default ACL instead"),
@@ -124,14 +150,14 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(READDIRPLUS_AUTO, if_readdirplus, "... when the guest seems to want them"),
 	FLAG(ASYNC_DIO, always, "direct reads and writes may be in flight together"),
 	FLAG(WRITEBACK_CACHE, fuse_config_writeback, "--writeback, where data is cached"),
-	FLAG(NO_OPEN_SUPPORT, NULL, "every open has a handle"),
+	FLAG(NO_OPEN_SUPPORT, fuse_config_no_open, "no OPEN, FLUSH and RELEASE at all"),
 	FLAG(PARALLEL_DIROPS, always, "directories are locked by the host"),
 	FLAG(HANDLE_KILLPRIV, NULL, "HANDLE_KILLPRIV_V2 says which writes clear"),
 	FLAG(POSIX_ACL, if_posix_acl, "--posix-acl: the guest enforces ACLs"),
 	FLAG(ABORT_ERROR, NULL, "of /dev/fuse"),
 	FLAG(MAX_PAGES, always, "requests of 1 MiB and more"),
 	FLAG(CACHE_SYMLINKS, if_names_kept, "symlink targets stay valid"),
-	FLAG(NO_OPENDIR_SUPPORT, NULL, "every open directory has a handle"),
+	FLAG(NO_OPENDIR_SUPPORT, fuse_config_no_opendir, "no OPENDIR and RELEASEDIR at all"),
 	FLAG(EXPLICIT_INVAL_DATA, NULL, "nobody would invalidate explicitly"),
 	FLAG(MAP_ALIGNMENT, NULL, "there is no DAX window"),
 	FLAG(SUBMOUNTS, if_submounts,

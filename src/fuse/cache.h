@@ -61,6 +61,11 @@ bool fuse_config_keeps_unchanged(const struct fuse_config *config);
 /* Whether a file may be closed without a word where the file system below has none to say. */
 bool fuse_config_skips_flush(const struct fuse_config *config);
 
+/* Whether the guest may do without OPEN and RELEASE, or OPENDIR and RELEASEDIR: what it asks for
+ * then names handle 0. */
+bool fuse_config_no_open(const struct fuse_config *config);
+bool fuse_config_no_opendir(const struct fuse_config *config);
+
 /* FOPEN flags for an opened file or directory. */
 uint32_t fuse_open_offer(const struct fuse_config *config, bool directory);
 

@@ -69,6 +69,25 @@ struct fs_caller fuse_caller(const struct fuse_req *req, uint32_t umask)
 	};
 }
 
+static struct fs_target target(const struct fuse_req *req, uint64_t handle, uint64_t without)
+{
+	return (struct fs_target){
+		.node = req->in.nodeid,
+		.handle = handle,
+		.has_handle = handle != 0 || !fuse_has(req->se, without),
+	};
+}
+
+struct fs_target fuse_target(const struct fuse_req *req, uint64_t handle)
+{
+	return target(req, handle, FUSE_NO_OPEN_SUPPORT);
+}
+
+struct fs_target fuse_dir_target(const struct fuse_req *req, uint64_t handle)
+{
+	return target(req, handle, FUSE_NO_OPENDIR_SUPPORT);
+}
+
 /*
  * Extensions fill the rest of a request, as its header says. Labels alone stood there already
  * before Linux 6.3 had the header say so.

@@ -9,8 +9,10 @@
 
 static struct fs_target maybe_open(const struct fuse_req *req, bool has_handle, uint64_t handle)
 {
-	return (struct fs_target){
-		.node = req->in.nodeid, .handle = handle, .has_handle = has_handle};
+	struct fs_target t = fuse_target(req, handle);
+
+	t.has_handle = t.has_handle && has_handle;
+	return t;
 }
 
 int fuse_do_GETATTR(struct fuse_req *req)

@@ -2,6 +2,7 @@
 /*
  * Operations on open directories.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -12,7 +13,9 @@ int fuse_do_OPENDIR(struct fuse_req *req)
 	struct fs *fs = req->se->fs;
 	struct fuse_open_out out;
 	uint64_t handle;
-	int r = fs->ops->opendir(fs, req->in.nodeid, &handle);
+	int r = fuse_has(req->se, FUSE_NO_OPENDIR_SUPPORT)
+			? -ENOSYS
+			: fs->ops->opendir(fs, req->in.nodeid, &handle);
 
 	if (r < 0)
 		return r;
@@ -25,11 +28,6 @@ int fuse_do_RELEASEDIR(struct fuse_req *req)
 	const struct fuse_release_in *in = req->args;
 
 	return req->se->fs->ops->release(req->se->fs, in->fh);
-}
-
-int fuse_do_FSYNCDIR(struct fuse_req *req)
-{
-	return fuse_do_FSYNC(req);
 }
 
 /* A listing that is gathered in the worker's buffer. */
@@ -76,7 +74,7 @@ static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const str
 static int list(struct fuse_req *req, bool with_entries)
 {
 	const struct fuse_read_in *in = req->args;
-	struct fs_target t = fuse_target(req, in->fh);
+	struct fs_target t = fuse_dir_target(req, in->fh);
 	size_t room = min_t(size_t, min_t(size_t, in->size, req->out.left), FUSE_BUFFER_MAX);
 	struct reply_listing rl = {
 		.l = {.with_entries = with_entries, .left = room, .cost = entry_cost,

@@ -35,6 +35,8 @@ int fuse_do_OPEN(struct fuse_req *req)
 	if (req->se->config.readonly &&
 		((in->flags & O_ACCMODE) != O_RDONLY || in->flags & O_TRUNC))
 		return -EROFS;
+	if (fuse_has(req->se, FUSE_NO_OPEN_SUPPORT))
+		return -ENOSYS;
 	r = fs->ops->open(fs, req->in.nodeid, host_flags(req->se, in->flags),
 		in->open_flags & FUSE_OPEN_KILL_SUIDGID, &handle, &opened);
 	if (r < 0)
@@ -164,7 +166,17 @@ int fuse_do_FLUSH(struct fuse_req *req)
 	const struct fuse_flush_in *in = req->args;
 	struct fs_target t = fuse_target(req, in->fh);
 
+	/* Nothing was opened, nothing is closed; Linux does not ask again. */
+	if (fuse_has(req->se, FUSE_NO_OPEN_SUPPORT))
+		return -ENOSYS;
 	return req->se->fs->ops->flush(req->se->fs, &t);
+}
+
+static int fsync_target(struct fuse_req *req, const struct fs_target *t)
+{
+	const struct fuse_fsync_in *in = req->args;
+
+	return req->se->fs->ops->fsync(req->se->fs, t, in->fsync_flags & FUSE_FSYNC_FDATASYNC);
 }
 
 int fuse_do_FSYNC(struct fuse_req *req)
@@ -172,7 +184,15 @@ int fuse_do_FSYNC(struct fuse_req *req)
 	const struct fuse_fsync_in *in = req->args;
 	struct fs_target t = fuse_target(req, in->fh);
 
-	return req->se->fs->ops->fsync(req->se->fs, &t, in->fsync_flags & FUSE_FSYNC_FDATASYNC);
+	return fsync_target(req, &t);
+}
+
+int fuse_do_FSYNCDIR(struct fuse_req *req)
+{
+	const struct fuse_fsync_in *in = req->args;
+	struct fs_target t = fuse_dir_target(req, in->fh);
+
+	return fsync_target(req, &t);
 }
 
 int fuse_do_FALLOCATE(struct fuse_req *req)

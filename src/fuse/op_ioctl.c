@@ -87,7 +87,8 @@ static int get(struct fuse_req *req, const struct fs_target *t, const struct ioc
 int fuse_do_IOCTL(struct fuse_req *req)
 {
 	const struct fuse_ioctl_in *in = req->args;
-	struct fs_target t = fuse_target(req, in->fh);
+	struct fs_target t = in->flags & FUSE_IOCTL_DIR ? fuse_dir_target(req, in->fh)
+							: fuse_target(req, in->fh);
 	const struct ioctl_desc *desc = find(in->cmd);
 
 	/* There are no ioctls whose argument would have to be asked for (FUSE_IOCTL_RETRY). */

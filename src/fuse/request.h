@@ -90,12 +90,11 @@ int fuse_reply_attr(struct fuse_req *req, const struct statx *st);
  * (ext.c) */
 int fuse_ext_parse(struct fuse_ext *ext, const char *bytes, size_t len, uint64_t allowed);
 
-/* The caller of a request, and the target of an operation on an open file. */
+/* The caller of a request, and the target of an operation on an open file or directory. Handle 0 is
+ * none, where the guest opens without a message. */
 struct fs_caller fuse_caller(const struct fuse_req *req, uint32_t umask);
-static inline struct fs_target fuse_target(const struct fuse_req *req, uint64_t handle)
-{
-	return (struct fs_target){.node = req->in.nodeid, .handle = handle, .has_handle = true};
-}
+struct fs_target fuse_target(const struct fuse_req *req, uint64_t handle);
+struct fs_target fuse_dir_target(const struct fuse_req *req, uint64_t handle);
 
 /* Whether INIT settled on a flag. */
 static inline bool fuse_has(const struct fuse_session *se, uint64_t flag)

@@ -15,6 +15,8 @@
 	(FUSE_HAS_IOCTL_DIR | FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |           \
 		FUSE_DONT_MASK | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |          \
 		FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP)
+/* Where names are kept. */
+#define KEPT (FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT)
 #define PLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
 
 static const struct mode {
@@ -31,14 +33,14 @@ static const struct mode {
 	{"auto", false, true, PLUS | FUSE_AUTO_INVAL_DATA, 0, 0, 1},
 	{"auto", true, true, PLUS | FUSE_AUTO_INVAL_DATA | FUSE_WRITEBACK_CACHE, 0, 0, 1},
 	{"auto", false, false, FUSE_AUTO_INVAL_DATA, 0, 0, 1},
-	{"always", false, true, PLUS | FUSE_CACHE_SYMLINKS, FOPEN_KEEP_CACHE,
+	{"always", false, true, PLUS | KEPT, FOPEN_KEEP_CACHE,
 		FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR, 86400},
-	{"always", true, true, PLUS | FUSE_CACHE_SYMLINKS | FUSE_WRITEBACK_CACHE,
+	{"always", true, true, PLUS | KEPT | FUSE_WRITEBACK_CACHE,
 		FOPEN_KEEP_CACHE, FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR, 86400},
-	{"metadata", false, true, PLUS | FUSE_CACHE_SYMLINKS,
+	{"metadata", false, true, PLUS | KEPT,
 		FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
 		FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR, 86400},
-	{"metadata", true, true, PLUS | FUSE_CACHE_SYMLINKS,
+	{"metadata", true, true, PLUS | KEPT,
 		FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
 		FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR, 86400},
 };
@@ -149,6 +151,63 @@ static void test_allow_mmap(void **state)
 		config.allow_mmap = true;
 		assert_int_equal(fuse_init_offer(&config) & FUSE_DIRECT_IO_ALLOW_MMAP,
 			cases[i].flag);
+	}
+}
+
+/* Opens without a message, where a guest that knows of them may do without; what names handle 0
+ * then names none. */
+static void test_no_open(void **state)
+{
+	static const struct {
+		const char *mode;
+		bool readonly, no_open, no_opendir;
+	} cases[] = {{"none", true, false, false}, {"auto", true, false, false},
+		{"metadata", true, false, true}, {"metadata", false, false, true},
+		{"always", false, false, true}, {"always", true, true, true}};
+	const struct fuse_open_in open_in = {.flags = O_RDONLY};
+	const struct fuse_flush_in flush_in = {.fh = 0};
+	const struct fuse_read_in read_in = {.fh = 0, .size = 500};
+	const struct fuse_fsync_in fsync_in = {.fh = 0};
+	const struct fuse_getattr_in get = {.getattr_flags = FUSE_GETATTR_FH};
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		bool wanted = i >= ARRAY_SIZE(cases);
+		bool no_open = wanted && cases[i % ARRAY_SIZE(cases)].no_open;
+		bool no_opendir = wanted && cases[i % ARRAY_SIZE(cases)].no_opendir;
+		struct fuse_config config = fc_config(cases[i % ARRAY_SIZE(cases)].mode);
+		uint64_t flags = FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT;
+		struct fuse_init_out out;
+		int r;
+
+		config.readonly = cases[i % ARRAY_SIZE(cases)].readonly;
+		fc_open(&c, fc_recorder(), &config);
+		out = init(7, 45, FUSE_ATOMIC_O_TRUNC | (wanted ? flags : 0), &r);
+		assert_int_equal(flags_of(&out) & flags,
+			(no_open ? FUSE_NO_OPEN_SUPPORT : 0) |
+				(no_opendir ? FUSE_NO_OPENDIR_SUPPORT : 0));
+		/* The two together lose O_TRUNC. */
+		assert_false(no_open && flags_of(&out) & FUSE_ATOMIC_O_TRUNC);
+		fc_calls();
+		c.in.nodeid = 5;
+		assert_int_equal(fc_send(&c, FUSE_OPEN, &open_in, sizeof(open_in), ROOM),
+			no_open ? -ENOSYS : 16);
+		assert_int_equal(fc_send(&c, FUSE_OPENDIR, &open_in, sizeof(open_in), ROOM),
+			no_opendir ? -ENOSYS : 16);
+		assert_int_equal(fc_send(&c, FUSE_FLUSH, &flush_in, sizeof(flush_in), ROOM),
+			no_open ? -ENOSYS : 0);
+		fc_calls();
+		fc_send(&c, FUSE_READ, &read_in, sizeof(read_in), 16 + 7);
+		assert_string_equal(fc_calls(), no_open ? "read 5 7 at 0;" : "read 5/0 7 at 0;");
+		fc_send(&c, FUSE_FSYNC, &fsync_in, sizeof(fsync_in), ROOM);
+		assert_string_equal(fc_calls(), no_open ? "fsync 5;" : "fsync 5/0;");
+		fc_send(&c, FUSE_GETATTR, &get, sizeof(get), ROOM);
+		assert_string_equal(fc_calls(), no_open ? "getattr 5;" : "getattr 5/0;");
+		fc_send(&c, FUSE_READDIR, &read_in, sizeof(read_in), ROOM);
+		assert_string_equal(fc_calls(),
+			no_opendir ? "readdir 5 500 at 0;" : "readdir 5/0 500 at 0;");
+		fc_send(&c, FUSE_FSYNCDIR, &fsync_in, sizeof(fsync_in), ROOM);
+		assert_string_equal(fc_calls(), no_opendir ? "fsync 5;" : "fsync 5/0;");
+		fc_close(&c);
 	}
 }
 
@@ -281,6 +340,7 @@ static void test_open_flags(void **state)
 {
 	const struct fuse_open_out *out = (void *)c.payload;
 	const struct fuse_create_out *create = (void *)c.payload;
+	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		struct fuse_create_in create_in = {.flags = O_RDWR};
@@ -288,7 +348,7 @@ static void test_open_flags(void **state)
 		struct fuse_open_in in = {.flags = 0};
 
 		begin(&modes[i]);
-		fc_init(&c);
+		init(7, 45, UINT64_MAX & ~(uint64_t)FUSE_NO_OPENDIR_SUPPORT, &r);
 		assert_int_equal(fc_send(&c, FUSE_OPEN, &in, sizeof(in), ROOM), sizeof(*out));
 		assert_int_equal(out->open_flags, modes[i].open_file);
 		assert_int_equal(out->fh, 55);
@@ -460,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_attribute_flags),
 		cmocka_unit_test(test_allow_mmap),
 		cmocka_unit_test(test_submounts),
+		cmocka_unit_test(test_no_open),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_lengths),

@@ -12,11 +12,11 @@
 ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 	uint64_t offset)
 {
-	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
 
-	if (!open.handle)
-		return open.error;
-	return neg_errno(preadv(open.handle->fd, iov, n, (off_t)offset));
+	if (file.fd < 0)
+		return file.error;
+	return neg_errno(preadv(file.fd, iov, n, (off_t)offset));
 }
 
 ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
@@ -57,11 +57,11 @@ int pt_flush(struct fs *fs, const struct fs_target *t)
 
 int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 {
-	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
 
-	if (!open.handle)
-		return open.error;
-	return neg_errno(data_only ? fdatasync(open.handle->fd) : fsync(open.handle->fd));
+	if (file.fd < 0)
+		return file.error;
+	return neg_errno(data_only ? fdatasync(file.fd) : fsync(file.fd));
 }
 
 int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset, uint64_t len)
@@ -77,13 +77,13 @@ int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t of
 /* Only what depends on where the file has data; a directory's position is its listing's. */
 int64_t pt_lseek(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence)
 {
-	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
 
-	if (!open.handle)
-		return open.error;
-	if (open.handle->dir || (whence != SEEK_DATA && whence != SEEK_HOLE))
+	if (file.fd < 0)
+		return file.error;
+	if (file.node->type == S_IFDIR || (whence != SEEK_DATA && whence != SEEK_HOLE))
 		return -EINVAL;
-	return neg_errno(lseek(open.handle->fd, (off_t)offset, whence));
+	return neg_errno(lseek(file.fd, (off_t)offset, whence));
 }
 
 ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy)

@@ -108,10 +108,9 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 	return some ? 0 : r;
 }
 
-int pt_readdir(struct fs *fs, const struct fs_target *t, uint64_t offset,
-	struct fs_listing *listing)
+static int readdir_open(struct passthrough *pt, const struct fs_target *t, uint64_t offset,
+	struct fs_listing *listing, uint64_t *next)
 {
-	struct passthrough *pt = pt_of(fs);
 	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt, t);
 	int r;
 
@@ -124,6 +123,31 @@ int pt_readdir(struct fs *fs, const struct fs_target *t, uint64_t offset,
 	r = seek_to(open.handle, offset);
 	if (r == 0)
 		r = list(pt, open.handle, listing);
+	*next = open.handle->dir->offset;
 	pthread_mutex_unlock(&open.handle->dir->lock);
+	return r;
+}
+
+int pt_readdir(struct fs *fs, const struct fs_target *t, uint64_t offset,
+	struct fs_listing *listing)
+{
+	struct passthrough *pt = pt_of(fs);
+	struct fs_target own = {.node = t->node, .has_handle = true};
+	uint64_t next = offset;
+	size_t left;
+	int r;
+
+	if (t->has_handle)
+		return readdir_open(pt, t, offset, listing, &next);
+	left = listing->left;
+	r = pt_stream_take(pt, t->node, offset, &own.handle);
+	if (r < 0)
+		return r;
+	r = readdir_open(pt, &own, offset, listing, &next);
+	/* At the end nobody goes on. */
+	if (r == 0 && listing->left < left)
+		pt_stream_keep(pt, t->node, next, own.handle);
+	else
+		pt_release(fs, own.handle);
 	return r;
 }

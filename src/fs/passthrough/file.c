@@ -31,6 +31,61 @@ int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 	return neg_errno(fd);
 }
 
+/*
+ * Makes the descriptor of a pinned node one that is open for reading, in the same place: whoever
+ * uses it meanwhile finds the same inode before and after. So there are as many descriptors as
+ * before, and cooling closes this one too. Times of access are left alone where we may: nobody
+ * says whether the guest's program wants them changed, and nothing else of the export changes.
+ */
+static int make_readable(struct passthrough *pt, struct pt_node *node)
+{
+	CLEANUP_FD int fd = -1;
+
+	if (atomic_load_explicit(&node->readable, memory_order_acquire))
+		return 0;
+	fd = pt_open_node(pt, node, O_RDONLY | O_NOATIME);
+	if (fd == -EPERM)
+		fd = pt_open_node(pt, node, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	if (dup3(fd, node->fd, O_CLOEXEC) < 0)
+		return -errno;
+	atomic_store_explicit(&node->readable, true, memory_order_release);
+	return 0;
+}
+
+struct pt_file_ref pt_file_ref(struct passthrough *pt, const struct fs_target *t)
+{
+	struct pt_file_ref file = {.open = {.pt = pt}, .ref = {.pt = pt}, .fd = -1};
+
+	if (t->has_handle) {
+		file.open = pt_handle_ref(pt, t);
+		file.error = file.open.error;
+		if (file.open.handle) {
+			file.node = file.open.handle->node;
+			file.fd = file.open.handle->fd;
+		}
+		return file;
+	}
+	file.ref = pt_ref(pt, t->node);
+	file.error = file.ref.error;
+	if (!file.ref.node)
+		return file;
+	cred_be_daemon();
+	file.error = make_readable(pt, file.ref.node);
+	if (file.error == 0) {
+		file.node = file.ref.node;
+		file.fd = file.ref.node->fd;
+	}
+	return file;
+}
+
+void pt_cleanup_file(struct pt_file_ref *file)
+{
+	pt_cleanup_handle(&file->open);
+	pt_cleanup_node(&file->ref);
+}
+
 static int64_t ns_of(int64_t seconds, int64_t ns)
 {
 	return seconds * 1000000000 + ns;

@@ -62,27 +62,27 @@ static int check_project(int fd, const struct fs_fileattr *fa)
 /* #syscalls: ioctl */
 int pt_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa)
 {
-	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
 
-	if (!open.handle)
-		return open.error;
-	if (open.handle->node->barred)
+	if (file.fd < 0)
+		return file.error;
+	if (file.node->barred)
 		return -ENOTTY;
 	cred_be_daemon();
-	return get(open.handle->fd, fa);
+	return get(file.fd, fa);
 }
 
 /* #syscalls: ioctl */
 int pt_set_fileattr(struct fs *fs, const struct fs_target *t, const struct fs_fileattr *fa)
 {
-	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
 	int r;
 
-	if (!open.handle)
-		return open.error;
-	if (open.handle->node->barred)
+	if (file.fd < 0)
+		return file.error;
+	if (file.node->barred)
 		return -ENOTTY;
 	cred_be_daemon();
-	r = check_project(open.handle->fd, fa);
-	return r < 0 ? r : set(open.handle->fd, fa);
+	r = check_project(file.fd, fa);
+	return r < 0 ? r : set(file.fd, fa);
 }

@@ -141,4 +141,5 @@ int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_ent
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count)
 {
 	pt_node_forget(pt_of(fs), node, count);
+	pt_streams_forget(pt_of(fs), node);
 }

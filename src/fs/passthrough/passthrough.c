@@ -11,6 +11,7 @@ static void reset(struct fs *fs)
 {
 	struct passthrough *pt = pt_of(fs);
 
+	pt_streams_forget(pt, 0);
 	pt_handles_reset(pt);
 	pt_nodes_reset(pt);
 }
@@ -124,6 +125,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pt->hot_max = fair_share();
 	pthread_mutex_init(&pt->hot_lock, NULL);
 	pthread_mutex_init(&pt->mount_lock, NULL);
+	pthread_mutex_init(&pt->streams.lock, NULL);
 	pt->nodes = idtab_new(sizeof(struct pt_node), PT_NODES_MAX, destroy_node, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->hot_max, pt_handle_destroy, pt);
 	pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -152,6 +154,7 @@ void passthrough_free(struct fs *fs)
 	idtab_free(pt->nodes);
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
+	pthread_mutex_destroy(&pt->streams.lock);
 	pthread_mutex_destroy(&pt->hot_lock);
 	free(pt->hot);
 	close_fd(&pt->proc_fd);

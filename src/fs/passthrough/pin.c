@@ -90,6 +90,7 @@ bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *at
 void pt_warm(struct passthrough *pt, struct pt_node *node, int fd)
 {
 	node->fd = fd;
+	atomic_store_explicit(&node->readable, false, memory_order_relaxed);
 	free(node->file_handle);
 	node->file_handle = NULL;
 	atomic_fetch_and(&node->pins, ~PT_COLD);

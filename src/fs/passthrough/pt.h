@@ -21,6 +21,9 @@
 /* Descriptors that are left to everything but nodes and handles, which share the others. */
 #define PT_FDS_RESERVED 96
 
+/* Listings without a handle that can be gone on with. */
+#define PT_STREAMS 64
+
 /* What makes an inode the same one while a descriptor holds it. */
 struct pt_key {
 	uint64_t mount;
@@ -54,9 +57,10 @@ struct pt_mount {
 struct pt_node {
 	struct idslot slot;
 	struct pt_key key;
-	int fd;             /* O_PATH, or -1 */
+	int fd;             /* O_PATH, or open for reading; or -1 */
 	_Atomic uint32_t pins; /* users of fd, and PT_COLD */
 	_Atomic bool used;  /* since the search for cold nodes last passed */
+	_Atomic bool readable; /* fd is open for reading (file.c) */
 	bool barred;        /* on a file system that is never entered */
 	bool lost;          /* another inode has its key: the host's file is gone */
 	mode_t type;        /* S_IFMT bits */
@@ -102,6 +106,22 @@ struct pt_handle {
 	struct pt_dir *dir; /* NULL for a file */
 };
 
+/*
+ * Listings without a handle: each READDIR names a directory and where to go on. A handle of our
+ * own stays behind it, for the READDIR that goes on there: a host's directory may not be entered
+ * in the middle again, and need not.
+ */
+struct pt_streams {
+	pthread_mutex_t lock;
+	_Atomic uint32_t kept; /* places that are taken; read without the lock too */
+	uint64_t clock;
+	struct pt_stream {
+		uint64_t node, offset; /* who goes on here wants it */
+		uint64_t handle;       /* 0: a free place */
+		uint64_t used;         /* when, by the clock */
+	} s[PT_STREAMS];
+};
+
 struct passthrough {
 	struct fs fs;
 	int proc_fd; /* /proc/self/fd */
@@ -111,6 +131,7 @@ struct passthrough {
 	struct pt_shard shards[PT_SHARDS];
 	struct passthrough_config config;
 	bool labels_by_kernel; /* the host's SELinux sets its labels itself (label.c) */
+	struct pt_streams streams;
 
 	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;
@@ -270,6 +291,28 @@ int pt_end_making(struct passthrough *pt, const struct fs_caller *who, int dir_f
 /* The host's name for an attribute of the guest's: 0, or as xattrmap_client(). */
 int pt_xattr_host_name(const struct passthrough *pt, const char *name,
 	struct xattrmap_name *host);
+
+/* A handle, or in its place a node that is read without having been opened: fd is open for reading
+ * in either case, or negative, and error says why. */
+#define PT_FILE __attribute__((cleanup(pt_cleanup_file)))
+struct pt_file_ref {
+	struct pt_handle_ref open;
+	struct pt_node_ref ref;
+	const struct pt_node *node;
+	int fd, error;
+};
+void pt_cleanup_file(struct pt_file_ref *file);
+struct pt_file_ref pt_file_ref(struct passthrough *pt, const struct fs_target *t);
+
+/* stream.c */
+
+/* The handle of a listing that goes on at offset, which is the caller's until it is kept or
+ * released. 0 or -errno. */
+int pt_stream_take(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t *handle);
+void pt_stream_keep(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t handle);
+
+/* A node may be gone: if it is, nobody goes on there. With node 0, nobody does anywhere. */
+void pt_streams_forget(struct passthrough *pt, uint64_t node);
 
 /* file.c */
 

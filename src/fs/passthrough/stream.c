@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Listings of directories that the guest did not open.
+ *
+ * A listing is found again by its directory and the offset that the next READDIR goes on from, so
+ * readers of one directory do not meet; who starts at 0 has a new one, as rewinddir(3) asks. What
+ * is not gone on with makes place for others, oldest first: whoever comes back to it has the host
+ * seek in a directory that is opened anew.
+ */
+#include <errno.h>
+
+#include "fs/passthrough/pt.h"
+
+/* The lock is held. */
+static uint64_t vacate(struct pt_streams *streams, struct pt_stream *s)
+{
+	uint64_t handle = s->handle;
+
+	if (handle != 0)
+		atomic_fetch_sub(&streams->kept, 1);
+	s->handle = 0;
+	return handle;
+}
+
+int pt_stream_take(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t *handle)
+{
+	struct pt_streams *streams = &pt->streams;
+	struct idslot *slot = NULL;
+
+	*handle = 0;
+	pthread_mutex_lock(&streams->lock);
+	for (size_t i = 0; i < PT_STREAMS && offset != 0 && *handle == 0; i++) {
+		struct pt_stream *s = &streams->s[i];
+
+		if (s->handle != 0 && s->node == node && s->offset == offset) {
+			*handle = vacate(streams, s);
+		}
+	}
+	pthread_mutex_unlock(&streams->lock);
+	/* One from before the last INIT is closed by now. */
+	if (*handle != 0)
+		slot = idtab_get(pt->handles, *handle);
+	if (!slot)
+		return pt_opendir(&pt->fs, node, handle);
+	idtab_put(pt->handles, slot);
+	return 0;
+}
+
+/* A free place, or the one that nobody went on with for longest. */
+static struct pt_stream *place(struct pt_streams *streams)
+{
+	struct pt_stream *oldest = &streams->s[0];
+
+	for (size_t i = 0; i < PT_STREAMS; i++) {
+		struct pt_stream *s = &streams->s[i];
+
+		if (s->handle == 0)
+			return s;
+		if (s->used < oldest->used)
+			oldest = s;
+	}
+	return oldest;
+}
+
+void pt_stream_keep(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t handle)
+{
+	struct pt_streams *streams = &pt->streams;
+	struct pt_stream *s;
+	uint64_t old;
+
+	pthread_mutex_lock(&streams->lock);
+	s = place(streams);
+	old = vacate(streams, s);
+	atomic_fetch_add(&streams->kept, 1);
+	*s = (struct pt_stream){
+		.node = node, .offset = offset, .handle = handle, .used = ++streams->clock};
+	pthread_mutex_unlock(&streams->lock);
+	if (old != 0)
+		pt_release(&pt->fs, old);
+}
+
+void pt_streams_forget(struct passthrough *pt, uint64_t id)
+{
+	struct pt_streams *streams = &pt->streams;
+	struct pt_node *node;
+
+	if (atomic_load_explicit(&streams->kept, memory_order_relaxed) == 0)
+		return;
+	node = id ? pt_node_get(pt, id) : NULL;
+	if (node) {
+		pt_node_put(pt, node);
+		return;
+	}
+	for (size_t i = 0; i < PT_STREAMS; i++) {
+		struct pt_stream *s = &streams->s[i];
+		uint64_t handle = 0;
+
+		pthread_mutex_lock(&streams->lock);
+		if (id == 0 || s->node == id)
+			handle = vacate(streams, s);
+		pthread_mutex_unlock(&streams->lock);
+		if (handle != 0)
+			pt_release(&pt->fs, handle);
+	}
+}
