@@ -15,7 +15,8 @@
 
 #define OFFERED_FEATURES                                                                           \
 	((1ull << VIRTIO_F_VERSION_1_BIT) | (1ull << VIRTIO_F_INDIRECT_DESC_BIT) |                 \
-		(1ull << VIRTIO_F_EVENT_IDX_BIT) | (1ull << VU_F_PROTOCOL_FEATURES_BIT))
+		(1ull << VIRTIO_F_EVENT_IDX_BIT) | (1ull << VIRTIO_F_RING_PACKED_BIT) |            \
+		(1ull << VU_F_PROTOCOL_FEATURES_BIT))
 
 static uint64_t offered_protocol_features(const struct vhost_backend *dev)
 {
@@ -45,17 +46,28 @@ static int get_features(struct vhost_backend *dev, struct vu_msg *msg)
 	return reply_u64(msg, OFFERED_FEATURES);
 }
 
+static void apply_features(struct vhost_queue *q, uint64_t features)
+{
+	bool packed = features & (1ull << VIRTIO_F_RING_PACKED_BIT);
+
+	/* From here on the format is known: what SET_VRING_BASE says depends on it. */
+	if (packed != q->vq.packed) {
+		vhost_queue_stop(q);
+		virtq_set_packed(&q->vq, packed);
+	}
+	/* Without the protocol features there is no SET_VRING_ENABLE: rings start enabled. */
+	if (!(features & (1ull << VU_F_PROTOCOL_FEATURES_BIT)))
+		q->enabled = true;
+}
+
 static int set_features(struct vhost_backend *dev, struct vu_msg *msg)
 {
 	if (msg->body.u64 & ~OFFERED_FEATURES)
 		return vhost_bad(dev, "features %#llx were not offered",
 			(unsigned long long)(msg->body.u64 & ~OFFERED_FEATURES));
 	dev->features = msg->body.u64;
-	/* Without the protocol features there is no SET_VRING_ENABLE: rings start enabled. */
-	if (!(dev->features & (1ull << VU_F_PROTOCOL_FEATURES_BIT))) {
-		for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
-			dev->queues[i].enabled = true;
-	}
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
+		apply_features(&dev->queues[i], dev->features);
 	return 0;
 }
 
@@ -108,7 +120,7 @@ static struct mem_region_desc region_desc(const struct vu_mem_region *r)
 static void resolve_running(struct vhost_backend *dev)
 {
 	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
-		if (dev->queues[i].running && dev->queues[i].vq.desc)
+		if (dev->queues[i].running && dev->queues[i].vq.resolved)
 			virtq_resolve(&dev->queues[i].vq);
 	}
 }

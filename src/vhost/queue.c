@@ -203,6 +203,8 @@ void vhost_queue_start(struct vhost_queue *q)
 	int r;
 
 	q->vq.event_idx = q->dev->features & (1ull << VIRTIO_F_EVENT_IDX_BIT);
+	log_debug("queue %u starts: a %s ring of %u, position %#x", q->index,
+		q->vq.packed ? "packed" : "split", q->vq.size, virtq_base(&q->vq));
 	atomic_store(&q->stop, false);
 	take_wakes(q);
 	mem_gate_add(&q->dev->mem, &q->gate);

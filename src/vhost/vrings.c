@@ -30,8 +30,9 @@ int vhost_set_vring_num(struct vhost_backend *dev, struct vu_msg *msg)
 	vhost_queue_stop(q);
 	r = virtq_set_size(&q->vq, msg->body.state.num);
 	if (r == -EINVAL)
-		return vhost_bad(dev, "%u is no size for a ring (a power of two from %d to %d)",
-			msg->body.state.num, RING_SIZE_MIN, RING_SIZE_MAX);
+		return vhost_bad(dev, "%u is no size for a %s (%s from %d to %d)",
+			msg->body.state.num, q->vq.packed ? "packed ring" : "ring",
+			q->vq.packed ? "a number" : "a power of two", RING_SIZE_MIN, RING_SIZE_MAX);
 	/* No kick will start a ring that is polled, whatever of it was set up last. */
 	if (r == 0 && q->kick_fd < 0)
 		vhost_queue_update(q);
@@ -67,10 +68,11 @@ int vhost_set_vring_base(struct vhost_backend *dev, struct vu_msg *msg)
 
 	if (!q)
 		return -EPROTO;
-	if (msg->body.state.num > UINT16_MAX)
-		return vhost_bad(dev, "%u is no ring index", msg->body.state.num);
+	if (!virtq_is_base(&q->vq, msg->body.state.num))
+		return vhost_bad(dev, "%#x is no position in a %s ring of %u", msg->body.state.num,
+			q->vq.packed ? "packed" : "split", q->vq.size);
 	vhost_queue_stop(q);
-	virtq_rewind(&q->vq, (uint16_t)msg->body.state.num);
+	virtq_rewind(&q->vq, msg->body.state.num);
 	return 0;
 }
 
@@ -84,8 +86,8 @@ int vhost_get_vring_base(struct vhost_backend *dev, struct vu_msg *msg)
 	/* The ring stays set up but needs a new kick descriptor to start again. */
 	close_fd(&q->kick_fd);
 	q->has_kick = false;
-	virtq_rewind(&q->vq, q->vq.next_avail);
-	msg->body.state.num = q->vq.next_avail;
+	msg->body.state.num = virtq_base(&q->vq);
+	virtq_rewind(&q->vq, msg->body.state.num);
 	return sizeof(msg->body.state);
 }
 

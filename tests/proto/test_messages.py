@@ -20,7 +20,8 @@ from world import Site, World
 def replies():
     w = World()
     fe = w.fe
-    equal(fe.ask64(vu.GET_FEATURES) & vu.F_ALL, vu.F_ALL, "features offered")
+    offered = vu.F_ALL | vu.F_PACKED
+    equal(fe.ask64(vu.GET_FEATURES) & offered, offered, "features offered")
     check(fe.ask64(vu.GET_FEATURES) & ((1 << 24) - 1) == 0, "no device bits are offered")
     equal(fe.ask64(vu.GET_PROTOCOL_FEATURES) & vu.P_ALL, vu.P_ALL, "protocol features offered")
     check(fe.ask64(vu.GET_PROTOCOL_FEATURES) & (1 << 21) == 0, "GPA_ADDRESSES is not offered")
@@ -195,7 +196,7 @@ for n in (0x10000, 0x80000000, 0xFFFFFFFF):
 for n in (2, 0xFFFFFFFF):
     add(f"wrong value: SET_VRING_ENABLE {n:#x}", value, "SET_VRING_ENABLE", vring_state(1, n),
         BAD + ("ok",))
-for bit in (0, 24, 26, 31, 33, 34, 35, 63):
+for bit in (0, 24, 26, 31, 33, 35, 36, 63):
     add(f"wrong value: SET_FEATURES with bit {bit}", value, "SET_FEATURES",
         u64(vu.F_ALL | 1 << bit), BAD, "negotiated")
 for bit in (2, 4, 6, 8, 14, 16, 21, 22, 40, 63):

@@ -187,13 +187,16 @@ static void set_ring(struct world *w)
 	};
 
 	assert_int_equal(tell_state(w, VU_SET_VRING_NUM, SIZE), 0);
-	assert_int_equal(tell_state(w, VU_SET_VRING_BASE, d->avail_idx), 0);
+	assert_int_equal(tell_state(w, VU_SET_VRING_BASE, rd_base(d)), 0);
 	assert_int_equal(tell(w, VU_SET_VRING_ADDR, &addr, sizeof(addr), -1), 0);
 	tell_u64(w, VU_SET_VRING_KICK, 0, w->kick);
 	tell_u64(w, VU_SET_VRING_CALL, 0, w->call);
 	tell_u64(w, VU_SET_VRING_ERR, 0, w->err);
 	assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
 }
+
+/* The format of the rings, for one group of tests after the other. */
+static bool packed;
 
 static struct world *start(bool event_idx)
 {
@@ -213,13 +216,14 @@ static struct world *start(bool event_idx)
 	w->err = eventfd(0, 0);
 	deferring = &w->dev;
 	assert_int_equal(sem_init(&deferrals, 0, 0), 0);
-	rd_open_memory(&w->d, SIZE);
+	rd_open_memory(&w->d, SIZE, packed);
 	rd_regions(&w->d, regions);
 	assert_int_equal(pthread_create(&w->server, NULL, serve, w), 0);
 	set_protocol(w);
 	tell_u64(w, VU_SET_FEATURES,
 		1ull << VIRTIO_F_VERSION_1_BIT | 1ull << VU_F_PROTOCOL_FEATURES_BIT |
-			(event_idx ? 1ull << VIRTIO_F_EVENT_IDX_BIT : 0), -1);
+			(event_idx ? 1ull << VIRTIO_F_EVENT_IDX_BIT : 0) |
+			(packed ? 1ull << VIRTIO_F_RING_PACKED_BIT : 0), -1);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &regions[i]), 0);
 	set_ring(w);
@@ -294,7 +298,7 @@ static void collect_reply(struct world *w, unsigned int slot)
 static void exchange(struct world *w, unsigned int requests)
 {
 	for (unsigned int i = 0; i < requests; i++) {
-		rd_set_used_event(&w->d, w->d.seen_used);
+		rd_want_call(&w->d);
 		offer_request(w, i % 8);
 		kick(w);
 		collect_reply(w, i % 8);
@@ -323,7 +327,7 @@ static void test_memory_changes(void **state)
 		offer_request(w, 0);
 		kick(w);
 		assert_int_equal(tell_region(w, VU_REM_MEM_REG, &extra), 0);
-		rd_set_used_event(&w->d, w->d.seen_used);
+		rd_want_call(&w->d);
 		collect_reply(w, 0);
 	}
 	finish(w);
@@ -343,8 +347,7 @@ static void ring_memory_goes(bool event_idx)
 	kick(w);
 	wait_for(w->err);
 	assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &regions[0]), 0);
-	w->d.avail_idx = w->d.seen_used = w->d.used->idx;
-	w->d.avail->idx = w->d.avail_idx;
+	rd_restart(&w->d);
 	set_ring(w);
 	exchange(w, 10);
 	finish(w);
@@ -359,13 +362,15 @@ static void test_ring_memory_goes(void **state)
 static void test_broken_ring(void **state)
 {
 	struct world *w = start(false);
+	const struct rd_piece good = {RD_DATA_GPA, 4, false};
 
 	exchange(w, 3);
+	rd_chain(&w->d, RD_DIRECT, SIZE, &good, 1);
 	rd_offer(&w->d, SIZE);
 	kick(w);
 	wait_for(w->err);
 	/* The device goes on: messages are served, a new set-up mends the ring. */
-	w->d.avail_idx = w->d.avail->idx = w->d.seen_used;
+	rd_restart(&w->d);
 	set_ring(w);
 	exchange(w, 20);
 	finish(w);
@@ -378,7 +383,7 @@ static void test_enable(void **state)
 
 	for (int i = 0; i < 50; i++) {
 		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
-		rd_set_used_event(&w->d, w->d.seen_used);
+		rd_want_call(&w->d);
 		offer_request(w, 1);
 		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
 		collect_reply(w, 1);
@@ -412,10 +417,21 @@ static void test_replace_call(void **state)
 	finish(w);
 }
 
+/* Every chain went back. */
+static void assert_answered(const struct world *w)
+{
+	const struct virtq *vq = &w->dev.queues[0].vq;
+
+	if (packed)
+		assert_int_equal(virtq_base(vq) >> 16, w->d.avail_idx);
+	else
+		assert_int_equal(w->d.used->idx, w->d.avail_idx);
+}
+
 /* Has a request deferred; the driver wants to be called for its reply. */
 static struct vhost_deferred *offer_deferred(struct world *w, unsigned int slot)
 {
-	rd_set_used_event(&w->d, w->d.seen_used);
+	rd_want_call(&w->d);
 	offer_bytes(w, slot, "wait");
 	kick(w);
 	sem_wait(&deferrals);
@@ -432,12 +448,12 @@ static void test_deferred(void **state)
 		struct vhost_deferred *d = offer_deferred(w, 7);
 
 		for (unsigned int slot = 0; slot < 3; slot++) {
-			rd_set_used_event(&w->d, w->d.seen_used);
+			rd_want_call(&w->d);
 			offer_request(w, slot);
 			kick(w);
 			collect_reply(w, slot);
 		}
-		rd_set_used_event(&w->d, w->d.seen_used);
+		rd_want_call(&w->d);
 		assert_true(vhost_finish(d, "done", 4));
 		collect_bytes(w, 7, "done");
 	}
@@ -451,8 +467,8 @@ static void test_deferred_stop(void **state)
 	struct vhost_deferred *d = offer_deferred(w, 1);
 	struct ring_used_elem elem;
 
-	assert_int_equal(tell_state(w, VU_GET_VRING_BASE, 0), (uint64_t)w->d.avail_idx << 32);
-	assert_int_equal(w->d.used->idx, w->d.avail_idx);
+	assert_int_equal(tell_state(w, VU_GET_VRING_BASE, 0),
+		(uint64_t)(w->d.avail_idx | (packed ? (uint32_t)w->d.avail_idx << 16 : 0)) << 32);
 	collect_bytes(w, 1, "EINT");
 	assert_false(vhost_finish(d, "late", 4));
 	set_ring(w);
@@ -485,7 +501,7 @@ static void test_deferred_race(void **state)
 		assert_int_equal(pthread_create(&finisher, NULL, finish_soon, d), 0);
 		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
 		pthread_join(finisher, &in_time);
-		assert_int_equal(w->d.used->idx, w->d.avail_idx);
+		assert_answered(w);
 		collect_bytes(w, 1, in_time ? "done" : "EINT");
 		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
 	}
@@ -516,14 +532,16 @@ static void test_deferred_pieces(void **state)
 	const struct rd_piece pieces[] = {{RD_DATA_GPA, 4, false}, {at, 0, true}, {at - 9, 1, true},
 		{at, 3, true}, {0, 0, true}, {at + 5, 1, true}};
 	struct ring_used_elem elem;
+	unsigned int slot;
 
 	memcpy(rd_at(&w->d, RD_DATA_GPA), "wait", 4);
+	slot = packed ? w->d.avail_idx & ~RD_WRAP : 3;
 	rd_chain(&w->d, RD_INDIRECT, 3, pieces, 6);
-	rd_set_used_event(&w->d, w->d.seen_used);
+	rd_want_call(&w->d);
 	rd_offer(&w->d, 3);
 	kick(w);
 	sem_wait(&deferrals);
-	rd_desc(&w->d, 3, 0, UINT32_MAX, RING_DESC_F_NEXT, 3);
+	rd_desc(&w->d, slot, 0, UINT32_MAX, RING_DESC_F_NEXT, 3);
 	memset(rd_at(&w->d, RD_TABLE), 0xff, 16);
 	assert_true(vhost_finish(deferred, "abcdefgh", 8));
 	wait_for(w->call);
@@ -550,18 +568,10 @@ static void test_deferred_limit(void **state)
 	sem_wait(&deferrals);
 	assert_null(deferred);
 	assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
-	assert_int_equal(w->d.used->idx, w->d.avail_idx);
+	assert_answered(w);
 	for (unsigned int i = 0; i < VHOST_DEFERRED_MAX; i++)
 		assert_false(vhost_finish(all[i], "late", 4));
 	finish(w);
-}
-
-/* Whether a driver with event index kicks for what it offered since. */
-static bool needs_kick(struct world *w, uint16_t since)
-{
-	uint16_t event = rd_avail_event(&w->d);
-
-	return (uint16_t)(w->d.avail_idx - event - 1) < (uint16_t)(w->d.avail_idx - since);
 }
 
 /* While a ring is served it wants no kicks; once it is empty it does. */
@@ -577,19 +587,19 @@ static void test_refused_kicks(void **state)
 
 		rd_set_used_event(&w->d, since);
 		offer_bytes(w, 0, "hold");
-		assert_true(needs_kick(w, since));
+		assert_true(rd_needs_kick(&w->d, since));
 		kick(w);
 		sem_wait(&holding);
 		for (unsigned int slot = 1; slot < 8; slot++) {
 			since = w->d.avail_idx;
 			offer_request(w, slot);
-			assert_false(needs_kick(w, since));
+			assert_false(rd_needs_kick(&w->d, since));
 		}
 		sem_post(&held);
 		while (!rd_collect(&w->d, &elem))
 			wait_for(w->call);
 		for (unsigned int slot = 1; slot < 8; slot++) {
-			rd_set_used_event(&w->d, w->d.seen_used);
+			rd_want_call(&w->d);
 			collect_reply(w, slot);
 		}
 		/* Asleep, as a driver sees it: it wants to be woken for what comes next. */
@@ -621,24 +631,31 @@ static void test_busy_ring(void **state)
 	finish(w);
 }
 
+/* The tests that hold for both formats; the others write the split ring by hand. */
+#define COMMON                                                                                     \
+	cmocka_unit_test(test_requests),                                                           \
+	cmocka_unit_test(test_memory_changes),                                                     \
+	cmocka_unit_test(test_ring_memory_goes),                                                   \
+	cmocka_unit_test(test_broken_ring),                                                        \
+	cmocka_unit_test(test_enable),                                                             \
+	cmocka_unit_test(test_replace_call),                                                       \
+	cmocka_unit_test(test_refused_kicks),                                                      \
+	cmocka_unit_test(test_deferred),                                                           \
+	cmocka_unit_test(test_deferred_stop),                                                      \
+	cmocka_unit_test(test_deferred_race),                                                      \
+	cmocka_unit_test(test_deferred_memory),                                                    \
+	cmocka_unit_test(test_deferred_pieces)
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_memory_changes),
-		cmocka_unit_test(test_ring_memory_goes),
-		cmocka_unit_test(test_broken_ring),
-		cmocka_unit_test(test_enable),
-		cmocka_unit_test(test_replace_call),
-		cmocka_unit_test(test_refused_kicks),
+	const struct CMUnitTest split[] = {
+		COMMON,
 		cmocka_unit_test(test_busy_ring),
-		cmocka_unit_test(test_deferred),
-		cmocka_unit_test(test_deferred_stop),
-		cmocka_unit_test(test_deferred_race),
-		cmocka_unit_test(test_deferred_memory),
-		cmocka_unit_test(test_deferred_pieces),
 		cmocka_unit_test(test_deferred_limit),
 	};
+	const struct CMUnitTest both[] = {COMMON};
+	int failed = cmocka_run_group_tests_name("split", split, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	packed = true;
+	return failed + cmocka_run_group_tests_name("packed", both, NULL, NULL);
 }

@@ -224,7 +224,8 @@ static void test_features(void **state)
 {
 	struct world *w = *state;
 	const uint64_t must = 1ull << VIRTIO_F_VERSION_1_BIT | 1ull << VU_F_PROTOCOL_FEATURES_BIT |
-		1ull << VIRTIO_F_INDIRECT_DESC_BIT | 1ull << VIRTIO_F_EVENT_IDX_BIT;
+		1ull << VIRTIO_F_INDIRECT_DESC_BIT | 1ull << VIRTIO_F_EVENT_IDX_BIT |
+		1ull << VIRTIO_F_RING_PACKED_BIT;
 	uint64_t offered = ask_u64(w, VU_GET_FEATURES);
 
 	assert_int_equal(offered, must);
@@ -299,13 +300,36 @@ static void test_vring_numbers(void **state)
 	}
 }
 
+struct value {
+	uint32_t number, value;
+	int result;
+};
+
+/* Carries them out for ring 3, then asks for its base. */
+static void try_values(struct world *w, bool packed, const struct value *values, size_t n,
+	uint32_t base)
+{
+	uint64_t bit = 1ull << VIRTIO_F_RING_PACKED_BIT;
+	uint64_t offered = ask_u64(w, VU_GET_FEATURES);
+	struct vu_vring_state s = {3, 0};
+
+	assert_int_equal(set_u64(w, VU_SET_FEATURES, packed ? offered : offered & ~bit), 0);
+	for (size_t i = 0; i < n; i++) {
+		struct vu_vring_state c = {3, values[i].value};
+
+		assert_int_equal(handle(w, values[i].number, &c, sizeof(c), 0, 0),
+			values[i].result);
+	}
+	assert_int_equal(handle(w, VU_GET_VRING_BASE, &s, sizeof(s), 0, 0), 0);
+	assert_int_equal(reply(w, &s, sizeof(s)), sizeof(s));
+	assert_int_equal(s.index, 3);
+	assert_int_equal(s.num, base);
+}
+
 static void test_vring_values(void **state)
 {
 	struct world *w = *state;
-	static const struct {
-		uint32_t number, value;
-		int result;
-	} cases[] = {
+	static const struct value split[] = {
 		{VU_SET_VRING_NUM, 0, -EPROTO}, {VU_SET_VRING_NUM, 1, -EPROTO},
 		{VU_SET_VRING_NUM, 2, 0}, {VU_SET_VRING_NUM, 3, -EPROTO},
 		{VU_SET_VRING_NUM, 32768, 0}, {VU_SET_VRING_NUM, 65536, -EPROTO},
@@ -313,22 +337,25 @@ static void test_vring_values(void **state)
 		{VU_SET_VRING_BASE, 65535, 0}, {VU_SET_VRING_BASE, 65536, -EPROTO},
 		{VU_SET_VRING_BASE, UINT32_MAX, -EPROTO}, {VU_SET_VRING_ENABLE, 0, 0},
 		{VU_SET_VRING_ENABLE, 1, 0}, {VU_SET_VRING_ENABLE, 2, -EPROTO},
+		{VU_SET_VRING_BASE, 4242, 0},
 	};
-	struct vu_vring_state s = {3, 4242};
+	/* Slot and wrap counter to pop from; the same, in the upper half, to push to. */
+	static const struct value packed[] = {
+		{VU_SET_VRING_NUM, 0, -EPROTO}, {VU_SET_VRING_NUM, 1, -EPROTO},
+		{VU_SET_VRING_NUM, 32769, -EPROTO}, {VU_SET_VRING_NUM, 32768, 0},
+		{VU_SET_VRING_BASE, 0xffffffff, 0}, {VU_SET_VRING_NUM, 100, 0},
+		{VU_SET_VRING_BASE, 0x80008000, 0}, {VU_SET_VRING_BASE, 0, 0},
+		{VU_SET_VRING_BASE, 0x80638063, 0}, {VU_SET_VRING_BASE, 0x80648064, -EPROTO},
+		{VU_SET_VRING_BASE, 0x80058003, -EPROTO}, {VU_SET_VRING_BASE, 0x80030005, -EPROTO},
+		{VU_SET_VRING_BASE, 0x80058007, 0}, {VU_SET_VRING_BASE, 0x80050003, 0},
+	};
 
 	negotiate(w);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vu_vring_state c = {3, cases[i].value};
-
-		assert_int_equal(handle(w, cases[i].number, &c, sizeof(c), 0, 0),
-			cases[i].result);
-	}
-	assert_int_equal(handle(w, VU_SET_VRING_BASE, &s, sizeof(s), 0, 0), 0);
-	s.num = 0;
-	assert_int_equal(handle(w, VU_GET_VRING_BASE, &s, sizeof(s), 0, 0), 0);
-	assert_int_equal(reply(w, &s, sizeof(s)), sizeof(s));
-	assert_int_equal(s.index, 3);
-	assert_int_equal(s.num, 4242);
+	try_values(w, false, split, ARRAY_SIZE(split), 4242);
+	/* Another format begins anew. */
+	try_values(w, true, NULL, 0, 0x80008000);
+	try_values(w, true, packed, ARRAY_SIZE(packed), 0x80050003);
+	try_values(w, false, NULL, 0, 0);
 }
 
 static void test_config(void **state)

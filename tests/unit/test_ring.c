@@ -9,9 +9,13 @@
 static void test_sizes(void **state)
 {
 	for (unsigned int size = 0; size <= 2 * RING_SIZE_MAX; size++) {
-		bool good = size >= 2 && size <= 32768 && (size & (size - 1)) == 0;
+		bool good = size >= 2 && size <= 32768;
+		bool power = (size & (size - 1)) == 0;
 		struct virtq vq = {.mem = NULL};
 
+		assert_int_equal(virtq_set_size(&vq, size), good && power ? 0 : -EINVAL);
+		virtq_reset(&vq);
+		virtq_set_packed(&vq, true);
 		assert_int_equal(virtq_set_size(&vq, size), good ? 0 : -EINVAL);
 		virtq_reset(&vq);
 	}
@@ -133,7 +137,7 @@ static void test_areas(void **state)
 	rd_open(&d, 16, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		vq = *d.vq;
-		vq.used = NULL;
+		vq.resolved = false;
 		*cases[i].area += cases[i].wrong;
 		assert_int_equal(virtq_resolve(&vq), -EFAULT);
 		assert_int_not_equal(vq.broken, 0);

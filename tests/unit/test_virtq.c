@@ -19,6 +19,21 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_packed(void **state)
+{
+	struct ring_driver *d = malloc(sizeof(*d));
+
+	rd_open_packed(d, SIZE, RD_WRAP);
+	*state = d;
+	return 0;
+}
+
+/* Shapes of chains: a packed ring has no mixed one. */
+static int shapes(const struct ring_driver *d)
+{
+	return d->packed ? RD_MIXED : RD_SHAPES;
+}
+
 static int teardown(void **state)
 {
 	rd_close(*state);
@@ -110,7 +125,7 @@ static void test_every_segmentation(void **state)
 					middle - in_cuts % 7);
 
 				n += cut_up(pieces + n, out, i / in_cuts, true, middle + 40);
-				for (int shape = 0; shape < RD_SHAPES; shape++)
+				for (int shape = 0; shape < shapes(d); shape++)
 					exchange(d, (enum rd_shape)shape, head++ & (SIZE - 1),
 						pieces, n);
 			}
@@ -127,7 +142,7 @@ static void test_empty_pieces(void **state)
 		{a, 0, false}, {a, 3, false}, {0, 0, false}, {a + 3, 1, false},
 		{b, 0, true}, {b, 2, true}, {UINT64_MAX, 0, true}, {b + 2, 9, true}, {b, 0, true}};
 
-	for (int shape = 0; shape < RD_SHAPES; shape++) {
+	for (int shape = 0; shape < shapes(d); shape++) {
 		exchange(d, (enum rd_shape)shape, 7, pieces, ARRAY_SIZE(pieces));
 		exchange(d, (enum rd_shape)shape, 7, pieces, 1);
 		exchange(d, (enum rd_shape)shape, 7, pieces + 4, 1);
@@ -140,10 +155,11 @@ static void test_region_crossing(void **state)
 	struct ring_driver *d = *state;
 	const uint64_t middle = RD_DATA_GPA + RD_DATA_HALF;
 	const struct rd_piece pieces[] = {{middle - 3, 7, false}, {middle + 50, 5, true}};
+	const struct rd_piece all = {RD_DATA_GPA, 2 * RD_DATA_HALF, true};
 	struct virtq_chain chain;
 
 	exchange(d, RD_DIRECT, 0, pieces, 2);
-	rd_desc(d, 0, RD_DATA_GPA, 2 * RD_DATA_HALF, RING_DESC_F_WRITE, 0);
+	rd_chain(d, RD_DIRECT, 0, &all, 1);
 	rd_offer(d, 0);
 	assert_int_equal(virtq_pop(d->vq, &chain), 1);
 	assert_int_equal(chain.out_len, 2 * RD_DATA_HALF);
@@ -165,12 +181,14 @@ static void test_longest_chain(void **state)
 	rd_offer(d, 3);
 	assert_int_equal(virtq_pop(d->vq, &chain), 1);
 	assert_int_equal(chain.in_len, SIZE);
+	must_push(d, &chain, 0);
 	/* The descriptor of the table does not count: Linux fills tables to the last entry. */
 	rd_chain(d, RD_INDIRECT, 0, pieces, VIRTQ_CHAIN_MIN);
 	rd_offer(d, 0);
 	assert_int_equal(virtq_pop(d->vq, &chain), 1);
 	assert_int_equal(chain.in_len, 700);
 	assert_int_equal(chain.out_len, VIRTQ_CHAIN_MIN - 700);
+	must_push(d, &chain, 0);
 	for (unsigned int i = 0; i < 700; i++)
 		assert_ptr_equal(chain.in[i].iov_base, (char *)chain.in[0].iov_base + i);
 	rd_chain(d, RD_INDIRECT, 0, pieces, VIRTQ_CHAIN_MIN + 1);
@@ -316,10 +334,14 @@ static void test_bad_indirect_chains(void **state)
 static void test_indirect_write_flag(void **state)
 {
 	struct ring_driver *d = *state;
+	const struct rd_piece piece = {RD_DATA_GPA, 4, false};
 	struct virtq_chain chain;
 
-	put_table(d, 0, RD_DATA_GPA, 4, 0, 0);
-	indirect(d, RD_DATA_GPA + 0x100, 16, RING_DESC_F_WRITE);
+	rd_chain(d, RD_INDIRECT, 0, &piece, 1);
+	if (d->packed)
+		d->head_flags |= RING_DESC_F_WRITE;
+	else
+		d->desc[0].flags |= RING_DESC_F_WRITE;
 	rd_offer(d, 0);
 	assert_int_equal(virtq_pop(d->vq, &chain), 1);
 	assert_int_equal(chain.in_len, 4);
@@ -330,35 +352,40 @@ static void test_indirect_write_flag(void **state)
 static void test_chain_is_copied(void **state)
 {
 	struct ring_driver *d = *state;
+	const struct rd_piece piece = {RD_DATA_GPA, 4, false};
 	struct virtq_chain chain;
 	struct cursor c;
 	char got[4];
 
 	memcpy(rd_at(d, RD_DATA_GPA), "good", 4);
-	put_table(d, 0, RD_DATA_GPA, 4, 0, 0);
-	indirect(d, RD_DATA_GPA + 0x100, 16, 0);
+	rd_chain(d, RD_INDIRECT, 0, &piece, 1);
 	rd_offer(d, 0);
 	assert_int_equal(virtq_pop(d->vq, &chain), 1);
-	put_table(d, 0, 0, UINT32_MAX, RING_DESC_F_NEXT, 9);
-	indirect(d, 0, 3, RING_DESC_F_NEXT);
+	memset(rd_at(d, RD_TABLE), 0xff, 16);
+	rd_desc(d, 0, 0, 3, RING_DESC_F_INDIRECT | RING_DESC_F_NEXT, 0);
 	c = cursor_over(chain.in, chain.in_len);
 	assert_int_equal(cursor_read(&c, got, 4), 4);
 	assert_memory_equal(got, "good", 4);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define PACKED(f)                                                                                  \
+	{                                                                                          \
+		#f " (packed)", f, setup_packed, teardown, NULL                                    \
+	}
+#define BOTH(f) CASE(f), PACKED(f)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_every_segmentation),
-		CASE(test_empty_pieces),
-		CASE(test_region_crossing),
-		CASE(test_longest_chain),
+		BOTH(test_every_segmentation),
+		BOTH(test_empty_pieces),
+		BOTH(test_region_crossing),
+		BOTH(test_longest_chain),
 		CASE(test_bad_direct_chains),
 		CASE(test_bad_indirect_chains),
-		CASE(test_indirect_write_flag),
-		CASE(test_chain_is_copied),
+		BOTH(test_indirect_write_flag),
+		BOTH(test_chain_is_copied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

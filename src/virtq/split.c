@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The split format: a table of descriptors, a ring of heads from the driver, a ring of heads and
+ * lengths to it. All indices are free-running modulo 2^16.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "virtq/formats.h"
+
+int split_resolve(struct virtq *vq)
+{
+	/* The event index behind each ring counts as part of it whether or not it is used. */
+	size_t avail_len = sizeof(struct ring_avail) + (vq->size + 1) * sizeof(uint16_t);
+	size_t used_len = sizeof(struct ring_used) + vq->size * sizeof(struct ring_used_elem) +
+		sizeof(uint16_t);
+
+	vq->desc = mem_at_uva(vq->mem, vq->desc_uva, vq->size * sizeof(*vq->desc), RING_DESC_ALIGN);
+	vq->avail = mem_at_uva(vq->mem, vq->avail_uva, avail_len, RING_AVAIL_ALIGN);
+	vq->used = mem_at_uva(vq->mem, vq->used_uva, used_len, RING_USED_ALIGN);
+	if (!vq->desc || !vq->avail || !vq->used)
+		return -EFAULT;
+	if (!vq->resolved) {
+		vq->next_used = shared_load(&vq->used->idx);
+		vq->published = vq->next_used;
+	}
+	return 0;
+}
+
+bool split_pending(const struct virtq *vq)
+{
+	return shared_load(&vq->avail->idx) != vq->next_avail;
+}
+
+/* Walks one table of count descriptors (already copied, when indirect) from index first. One that
+ * refers to an indirect table ends the walk and is left in indirect. */
+static int walk(struct virtq *vq, struct gather *g, const struct ring_desc *table,
+	unsigned int count, unsigned int first, struct ring_desc *indirect)
+{
+	unsigned int i = first, passed = 0;
+
+	for (;;) {
+		struct ring_desc desc;
+		int r;
+
+		if (i >= count)
+			return virtq_break(vq, "a descriptor index is out of range");
+		memcpy(&desc, &table[i], sizeof(desc));
+		if (desc.flags & RING_DESC_F_INDIRECT) {
+			if (!indirect)
+				return virtq_break(vq, "an indirect table holds another one");
+			if (desc.flags & RING_DESC_F_NEXT)
+				return virtq_break(vq, "an indirect descriptor has a successor");
+			*indirect = desc;
+			return 0;
+		}
+		if (passed++ >= count)
+			return virtq_break(vq, "a chain is a loop");
+		r = gather_buffer(vq, g, desc.addr, desc.len, desc.flags & RING_DESC_F_WRITE);
+		if (r < 0 || !(desc.flags & RING_DESC_F_NEXT))
+			return r;
+		i = desc.next;
+	}
+}
+
+static int gather_chain(struct virtq *vq, struct virtq_chain *chain)
+{
+	struct gather g = {.chain = chain};
+	struct ring_desc indirect = {.len = 0};
+	int r;
+
+	r = walk(vq, &g, vq->desc, vq->size, chain->head, &indirect);
+	if (r == 0 && (indirect.flags & RING_DESC_F_INDIRECT)) {
+		r = gather_table(vq, &g, indirect.addr, indirect.len);
+		if (r > 0)
+			r = walk(vq, &g, vq->table, (unsigned int)r, 0, NULL);
+	}
+	gather_end(vq, &g);
+	return r;
+}
+
+int split_pop(struct virtq *vq, struct virtq_chain *chain)
+{
+	uint16_t avail_idx, ready, slot;
+	int r;
+
+	avail_idx = __atomic_load_n(&vq->avail->idx, __ATOMIC_ACQUIRE);
+	ready = (uint16_t)(avail_idx - vq->next_avail);
+	if (ready == 0)
+		return 0;
+	if (ready > vq->size)
+		return virtq_break(vq, "the available index jumped");
+	slot = vq->next_avail & (uint16_t)(vq->size - 1);
+	*chain = (struct virtq_chain){.head = shared_load(&vq->avail->ring[slot])};
+	r = gather_chain(vq, chain);
+	if (r < 0)
+		return r;
+	vq->next_avail++;
+	return 1;
+}
+
+void split_push(struct virtq *vq, uint16_t head, uint32_t len)
+{
+	struct ring_used_elem *elem = &vq->used->ring[vq->next_used & (vq->size - 1)];
+
+	shared_store(&elem->id, head);
+	shared_store(&elem->len, len);
+	vq->next_used++;
+}
+
+/* The driver's event index stands behind the available ring. */
+static uint16_t used_event(const struct virtq *vq)
+{
+	return shared_load(&vq->avail->ring[vq->size]);
+}
+
+bool split_publish(struct virtq *vq)
+{
+	uint16_t old = vq->called_at;
+	bool known = vq->called;
+
+	if (vq->published == vq->next_used)
+		return false;
+	__atomic_store_n(&vq->used->idx, vq->next_used, __ATOMIC_RELEASE);
+	vq->published = vq->next_used;
+	vq->called_at = vq->next_used;
+	vq->called = true;
+	/* The driver sets its event index, then looks at the used index; we do the reverse. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!vq->event_idx)
+		return !(shared_load(&vq->avail->flags) & RING_AVAIL_F_NO_INTERRUPT);
+	return !known || ring_need_event(used_event(vq), vq->next_used, old);
+}
+
+void split_want_kicks(struct virtq *vq)
+{
+	if (vq->event_idx) {
+		uint16_t *avail_event = (uint16_t *)&vq->used->ring[vq->size];
+
+		shared_store(avail_event, vq->next_avail);
+	} else {
+		shared_store(&vq->used->flags, 0);
+	}
+}
+
+void split_refuse_kicks(struct virtq *vq)
+{
+	/* With an event index that stays behind, the driver does not kick again by itself. */
+	if (!vq->event_idx)
+		shared_store(&vq->used->flags, RING_USED_F_NO_NOTIFY);
+}
