@@ -3,7 +3,7 @@
  * Handles: files and directories that the guest has open.
  *
  * A handle holds its node, so that a FORGET that overtakes a RELEASE on another queue leaves the
- * handle whole.
+ * handle whole; and pins it: whatever becomes of the names of an open file, it is found.
  */
 #include <errno.h>
 
@@ -33,11 +33,14 @@ int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id
 	handle->fd = steal_fd(&fd);
 	handle->dir = dir;
 	atomic_store(&handle->open, true);
+	/* The caller has it pinned, so it is not cold. */
+	atomic_fetch_add(&node->pins, 1);
 	if (dir)
 		pthread_mutex_init(&dir->lock, NULL);
 	dir = NULL;
 	idtab_publish(slot);
 	*id = idtab_id(slot);
+	pt_make_room(pt);
 	return 0;
 }
 
@@ -50,6 +53,7 @@ void pt_handle_destroy(void *opaque, struct idslot *slot)
 	if (handle->dir)
 		pthread_mutex_destroy(&handle->dir->lock);
 	free(handle->dir);
+	pt_unpin(handle->node);
 	pt_node_put(pt, handle->node);
 }
 

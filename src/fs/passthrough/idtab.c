@@ -151,11 +151,6 @@ struct idslot *idtab_at(struct idtab *tab, uint32_t index)
 	return slot ? idtab_get(tab, idtab_id(slot)) : NULL;
 }
 
-uint32_t idtab_refs(const struct idslot *slot)
-{
-	return REFS(atomic_load_explicit(&slot->word, memory_order_acquire));
-}
-
 void idtab_each(struct idtab *tab, void (*visit)(void *opaque, struct idslot *slot), void *opaque)
 {
 	uint32_t end = idtab_end(tab);

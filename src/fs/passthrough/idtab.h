@@ -66,9 +66,6 @@ void idtab_put(struct idtab *tab, struct idslot *slot);
 struct idslot *idtab_at(struct idtab *tab, uint32_t index);
 uint32_t idtab_end(struct idtab *tab);
 
-/* How many references an object has just now. */
-uint32_t idtab_refs(const struct idslot *slot);
-
 /* Calls visit for each object that is alive, with a reference held during the call. */
 void idtab_each(struct idtab *tab, void (*visit)(void *opaque, struct idslot *slot), void *opaque);
 

@@ -87,6 +87,15 @@ struct file_handle *pt_file_handle(int fd)
 	return copy;
 }
 
+/* What FUSE servers give as file handles are numbers of inodes that the kernel still remembers,
+ * unless they say otherwise, which does not show: after a while they may be another's. */
+static bool forgets_handles(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) < 0 || (uint32_t)st.f_type == FUSE_SUPER_MAGIC;
+}
+
 /* A descriptor on fd's mount that file handles can be opened by, or -1. */
 static int try_file_handles(struct passthrough *pt, int fd)
 {
@@ -96,7 +105,7 @@ static int try_file_handles(struct passthrough *pt, int fd)
 	int again;
 
 	if (pt->config.file_handles == PT_FILE_HANDLES_NEVER || fstat(fd, &st) < 0 ||
-		!S_ISDIR(st.st_mode))
+		!S_ISDIR(st.st_mode) || forgets_handles(fd))
 		return -1;
 	handle = pt_file_handle(fd);
 	mount_fd = openat(pt->proc_fd, pt_fdname(fd).s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

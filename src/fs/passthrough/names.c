@@ -93,12 +93,17 @@ int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int flags)
 {
 	int r;
-	PT_NODE struct pt_node_ref parent = parent_ref(pt_of(fs), parent_id, name, &r);
+	struct passthrough *pt = pt_of(fs);
+	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r < 0)
 		return r;
 	cred_be_daemon();
-	return neg_errno(unlinkat(parent.node->fd, name, flags));
+	PT_NODE struct pt_node_ref victim = pt_hold_named(pt, parent.node, name);
+	r = neg_errno(unlinkat(parent.node->fd, name, flags));
+	if (r == 0)
+		pt_node_unnamed(pt, victim.node, parent.node, name);
+	return r;
 }
 
 int pt_unlink(struct fs *fs, uint64_t parent, const char *name)
@@ -109,6 +114,36 @@ int pt_unlink(struct fs *fs, uint64_t parent, const char *name)
 int pt_rmdir(struct fs *fs, uint64_t parent, const char *name)
 {
 	return remove_name(fs, parent, name, AT_REMOVEDIR);
+}
+
+/* Where a rename begins or ends. */
+struct end {
+	struct pt_node *parent;
+	struct pt_node *node; /* of the name before, or NULL where it is not known */
+	const char *name;
+};
+
+/* Renames, and tells the nodes. */
+static int rename_nodes(struct passthrough *pt, const struct end *from, const struct end *to,
+	unsigned int flags)
+{
+	bool by_name = from->parent->mount->fd < 0;
+	int r;
+
+	if (by_name)
+		pthread_rwlock_rdlock(&pt->rename_lock);
+	r = neg_errno(renameat2(from->parent->fd, from->name, to->parent->fd, to->name, flags));
+	/* Two names of one inode: both stay. */
+	if (r == 0 && by_name && from->node != to->node) {
+		pt_node_renamed(pt, from->node, to->parent, to->name);
+		if (flags & RENAME_EXCHANGE)
+			pt_node_renamed(pt, to->node, from->parent, from->name);
+		else
+			pt_node_unnamed(pt, to->node, to->parent, to->name);
+	}
+	if (by_name)
+		pthread_rwlock_unlock(&pt->rename_lock);
+	return r;
 }
 
 int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_parent_id,
@@ -124,12 +159,10 @@ int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	cred_be_daemon();
-	r = neg_errno(renameat2(parent.node->fd, name, new_parent.node->fd, new_name, flags));
-	if (r == 0)
-		pt_node_renamed(pt, new_parent.node, new_name);
-	if (r == 0 && flags & RENAME_EXCHANGE)
-		pt_node_renamed(pt, parent.node, name);
-	return r;
+	PT_NODE struct pt_node_ref node = pt_hold_named(pt, parent.node, name);
+	PT_NODE struct pt_node_ref new_node = pt_hold_named(pt, new_parent.node, new_name);
+	return rename_nodes(pt, &(struct end){parent.node, node.node, name},
+		&(struct end){new_parent.node, new_node.node, new_name}, flags);
 }
 
 int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *name,

@@ -67,6 +67,13 @@ struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *nod
 	return shard_of(pt, hash_of(&node->key));
 }
 
+bool pt_has_key(const struct statx *attr, const struct pt_key *key)
+{
+	struct pt_key its = key_of(attr);
+
+	return same_key(&its, key);
+}
+
 static struct pt_node **bucket_of(struct pt_shard *shard, uint64_t hash)
 {
 	return &shard->buckets[hash >> 26 & (shard->nbuckets - 1)];
@@ -178,32 +185,18 @@ struct found {
 	bool barred;
 };
 
-/* Remembers the last name of a node that has no file handle to be found by. The lock of the node's
- * shard is held; what comes back is the reference to the parent before, to be put without it. */
-static struct pt_node *set_name(struct passthrough *pt, struct pt_node *node,
-	struct pt_node *parent, const char *name)
+/* Whether one node more keeps within what the guest's nodes may take. */
+static bool has_memory(struct passthrough *pt)
 {
-	struct pt_node *before = node->parent;
-	char *copy;
+	size_t each = sizeof(struct pt_node) + PT_NODE_MORE;
 
-	if (node->mount->fd >= 0 || !parent || node == pt->root)
-		return NULL;
-	if (before == parent && strcmp(node->name, name) == 0)
-		return NULL;
-	copy = strdup(name);
-	if (!copy)
-		return NULL;
-	free(node->name);
-	node->name = copy;
-	node->parent = container_of(idtab_get(pt->nodes, idtab_id(&parent->slot)), struct pt_node,
-		slot);
-	return before;
+	return pt->nodes->used * each + pt->node_extra < pt->config.node_bytes;
 }
 
 static struct pt_node *new_node(struct passthrough *pt, const struct pt_key *key,
 	const struct found *f)
 {
-	struct idslot *slot = idtab_take(pt->nodes);
+	struct idslot *slot = has_memory(pt) ? idtab_take(pt->nodes) : NULL;
 	struct pt_node *node;
 
 	if (!slot)
@@ -255,7 +248,7 @@ static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t
 		r = insert(shard, hash, node);
 	}
 	*id = pt_node_id(pt, node);
-	*before = r < 0 ? node : set_name(pt, node, f->parent, f->name);
+	*before = r < 0 ? node : pt_set_name(pt, node, f->parent, f->name);
 	return r;
 }
 
@@ -294,26 +287,50 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 	return r;
 }
 
-void pt_node_renamed(struct passthrough *pt, struct pt_node *parent, const char *name)
+struct pt_node *pt_node_known(struct passthrough *pt, int *fd, const struct statx *attr)
 {
-	CLEANUP_FD int fd = parent->mount->fd >= 0 ? -1 : pt_open_child(parent->fd, name);
-	struct pt_node *node, *before = NULL;
-	struct pt_shard *shard;
-	struct pt_key key;
-	struct statx attr;
+	struct pt_key key = key_of(attr);
+	uint64_t hash = hash_of(&key);
+	struct pt_shard *shard = shard_of(pt, hash);
+	struct pt_node *node;
+	bool cold = false;
 
-	/* With file handles, names do not matter. */
-	if (fd < 0 || pt_stat(fd, &attr) < 0)
-		return;
-	key = key_of(&attr);
-	shard = shard_of(pt, hash_of(&key));
 	pthread_mutex_lock(&shard->lock);
-	node = find(shard, hash_of(&key), &key);
-	if (node)
-		before = set_name(pt, node, parent, name);
+	node = find(shard, hash, &key);
+	if (node) {
+		cold = atomic_load(&node->pins) & PT_COLD;
+		if (cold && !pt_is_same_inode(node, *fd, attr))
+			node = NULL;
+	}
+	if (node) {
+		/* Found in the shard, it has the reference of its lookups. */
+		idtab_get(pt->nodes, idtab_id(&node->slot));
+		if (cold)
+			pt_warm(pt, node, steal_fd(fd));
+		atomic_fetch_add(&node->pins, 1);
+	}
 	pthread_mutex_unlock(&shard->lock);
-	if (before)
-		pt_node_put(pt, before);
+	if (node && cold)
+		pt_node_is_hot(pt, idtab_id(&node->slot));
+	return node;
+}
+
+void pt_node_destroy(void *opaque, struct idslot *slot)
+{
+	struct passthrough *pt = opaque;
+	struct pt_node *node = container_of(slot, struct pt_node, slot);
+
+	if (atomic_load(&node->pins) & PT_COLD)
+		atomic_fetch_sub(&pt->cold, 1);
+	if (node->file_handle)
+		atomic_fetch_sub(&pt->node_extra,
+			pt_piece(sizeof(*node->file_handle) + node->file_handle->handle_bytes));
+	if (node->name)
+		atomic_fetch_sub(&pt->node_extra, pt_piece(strlen(node->name) + 1));
+	close_fd(&node->fd);
+	pt_mount_put(pt, node->mount);
+	free(node->file_handle);
+	free(node->name);
 }
 
 /* Takes count lookups back; the node leaves when none is left. */

@@ -7,6 +7,8 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
+#define NODE_BYTES_LEAST ((size_t)64 << 20)
+
 static void reset(struct fs *fs)
 {
 	struct passthrough *pt = pt_of(fs);
@@ -62,17 +64,6 @@ static const struct fs_ops ops = {
 	.readdir = pt_readdir,
 };
 
-static void destroy_node(void *opaque, struct idslot *slot)
-{
-	struct passthrough *pt = opaque;
-	struct pt_node *node = container_of(slot, struct pt_node, slot);
-
-	close_fd(&node->fd);
-	pt_mount_put(pt, node->mount);
-	free(node->file_handle);
-	free(node->name);
-}
-
 /* Opens the shared directory as the root node, which is never forgotten. */
 static int open_root(struct passthrough *pt, const char *path)
 {
@@ -99,16 +90,37 @@ static int open_root(struct passthrough *pt, const char *path)
 	return r;
 }
 
-/* Nodes and handles may have half each of the descriptors of this process. */
+/* Renames do not keep out who waits for them to end. */
+static void init_rename_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
+/* Descriptors for nodes and handles. */
 static uint32_t fair_share(void)
 {
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > 2 * PT_HANDLES_MAX)
-		return PT_HANDLES_MAX;
+		return 2 * PT_HANDLES_MAX;
 	if (files.rlim_cur < 2 * PT_FDS_RESERVED)
-		return PT_FDS_RESERVED / 2;
-	return (uint32_t)(files.rlim_cur - PT_FDS_RESERVED) / 2;
+		return PT_FDS_RESERVED;
+	return (uint32_t)files.rlim_cur - PT_FDS_RESERVED;
+}
+
+/* Where the configuration does not say: an eighth of the machine's memory, which is more than the
+ * inodes take that a guest of half its size can remember. */
+static size_t default_node_bytes(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	return max_t(size_t, pages > 0 && size > 0 ? (size_t)pages / 8 * (size_t)size : 0,
+		NODE_BYTES_LEAST);
 }
 
 int passthrough_new(const char *path, const struct passthrough_config *config, struct fs **fs)
@@ -122,12 +134,16 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	for (size_t i = 0; i < PT_SHARDS; i++)
 		pthread_mutex_init(&pt->shards[i].lock, NULL);
 	pt->config = *config;
-	pt->hot_max = fair_share();
+	if (pt->config.node_bytes == 0)
+		pt->config.node_bytes = default_node_bytes();
+	pt->fds = fair_share();
+	pt->hot_max = pt->fds / 2;
+	init_rename_lock(&pt->rename_lock);
 	pthread_mutex_init(&pt->hot_lock, NULL);
 	pthread_mutex_init(&pt->mount_lock, NULL);
 	pthread_mutex_init(&pt->streams.lock, NULL);
-	pt->nodes = idtab_new(sizeof(struct pt_node), PT_NODES_MAX, destroy_node, pt);
-	pt->handles = idtab_new(sizeof(struct pt_handle), pt->hot_max, pt_handle_destroy, pt);
+	pt->nodes = idtab_new(sizeof(struct pt_node), UINT32_MAX, pt_node_destroy, pt);
+	pt->handles = idtab_new(sizeof(struct pt_handle), pt->fds / 2, pt_handle_destroy, pt);
 	pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = pt->proc_fd < 0 ? -errno : pt->nodes && pt->handles ? 0 : -ENOMEM;
 	if (r == 0)
@@ -156,6 +172,7 @@ void passthrough_free(struct fs *fs)
 	pthread_mutex_destroy(&pt->mount_lock);
 	pthread_mutex_destroy(&pt->streams.lock);
 	pthread_mutex_destroy(&pt->hot_lock);
+	pthread_rwlock_destroy(&pt->rename_lock);
 	free(pt->hot);
 	close_fd(&pt->proc_fd);
 	for (size_t i = 0; i < PT_SHARDS; i++) {

@@ -14,8 +14,7 @@
 #include "fs/passthrough/idtab.h"
 #include "fs/passthrough/passthrough.h"
 
-/* Most nodes and handles that one guest may have. */
-#define PT_NODES_MAX   (32u << 20)
+/* Most handles that one guest may have. */
 #define PT_HANDLES_MAX (1u << 20)
 
 /* Descriptors that are left to everything but nodes and handles, which share the others. */
@@ -23,6 +22,9 @@
 
 /* Listings without a handle that can be gone on with. */
 #define PT_STREAMS 64
+
+/* A node's share of tables, beside struct pt_node and what that points to. */
+#define PT_NODE_MORE 24
 
 /* What makes an inode the same one while a descriptor holds it. */
 struct pt_key {
@@ -44,6 +46,13 @@ struct pt_mount {
 	struct pt_mount *next;
 };
 
+/* What tells the inode of a cold node without file handle from a later one with its number. */
+enum pt_proof {
+	PT_PROOF_NONE,   /* nothing: it is not found again */
+	PT_PROOF_BIRTH,  /* the time of its birth */
+	PT_PROOF_CHANGE, /* its time of change, where the file system keeps no birth times */
+};
+
 /*
  * An inode that the guest knows.
  *
@@ -58,22 +67,23 @@ struct pt_node {
 	struct idslot slot;
 	struct pt_key key;
 	int fd;             /* O_PATH, or open for reading; or -1 */
-	_Atomic uint32_t pins; /* users of fd, and PT_COLD */
+	_Atomic uint32_t pins; /* users of fd, open handles among them; and PT_COLD */
 	_Atomic bool used;  /* since the search for cold nodes last passed */
 	_Atomic bool readable; /* fd is open for reading (file.c) */
 	bool barred;        /* on a file system that is never entered */
 	bool lost;          /* another inode has its key: the host's file is gone */
+	uint8_t proof_kind; /* enum pt_proof; of a cold node */
 	mode_t type;        /* S_IFMT bits */
 	_Atomic int64_t opened_ctime; /* ns, as last opened; 0: none, or too new to tell (file.c) */
 	_Atomic uint64_t lookups;
 	struct pt_node *next; /* in the shard's bucket */
 	struct pt_mount *mount;
 	struct file_handle *file_handle; /* of a cold node, where its mount has them */
-	/* Where its mount has no file handles, the name that it was last found by; under the
-	 * lock of the shard. */
+	/* Where its mount has no file handles, the name that it was last found by (way.c); under
+	 * the lock of the shard. */
 	struct pt_node *parent; /* referenced */
 	char *name;
-	struct statx_timestamp born; /* of a cold node without file handle */
+	int64_t proof; /* ns */
 };
 
 #define PT_COLD (1u << 31)
@@ -136,10 +146,19 @@ struct passthrough {
 	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;
 
-	uint32_t hot_max;      /* nodes that may be hot while others are idle */
+	/* Held shared while the guest renames, so that exclusively no name changes (way.c); taken
+	 * before the others. */
+	pthread_rwlock_t rename_lock;
+
+	_Atomic uint32_t cold;     /* nodes that are */
+	_Atomic size_t node_extra; /* bytes of names and file handles */
+
+	uint32_t fds;             /* descriptors that nodes and handles may have together */
+	uint32_t hot_max;         /* nodes that may be hot while others are idle */
 	pthread_mutex_t hot_lock; /* of what follows; taken before a shard's */
 	uint64_t *hot;            /* ids of the nodes that have a descriptor, in a ring */
-	uint32_t hot_len, hot_room;
+	_Atomic uint32_t hot_len; /* read without the lock too */
+	uint32_t hot_room;
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
 };
 
@@ -179,8 +198,21 @@ void pt_nodes_reset(struct passthrough *pt);
 /* The shard that a node is in. */
 struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *node);
 
-/* The name of a node has become another. */
-void pt_node_renamed(struct passthrough *pt, struct pt_node *parent, const char *name);
+/* The node of an O_PATH descriptor, referenced and pinned, or NULL where it is not known. A cold
+ * one takes the descriptor. */
+struct pt_node *pt_node_known(struct passthrough *pt, int *fd, const struct statx *attr);
+
+/* Whether these are the attributes of the inode with a key. */
+bool pt_has_key(const struct statx *attr, const struct pt_key *key);
+
+/* Destroys what a node holds; for its table. */
+void pt_node_destroy(void *opaque, struct idslot *slot);
+
+/* Bytes that a piece of memory of this size takes. */
+static inline size_t pt_piece(size_t size)
+{
+	return size <= 24 ? 32 : (size + 8 + 15) & ~(size_t)15;
+}
 
 /* Whether the file system below a descriptor is one that is never entered; or -errno. */
 int pt_is_barred(int fd);
@@ -209,15 +241,48 @@ struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id);
 int pt_pin(struct passthrough *pt, struct pt_node *node);
 void pt_unpin(struct pt_node *node);
 
-/* A node, by its id, was given a descriptor: another is cooled where there are too many now. No
- * shard's lock is held. */
-void pt_node_is_hot(struct passthrough *pt, uint64_t id);
-
 /* Whether a descriptor is the inode of a cold node; the lock of its shard is held. */
 bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr);
 
 /* Gives a cold node a descriptor, which it takes; the lock of its shard is held. */
 void pt_warm(struct passthrough *pt, struct pt_node *node, int fd);
+
+/* Takes the descriptor of a node that nobody uses. Without force only where nobody used it since
+ * it was last asked for, and where the inode can be found again. */
+bool pt_cool(struct passthrough *pt, struct pt_node *node, bool force);
+
+/* For way.c: pins with at most so many ways more to be gone; alone: rename_lock is held. */
+int pt_pin_at(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone);
+
+/* hot.c */
+
+/* A node, by its id, was given a descriptor: another is cooled where there are too many now. No
+ * shard's lock is held. */
+void pt_node_is_hot(struct passthrough *pt, uint64_t id);
+
+/* A handle was given a descriptor. */
+void pt_make_room(struct passthrough *pt);
+
+/* way.c */
+
+/* Remembers the name of a node that has no file handle to be found by. The lock of the node's
+ * shard is held; what comes back is the reference to the parent before, to be put without it. */
+struct pt_node *pt_set_name(struct passthrough *pt, struct pt_node *node, struct pt_node *parent,
+	const char *name);
+
+/* Opens a cold node by its name: a descriptor or -errno. */
+int pt_open_by_name(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone);
+
+/* The node of a name that is about to change or go: pinned, so that it outlives its name, and can
+ * be told its next one. node is NULL where none is known, or where it does not matter. */
+struct pt_node_ref pt_hold_named(struct passthrough *pt, struct pt_node *parent,
+	const char *name);
+
+/* A name of a node (or NULL) has become another, or is gone. */
+void pt_node_renamed(struct passthrough *pt, struct pt_node *node, struct pt_node *parent,
+	const char *name);
+void pt_node_unnamed(struct passthrough *pt, struct pt_node *node, struct pt_node *parent,
+	const char *name);
 
 /* mount.c */
 
@@ -234,7 +299,7 @@ struct file_handle *pt_file_handle(int fd);
 
 /* handle.c */
 
-/* Makes a handle of an open descriptor (taken, also on failure). */
+/* Makes a handle of an open descriptor (taken, also on failure) of a node that is pinned. */
 int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
 	bool directory, uint64_t *id);
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * How many nodes are hot.
+ *
+ * Nodes and handles share the descriptors of this process (pt->fds). Handles may have half of
+ * them; nodes keep to hot_max, the other half, while others can be cooled that nobody used for a
+ * while. What cannot be found again (unlinked inodes that the guest knows, inodes too young to be
+ * told from their successors) stays hot beyond that, into what handles leave; where even that is
+ * full, it is cooled too, and is -ESTALE to a guest that comes back to it. A node that finds all
+ * others pinned is cold from the beginning. So descriptors do not run out, whatever a guest does;
+ * the reserve covers the few that each thread pins at a time.
+ *
+ * Hot nodes stand in a ring of their own, by id: forgotten ones are met and dropped in passing.
+ */
+#include "fs/passthrough/pt.h"
+
+/* Hot nodes that are looked at for one that can be cooled, before one more may be hot. */
+#define COOL_STEPS 256
+
+/* Whether a place in the ring can go: its node is gone, cold, or is cooled now. */
+static bool vacate(struct passthrough *pt, uint64_t id, bool force)
+{
+	struct idslot *slot = idtab_get(pt->nodes, id);
+	struct pt_node *node;
+	bool done;
+
+	if (!slot)
+		return true;
+	node = container_of(slot, struct pt_node, slot);
+	done = atomic_load(&node->pins) & PT_COLD || pt_cool(pt, node, force);
+	idtab_put(pt->nodes, slot);
+	return done;
+}
+
+/* Goes round the hot nodes like the hand of a clock, each having a second chance, until fewer than
+ * max are left. */
+static void sweep(struct passthrough *pt, uint32_t steps, uint32_t max, bool force)
+{
+	for (uint32_t i = 0; i < steps && pt->hot_len >= max && pt->hot_len > 0; i++) {
+		uint64_t *place = &pt->hot[pt->hand++ % pt->hot_len];
+
+		if (vacate(pt, *place, force))
+			*place = pt->hot[--pt->hot_len];
+	}
+}
+
+/* One more place; without memory it is one that is taken, whose node stays hot until it is
+ * forgotten. */
+static uint64_t *new_place(struct passthrough *pt)
+{
+	uint32_t room = pt->hot_room ? 2 * pt->hot_room : 256;
+	uint64_t *bigger;
+
+	if (pt->hot_len == pt->hot_room) {
+		bigger = reallocarray(pt->hot, room, sizeof(*bigger));
+		if (!bigger)
+			return pt->hot_len ? &pt->hot[pt->hand % pt->hot_len] : NULL;
+		pt->hot = bigger;
+		pt->hot_room = room;
+	}
+	return &pt->hot[pt->hot_len++];
+}
+
+/* What handles leave to nodes. */
+static uint32_t most(struct passthrough *pt)
+{
+	return pt->fds - min_t(uint32_t, pt->handles->used, pt->fds / 2);
+}
+
+void pt_node_is_hot(struct passthrough *pt, uint64_t id)
+{
+	uint64_t *place = NULL;
+
+	pthread_mutex_lock(&pt->hot_lock);
+	sweep(pt, COOL_STEPS, pt->hot_max, false);
+	sweep(pt, pt->hot_len, most(pt), true);
+	if (pt->hot_len < most(pt) || !vacate(pt, id, true))
+		place = new_place(pt);
+	if (place)
+		*place = id;
+	pthread_mutex_unlock(&pt->hot_lock);
+}
+
+void pt_make_room(struct passthrough *pt)
+{
+	if (pt->hot_len <= most(pt))
+		return;
+	pthread_mutex_lock(&pt->hot_lock);
+	sweep(pt, pt->hot_len, most(pt), true);
+	pthread_mutex_unlock(&pt->hot_lock);
+}
