@@ -39,6 +39,7 @@ static const struct negation {
 	bool value;
 } negations[] = {
 	{"no_writeback", offsetof(struct options, fuse.writeback), false},
+	{"no_allow_direct_io", offsetof(struct options, fuse.direct_io), false},
 	{"no_xattr", offsetof(struct options, fuse.xattr), false},
 	{"readdirplus", offsetof(struct options, fuse.readdirplus), true},
 };

@@ -224,6 +224,12 @@ static int set_allow_mmap(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_allow_direct_io(struct parse *p, const char *arg)
+{
+	p->o->fuse.direct_io = true;
+	return 0;
+}
+
 static int set_announce_submounts(struct parse *p, const char *arg)
 {
 	p->o->fuse.announce_submounts = true;
@@ -291,6 +297,7 @@ const struct option_desc option_descs[] = {
 		"show guests what is mounted below as file systems of its own [yes]"},
 	{"no-announce-submounts", NULL, set_no_announce_submounts,
 		"show it all as one file system"},
+	{"allow-direct-io", NULL, set_allow_direct_io, "pass O_DIRECT of guests on to the host"},
 	{"allow-mmap", NULL, set_allow_mmap, "let guests map files shared where no data is cached"},
 	{"preserve-noatime", NULL, set_preserve_noatime, "refuse O_NOATIME where the host does, instead of opening without it"},
 	{"thread-pool-size", "N", set_thread_pool_size, "accepted for virtiofsd's users: here each queue has one thread"},

@@ -69,11 +69,12 @@ bool fuse_config_skips_flush(const struct fuse_config *config)
  * - nothing is written: a descriptor for writing would have to stay open behind the guest's back,
  *   and keep the host from executing the file (ETXTBSY); a file that the guest removes while it is
  *   open there would be lost with its name; and O_TRUNC and the handle of CREATE would be, for
- *   Linux sends neither SETATTR (where ATOMIC_O_TRUNC is offered too) nor RELEASE. So --readonly.
+ *   Linux sends neither SETATTR (where ATOMIC_O_TRUNC is offered too) nor RELEASE. So --readonly;
+ * - the flags of an open mean nothing to the host (--allow-direct-io).
  */
 bool fuse_config_no_open(const struct fuse_config *config)
 {
-	return config->cache->keeps_data && config->readonly;
+	return config->cache->keeps_data && config->readonly && !config->direct_io;
 }
 
 /* Directories have neither data nor locks; where listings are kept, what OPENDIR answers is what

@@ -34,6 +34,7 @@ struct fuse_config {
 	bool readonly;
 	bool readdirplus;
 	bool announce_submounts;
+	bool direct_io; /* O_DIRECT reaches the host */
 	bool allow_mmap; /* shared mappings of files whose data is not cached */
 	bool xattr; /* extended attributes are served */
 	enum fuse_when posix_acl;      /* the guest enforces POSIX ACLs; needs xattr */

@@ -21,7 +21,7 @@ from world import World
 OPTIONS = ("--shared-dir", "--socket-path", "--fd", "--tag", "--cache", "--writeback",
            "--attr-timeout", "--entry-timeout", "--readonly", "--no-readdirplus", "--xattr",
            "--posix-acl", "--xattrmap", "--socket-group", "--allow-mmap",
-           "--announce-submounts", "--no-announce-submounts",
+           "--allow-direct-io", "--announce-submounts", "--no-announce-submounts",
            "--preserve-noatime", "--thread-pool-size",
            "--rlimit-nofile", "--print-capabilities", "--log-level", "--syslog",
            "--keep-listening", "--help", "--version")
@@ -273,7 +273,7 @@ def honest():
                     ("--cache", "always", "--writeback"), ("--attr-timeout", "0"),
                     ("--attr-timeout", "2.5"), ("--entry-timeout", "86400"), ("--tag", "t" * 36),
                     ("--no-readdirplus",), ("--log-level", "error"), ("--allow-mmap",),
-                    ("--no-announce-submounts",), ("--announce-submounts",),
+                    ("--allow-direct-io",), ("-o", "allow_direct_io"), ("--no-announce-submounts",), ("--announce-submounts",),
                     ("-o", "cache=none,no_posix_lock"), ("-f", "-d"), ("--thread-pool-size", "4"), ("--log-level", "debug"),
                     ("--log-level", "off")):
         w = World(*options)

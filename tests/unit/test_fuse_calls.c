@@ -144,6 +144,12 @@ static void test_files(void **state)
 	fc_calls();
 	c.in.nodeid = 5;
 	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x1;");
+	/* O_DIRECT goes no further than the options say. */
+	open_in.flags |= O_DIRECT;
+	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x1;");
+	c.se.config.direct_io = true;
+	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x4001;");
+	c.se.config.direct_io = false;
 	open_in.open_flags = FUSE_OPEN_KILL_SUIDGID;
 	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x1 kill;");
 	expect(FUSE_OPENDIR, open_in, "", "opendir 5;");

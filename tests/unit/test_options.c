@@ -102,6 +102,15 @@ static void test_of_virtiofsd(void **state)
 	assert_int_equal(o.thread_pool_size, 8);
 	assert_true(o.fuse.allow_mmap && o.passthrough.preserve_noatime);
 	assert_true(o.fuse.announce_submounts);
+	assert_false(o.fuse.direct_io);
+	assert_int_equal(PARSE(&o, "--allow-direct-io"), 0);
+	assert_true(o.fuse.direct_io);
+	assert_int_equal(PARSE(&o, "-o", "allow_direct_io"), 0);
+	assert_true(o.fuse.direct_io);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "allow_direct_io,no_allow_direct_io"), 0);
+	assert_false(o.fuse.direct_io);
+	options_free(&o);
 	assert_int_equal(PARSE(&o, "--no-announce-submounts"), 0);
 	assert_false(o.fuse.announce_submounts);
 	assert_int_equal(PARSE(&o, "--no-announce-submounts", "-o", "announce_submounts"), 0);
@@ -324,7 +333,7 @@ static void test_help(void **state)
 		"cache MODE", "writeback", "attr-timeout SECONDS", "entry-timeout SECONDS",
 		"readonly", "no-readdirplus", "log-level LEVEL", "keep-listening", "help",
 		"socket-group GROUP", "rlimit-nofile N", "allow-mmap", "preserve-noatime",
-		"announce-submounts", "no-announce-submounts",
+		"allow-direct-io", "announce-submounts", "no-announce-submounts",
 		"thread-pool-size N", "print-capabilities",
 		"version"};
 	char *text = NULL;

@@ -7,25 +7,31 @@
 #include <sys/uio.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
 ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 	uint64_t offset)
 {
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
+	const struct pt_io io = {.iov = iov, .n = n, .offset = offset};
 
-	if (file.fd < 0)
-		return file.error;
-	return neg_errno(preadv(file.fd, iov, n, (off_t)offset));
+	return file.fd < 0 ? file.error : pt_io(pt_of(fs), &io, file.fd);
 }
 
 ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 	uint64_t offset, unsigned int how)
 {
 	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
-	int flags = (how & FS_WRITE_APPEND ? RWF_APPEND : 0) |
-		(how & FS_WRITE_DSYNC ? RWF_DSYNC : 0) | (how & FS_WRITE_SYNC ? RWF_SYNC : 0);
-
+	const struct pt_io io = {
+		.write = true,
+		.iov = iov,
+		.n = n,
+		.offset = offset,
+		.rwf = (how & FS_WRITE_APPEND ? RWF_APPEND : 0) |
+			(how & FS_WRITE_DSYNC ? RWF_DSYNC : 0) |
+			(how & FS_WRITE_SYNC ? RWF_SYNC : 0),
+	};
 	int r = 0;
 
 	if (!open.handle)
@@ -39,7 +45,7 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 		cred_be_daemon();
 	if (r < 0)
 		return r;
-	return neg_errno(pwritev2(open.handle->fd, iov, n, (off_t)offset, flags));
+	return pt_io(pt_of(fs), &io, open.handle->fd);
 }
 
 /* Network file systems tell at close what went wrong with earlier writes. */

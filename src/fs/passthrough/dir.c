@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
 /* What getdents64(2) returns. */

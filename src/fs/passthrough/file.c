@@ -7,10 +7,10 @@
 #include <sys/syscall.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
-/* What of a guest's open flags reaches the host. O_DIRECT does not: guest memory need not be
- * aligned as the host's disks want it. */
+/* What of a guest's open flags reaches open(2); O_DIRECT comes afterwards (direct.c). */
 #define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME)
 
 int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
@@ -140,6 +140,8 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
 	if (fd < 0)
 		return fd;
+	if (flags & O_DIRECT)
+		pt_go_direct(pt, fd);
 	if (opened) {
 		opened->unchanged =
 			opened->ask_unchanged && unchanged_since_open(pt, ref.node, fd);
@@ -220,6 +222,8 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 		return ref.error;
 	r = ref.node->type == S_IFDIR ? -EISDIR : cred_be_checked(who);
 	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
+	if (fd >= 0 && flags & O_DIRECT)
+		pt_go_direct(pt, fd);
 	r = fd < 0 ? fd : pt_handle_new(pt, ref.node, entry->node, fd, false, handle);
 	cred_be_daemon();
 	if (r == 0)
@@ -252,5 +256,7 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 		return open_existing(pt, who, parent.node, name, flags, entry, handle);
 	if (r < 0)
 		close_fd(&fd);
+	if (r == 0 && flags & O_DIRECT)
+		pt_go_direct(pt, fd);
 	return r < 0 ? r : enter_created(pt, parent.node, name, fd, entry, handle);
 }

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
 static int get(int fd, struct fs_fileattr *fa)

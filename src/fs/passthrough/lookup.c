@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
 #define NAME_BYTES_MAX 255

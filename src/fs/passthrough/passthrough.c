@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
 #define NODE_BYTES_LEAST ((size_t)64 << 20)

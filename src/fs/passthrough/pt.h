@@ -143,6 +143,7 @@ struct passthrough {
 	struct passthrough_config config;
 	bool labels_by_kernel; /* the host's SELinux sets its labels itself (label.c) */
 	struct pt_streams streams;
+	_Atomic bool goes_direct; /* some handle has, or had, O_DIRECT (direct.c) */
 
 	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;
@@ -357,28 +358,6 @@ int pt_end_making(struct passthrough *pt, const struct fs_caller *who, int dir_f
 /* The host's name for an attribute of the guest's: 0, or as xattrmap_client(). */
 int pt_xattr_host_name(const struct passthrough *pt, const char *name,
 	struct xattrmap_name *host);
-
-/* A handle, or in its place a node that is read without having been opened: fd is open for reading
- * in either case, or negative, and error says why. */
-#define PT_FILE __attribute__((cleanup(pt_cleanup_file)))
-struct pt_file_ref {
-	struct pt_handle_ref open;
-	struct pt_node_ref ref;
-	const struct pt_node *node;
-	int fd, error;
-};
-void pt_cleanup_file(struct pt_file_ref *file);
-struct pt_file_ref pt_file_ref(struct passthrough *pt, const struct fs_target *t);
-
-/* stream.c */
-
-/* The handle of a listing that goes on at offset, which is the caller's until it is kept or
- * released. 0 or -errno. */
-int pt_stream_take(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t *handle);
-void pt_stream_keep(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t handle);
-
-/* A node may be gone: if it is, nobody goes on there. With node 0, nobody does anywhere. */
-void pt_streams_forget(struct passthrough *pt, uint64_t node);
 
 /* file.c */
 

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
 /* The lock is held. */
