@@ -53,6 +53,9 @@ static void daemon_words(
 		words_add(w, "--writeback");
 	if (s->readonly)
 		words_add(w, "--readonly");
+	// The guest puts an overlay over it, which does not enter what announces itself.
+	if (s->is_root)
+		words_add(w, "--no-announce-submounts");
 	for (unsigned int i = 0; !s->is_root && i < o->daemon_options.n; i++)
 		words_add(w, o->daemon_options.v[i]);
 }
