@@ -94,6 +94,9 @@ struct ring_event {
 
 #define RING_EVENT_ALIGN 4
 
+/* Of the device status (virtio 1.2, section 2.1). */
+#define VIRTIO_STATUS_FEATURES_OK 8u
+
 /* Virtio feature bits that this project knows (virtio 1.2, section 6). */
 #define VIRTIO_F_INDIRECT_DESC_BIT 28
 #define VIRTIO_F_EVENT_IDX_BIT     29

@@ -44,10 +44,13 @@ enum vu_request {
 	VU_SET_VRING_ENDIAN = 23,
 	VU_GET_CONFIG = 24,
 	VU_SET_CONFIG = 25,
+	VU_RESET_DEVICE = 34,
 	VU_VRING_KICK = 35,
 	VU_GET_MAX_MEM_SLOTS = 36,
 	VU_ADD_MEM_REG = 37,
 	VU_REM_MEM_REG = 38,
+	VU_SET_STATUS = 39,
+	VU_GET_STATUS = 40,
 	VU_REQUEST_MAX
 };
 
@@ -58,8 +61,13 @@ enum vu_request {
 #define VU_PROTOCOL_F_REPLY_ACK           (1ull << 3)
 #define VU_PROTOCOL_F_BACKEND_REQ         (1ull << 5)
 #define VU_PROTOCOL_F_CONFIG              (1ull << 9)
+#define VU_PROTOCOL_F_RESET_DEVICE        (1ull << 13)
 #define VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS (1ull << 15)
+#define VU_PROTOCOL_F_STATUS              (1ull << 16)
 
+/* In SET_VRING_BASE and GET_VRING_BASE num is, of a split ring, the next available index; of a
+ * packed one the slot that the back-end takes next (bits 0 to 14) with its wrap counter (15), and
+ * the one that it uses next (16 to 30) with its own (31). */
 struct vu_vring_state {
 	uint32_t index;
 	uint32_t num;

@@ -66,6 +66,13 @@ static void log_nodes(struct daemon *d)
 	log_info("nodes: %zu known, handles: %zu open", nodes, handles);
 }
 
+static void guest_reset(void *opaque)
+{
+	struct daemon *d = opaque;
+
+	fuse_session_reset(&d->session);
+}
+
 static void front_end_gone(void *opaque)
 {
 	struct daemon *d = opaque;
@@ -155,6 +162,7 @@ static void open_export(struct daemon *d)
 		.start_worker = start_worker,
 		.stop_worker = stop_worker,
 		.request = serve_request,
+		.reset = guest_reset,
 		.disconnected = front_end_gone,
 		.opaque = d,
 		.config = o->tag ? &d->config : NULL,

@@ -42,6 +42,9 @@ struct vhost_device {
 	 * (deferred.h). */
 	uint32_t (*request)(void *worker, const struct virtq_chain *chain);
 
+	/* The guest has reset the device, and all workers have ended; may be NULL. */
+	void (*reset)(void *opaque);
+
 	/* The front-end has gone, and all workers have ended. */
 	void (*disconnected)(void *opaque);
 
@@ -87,6 +90,7 @@ struct vhost_backend {
 	int backend_req_fd; /* channel for requests of ours, or -1 */
 	uint64_t features;  /* acknowledged */
 	uint64_t protocol_features;
+	uint8_t status; /* VIRTIO_STATUS_* that the driver set, as far as it was let */
 	struct mem mem;
 	struct vhost_queue queues[VHOST_QUEUES_MAX];
 	char why[128]; /* what was wrong with the message, for the log line */
@@ -130,7 +134,15 @@ void vhost_queue_stop(struct vhost_queue *q);
 /* Ends the sleep of the ring's thread, from any thread. */
 void vhost_queue_wake(struct vhost_queue *q);
 
-/* Stops the ring and forgets how it was set up. */
+/* Stops the ring and disables it; it keeps its set-up and position, but needs a new kick
+ * descriptor. */
+void vhost_queue_halt(struct vhost_queue *q);
+
+/* Stops the ring and forgets how it was set up, but for the call and error descriptors, which a
+ * front-end need not send again. */
+void vhost_queue_forget(struct vhost_queue *q);
+
+/* Forgets those too. */
 void vhost_queue_reset(struct vhost_queue *q);
 
 #endif

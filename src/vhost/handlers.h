@@ -29,4 +29,8 @@ int vhost_set_vring_call(struct vhost_backend *dev, struct vu_msg *msg);
 int vhost_set_vring_err(struct vhost_backend *dev, struct vu_msg *msg);
 int vhost_set_vring_enable(struct vhost_backend *dev, struct vu_msg *msg);
 
+int vhost_get_status(struct vhost_backend *dev, struct vu_msg *msg);
+int vhost_set_status(struct vhost_backend *dev, struct vu_msg *msg);
+int vhost_reset_device(struct vhost_backend *dev, struct vu_msg *msg);
+
 #endif

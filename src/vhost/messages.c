@@ -2,7 +2,7 @@
 /*
  * The messages of a front-end: one table, one small handler each.
  *
- * Those that set up a single ring are in vrings.c.
+ * Those that set up a single ring are in vrings.c, those that reset the device in reset.c.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -21,7 +21,8 @@
 static uint64_t offered_protocol_features(const struct vhost_backend *dev)
 {
 	return VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_BACKEND_REQ |
-		VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS |
+		VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | VU_PROTOCOL_F_RESET_DEVICE |
+		VU_PROTOCOL_F_STATUS |
 		(dev->device->config ? VU_PROTOCOL_F_CONFIG : 0);
 }
 
@@ -250,6 +251,12 @@ static const struct vu_type {
 	/* Some front-ends pass the region's descriptor again. */
 	[VU_REM_MEM_REG]           = {"REM_MEM_REG", REG, 0, 1, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
 				      rem_mem_reg},
+	[VU_RESET_DEVICE]          = {"RESET_DEVICE", NONE, 0, 0, VU_PROTOCOL_F_RESET_DEVICE,
+				      vhost_reset_device},
+	[VU_SET_STATUS]            = {"SET_STATUS", U64, 0, 0, VU_PROTOCOL_F_STATUS,
+				      vhost_set_status},
+	[VU_GET_STATUS]            = {"GET_STATUS", NONE, 0, 0, VU_PROTOCOL_F_STATUS,
+				      vhost_get_status},
 	/* clang-format on */
 };
 

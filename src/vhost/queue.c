@@ -250,12 +250,25 @@ void vhost_queue_update(struct vhost_queue *q)
 		vhost_queue_start(q);
 }
 
-void vhost_queue_reset(struct vhost_queue *q)
+void vhost_queue_halt(struct vhost_queue *q)
 {
 	vhost_queue_stop(q);
 	close_fd(&q->kick_fd);
-	close_fd(&q->call_fd);
-	close_fd(&q->err_fd);
+	q->has_kick = q->enabled = false;
+	virtq_rewind(&q->vq, virtq_base(&q->vq));
+}
+
+void vhost_queue_forget(struct vhost_queue *q)
+{
+	vhost_queue_stop(q);
+	close_fd(&q->kick_fd);
 	q->has_addr = q->has_kick = q->enabled = false;
 	virtq_reset(&q->vq);
+}
+
+void vhost_queue_reset(struct vhost_queue *q)
+{
+	vhost_queue_forget(q);
+	close_fd(&q->call_fd);
+	close_fd(&q->err_fd);
 }

@@ -69,6 +69,7 @@ static void drop_front_end(struct vhost_backend *dev)
 	close_fd(&dev->backend_req_fd);
 	dev->features = 0;
 	dev->protocol_features = 0;
+	dev->status = 0;
 }
 
 /* Fills fds with the kicks of rings that are set up but have no thread yet. */

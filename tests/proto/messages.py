@@ -18,7 +18,8 @@ HANDLED = {
     "GET_PROTOCOL_FEATURES": (True, 0), "SET_PROTOCOL_FEATURES": (False, 0),
     "GET_QUEUE_NUM": (True, 0), "SET_VRING_ENABLE": (False, 0), "SET_BACKEND_REQ_FD": (False, 1),
     "GET_CONFIG": (True, 0), "GET_MAX_MEM_SLOTS": (True, 0), "ADD_MEM_REG": (False, 1),
-    "REM_MEM_REG": (False, 0)}
+    "REM_MEM_REG": (False, 0), "RESET_DEVICE": (False, 0), "SET_STATUS": (False, 0),
+    "GET_STATUS": (True, 0)}
 BAD = ("closed", "refused")
 INDEXED = ("SET_VRING_NUM", "SET_VRING_ADDR", "SET_VRING_BASE", "GET_VRING_BASE",
            "SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR", "SET_VRING_ENABLE")
@@ -60,6 +61,7 @@ def example(fe, name, queue=1):
         "SET_VRING_CALL": lambda: (u64(queue), [ring.call_fd]),
         "SET_VRING_ERR": lambda: (u64(queue), [ring.err_fd]),
         "SET_VRING_ENABLE": lambda: (vring_state(queue, 1), []),
+        "SET_STATUS": lambda: (u64(15), []),
         "SET_BACKEND_REQ_FD": lambda: (b"", [socket_end()]),
         "GET_CONFIG": lambda: (vu.config_request(), []),
     }.get(name, lambda: (b"", []))()

@@ -35,24 +35,42 @@ def wait_fd(fd, limit=HANG, also=None):
 class Ring:
     """Memory and eventfds of one queue; set up with the daemon by vu.Frontend.start_queue."""
 
-    def __init__(self, mem, index, size, event_idx=True, base=0, sock=None):
+    FRESH = 0  # the base of a new ring
+
+    def __init__(self, mem, index, size, event_idx=True, base=None, sock=None):
         self.mem, self.index, self.size, self.event_idx = mem, index, size, event_idx
         self.sock = sock  # the connection: when it hangs up, nothing will come back
-        self.desc_at = mem.ring_alloc(16 * size, 16)
-        self.avail_at = mem.ring_alloc(6 + 2 * size, 2)
-        self.used_at = mem.ring_alloc(6 + 8 * size, 4)
+        self.place()
         self.kick_fd, self.call_fd, self.err_fd = (os.eventfd(0, os.EFD_NONBLOCK)
                                                    for _ in range(3))
         self.calls = 0
         self.kicks = 0
         self.reset(base)
 
+    def place(self):
+        self.desc_at = self.mem.ring_alloc(16 * self.size, 16)
+        self.avail_at = self.mem.ring_alloc(6 + 2 * self.size, 2)
+        self.used_at = self.mem.ring_alloc(6 + 8 * self.size, 4)
+
+    def late(self):
+        """A base that is about to wrap around."""
+        return 65530
+
+    def position(self):
+        """What GET_VRING_BASE says."""
+        return self.avail_idx
+
+    def used_base(self):
+        """The same, where what is used now is all that was taken."""
+        return self.used_idx()
+
     def close(self):
         for fd in (self.kick_fd, self.call_fd, self.err_fd):
             os.close(fd)
 
-    def reset(self, base=0):
+    def reset(self, base=None):
         """Empty rings whose indices begin at base, as after a device reset."""
+        base = self.FRESH if base is None else base
         self.avail_idx = self.last_used = base & 0xFFFF
         self.free = list(range(self.size - 1, -1, -1))
         self.chains = {}

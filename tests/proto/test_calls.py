@@ -299,4 +299,5 @@ def no_readdirplus():
     w.check()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -284,4 +284,5 @@ def double_release():
     w.check()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -280,4 +280,5 @@ def wrong_queue():
     w.check()
 
 
-main()
+if __name__ == "__main__":
+    main()

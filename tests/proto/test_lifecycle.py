@@ -29,7 +29,7 @@ def stop_and_go():
             w.fs.getattr()
             total += 1
         base = w.fe.stop_queue(1)
-        equal(base, q.avail_idx, "base")
+        equal(base, q.position(), "base")
         equal(w.fe.stop_queue(1), base, "base of a queue that is stopped already")
         w.fe.start_queue(1, base=base, ring=q)
     w.check()
@@ -61,7 +61,7 @@ def stop_in_flight():
     for _ in range(10):
         tokens = [big_read(w.fs, node, fh) for _ in range(24)]
         base = w.fe.stop_queue(1)
-        equal(q.used_idx(), base, "used index of a stopped queue against its base")
+        equal(q.used_base(), base, "used index of a stopped queue against its base")
         time_stopped = q.used_idx()
         w.check([2])
         equal(q.used_idx(), time_stopped, "a stopped queue moved")
@@ -390,4 +390,5 @@ def init_under_load():
     w.check((1, 2, 3))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -394,4 +394,5 @@ def no_memory():
     site.finish()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -87,6 +87,8 @@ def random_message(rng, fe):
         ("GET_MAX_MEM_SLOTS", b"", []), ("GET_QUEUE_NUM", b"", []),
         ("GET_CONFIG", vu.config_request(), []), ("GET_PROTOCOL_FEATURES", b"", []),
         ("SET_PROTOCOL_FEATURES", vu.u64(vu.P_ALL), []), ("RESET_OWNER", b"", []),
+        ("RESET_DEVICE", b"", []), ("GET_STATUS", b"", []),
+        ("SET_STATUS", vu.u64(rng.choice((0, 11, 15, 256))), []),
         ("SET_VRING_NUM", state(i, rng.choice((2, 64, q.size, q.size, 32768))), []),
         ("SET_VRING_BASE", state(i, rng.choice((0, q.avail_idx))), []),
         ("GET_VRING_BASE", state(i, 0), []),

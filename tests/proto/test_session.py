@@ -309,4 +309,5 @@ def batch():
     w.check()
 
 
-main()
+if __name__ == "__main__":
+    main()

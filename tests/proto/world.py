@@ -47,7 +47,7 @@ class World:
             self.fs.alive(q)
         self.fe.answers()
 
-    def restart(self, index, base=0):
+    def restart(self, index, base=None):
         """Stops a queue and starts it again with empty rings, as a driver that resets it."""
         self.fe.stop_queue(index)
         q = self.fe.queues[index]

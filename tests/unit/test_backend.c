@@ -89,12 +89,21 @@ static void disconnected(void *opaque)
 {
 }
 
+/* How often the guest reset the device. */
+static atomic_int resets;
+
+static void reset(void *opaque)
+{
+	resets++;
+}
+
 static char token;
 
 static const struct vhost_device device = {
 	.start_worker = start_worker,
 	.stop_worker = stop_worker,
 	.request = turn_around,
+	.reset = reset,
 	.disconnected = disconnected,
 	.opaque = &token,
 };
@@ -104,6 +113,7 @@ struct world {
 	struct ring_driver d;
 	int ours, theirs; /* the back-end's end of the socket, and the front-end's */
 	int stop, kick, call, err;
+	bool event_idx;
 	pthread_t server;
 	int before;
 	int result;
@@ -171,7 +181,8 @@ static uint64_t tell_region(struct world *w, uint32_t number, const struct mem_r
 
 static void set_protocol(struct world *w)
 {
-	const uint64_t features = VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
+	const uint64_t features = VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS |
+		VU_PROTOCOL_F_RESET_DEVICE | VU_PROTOCOL_F_STATUS;
 
 	/* Acknowledgements begin behind this message. */
 	send_message(w, VU_SET_PROTOCOL_FEATURES, &features, sizeof(features), -1);
@@ -190,13 +201,19 @@ static void set_ring(struct world *w)
 	assert_int_equal(tell_state(w, VU_SET_VRING_BASE, rd_base(d)), 0);
 	assert_int_equal(tell(w, VU_SET_VRING_ADDR, &addr, sizeof(addr), -1), 0);
 	tell_u64(w, VU_SET_VRING_KICK, 0, w->kick);
-	tell_u64(w, VU_SET_VRING_CALL, 0, w->call);
-	tell_u64(w, VU_SET_VRING_ERR, 0, w->err);
 	assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
 }
 
 /* The format of the rings, for one group of tests after the other. */
 static bool packed;
+
+static void set_features(struct world *w)
+{
+	tell_u64(w, VU_SET_FEATURES,
+		1ull << VIRTIO_F_VERSION_1_BIT | 1ull << VU_F_PROTOCOL_FEATURES_BIT |
+			(w->event_idx ? 1ull << VIRTIO_F_EVENT_IDX_BIT : 0) |
+			(packed ? 1ull << VIRTIO_F_RING_PACKED_BIT : 0), -1);
+}
 
 static struct world *start(bool event_idx)
 {
@@ -220,12 +237,12 @@ static struct world *start(bool event_idx)
 	rd_regions(&w->d, regions);
 	assert_int_equal(pthread_create(&w->server, NULL, serve, w), 0);
 	set_protocol(w);
-	tell_u64(w, VU_SET_FEATURES,
-		1ull << VIRTIO_F_VERSION_1_BIT | 1ull << VU_F_PROTOCOL_FEATURES_BIT |
-			(event_idx ? 1ull << VIRTIO_F_EVENT_IDX_BIT : 0) |
-			(packed ? 1ull << VIRTIO_F_RING_PACKED_BIT : 0), -1);
+	w->event_idx = event_idx;
+	set_features(w);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &regions[i]), 0);
+	tell_u64(w, VU_SET_VRING_CALL, 0, w->call);
+	tell_u64(w, VU_SET_VRING_ERR, 0, w->err);
 	set_ring(w);
 	return w;
 }
@@ -483,6 +500,67 @@ static void test_deferred_stop(void **state)
 	finish(w);
 }
 
+/* Status 0, as before a pause: everything is answered, and the ring goes on where it was, whether
+ * it is asked for its base or not. */
+static void test_status_zero(void **state)
+{
+	struct world *w = start(true);
+
+	for (int i = 0; i < 20; i++) {
+		struct vhost_deferred *d = offer_deferred(w, 3);
+		uint32_t base;
+
+		tell_u64(w, VU_SET_STATUS, 0, -1);
+		assert_answered(w);
+		collect_bytes(w, 3, "EINT");
+		assert_false(vhost_finish(d, "late", 4));
+		base = rd_base(&w->d);
+		offer_request(w, 1);
+		if (i % 2) {
+			assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
+			assert_int_equal(tell_state(w, VU_GET_VRING_BASE, 0), (uint64_t)base << 32);
+			assert_int_equal(tell_state(w, VU_SET_VRING_BASE, base), 0);
+		}
+		rd_want_call(&w->d);
+		tell_u64(w, VU_SET_VRING_KICK, 0, w->kick);
+		assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 1), 0);
+		collect_reply(w, 1);
+		exchange(w, 3);
+	}
+	finish(w);
+}
+
+/* A reset of the device: all is answered, then the guest's state goes; what the front-end gave
+ * once stays, memory and the call and error descriptors. */
+static void test_reset_device(void **state)
+{
+	struct world *w = start(true);
+	const struct rd_piece good = {RD_DATA_GPA, 4, false};
+
+	for (int i = 0; i < 10; i++) {
+		struct vhost_deferred *d = offer_deferred(w, 3);
+
+		resets = 0;
+		assert_int_equal(tell(w, VU_RESET_DEVICE, "", 0, -1), 0);
+		assert_int_equal(resets, 1);
+		collect_bytes(w, 3, "EINT");
+		assert_false(vhost_finish(d, "late", 4));
+		rd_restart(&w->d);
+		set_features(w);
+		set_ring(w);
+		exchange(w, 3);
+		rd_chain(&w->d, RD_DIRECT, SIZE, &good, 1);
+		rd_offer(&w->d, SIZE);
+		kick(w);
+		wait_for(w->err);
+		assert_int_equal(tell(w, VU_RESET_DEVICE, "", 0, -1), 0);
+		rd_restart(&w->d);
+		set_features(w);
+		set_ring(w);
+	}
+	finish(w);
+}
+
 static void *finish_soon(void *arg)
 {
 	return vhost_finish(arg, "done", 4) ? arg : NULL;
@@ -641,6 +719,8 @@ static void test_busy_ring(void **state)
 	cmocka_unit_test(test_replace_call),                                                       \
 	cmocka_unit_test(test_refused_kicks),                                                      \
 	cmocka_unit_test(test_deferred),                                                           \
+	cmocka_unit_test(test_status_zero),                                                        \
+	cmocka_unit_test(test_reset_device),                                                       \
 	cmocka_unit_test(test_deferred_stop),                                                      \
 	cmocka_unit_test(test_deferred_race),                                                      \
 	cmocka_unit_test(test_deferred_memory),                                                    \

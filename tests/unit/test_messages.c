@@ -170,6 +170,9 @@ static const struct shape {
 	{VU_SET_BACKEND_REQ_FD, 0, 1, 1, VU_PROTOCOL_F_BACKEND_REQ},
 	{VU_GET_CONFIG, 12, 0, 0, VU_PROTOCOL_F_CONFIG},
 	{VU_GET_MAX_MEM_SLOTS, 0, 0, 0, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS},
+	{VU_RESET_DEVICE, 0, 0, 0, VU_PROTOCOL_F_RESET_DEVICE},
+	{VU_SET_STATUS, 8, 0, 0, VU_PROTOCOL_F_STATUS},
+	{VU_GET_STATUS, 0, 0, 0, VU_PROTOCOL_F_STATUS},
 };
 
 static void test_shapes(void **state)
@@ -211,7 +214,7 @@ static void test_shapes(void **state)
 static void test_unknown_messages(void **state)
 {
 	struct world *w = *state;
-	static const uint32_t numbers[] = {0, 6, 7, 19, 20, 22, 23, 25, 26, 34, 35, 39, 44, 1000,
+	static const uint32_t numbers[] = {0, 6, 7, 19, 20, 22, 23, 25, 26, 33, 35, 41, 44, 1000,
 		UINT32_MAX};
 
 	negotiate(w);
@@ -358,6 +361,33 @@ static void test_vring_values(void **state)
 	try_values(w, false, NULL, 0, 0);
 }
 
+/* What the driver wrote is read back, but for features that the device does not take. */
+static void test_status(void **state)
+{
+	struct world *w = *state;
+	uint64_t offered = ask_u64(w, VU_GET_FEATURES), v1 = 1ull << VIRTIO_F_VERSION_1_BIT;
+
+	negotiate(w);
+	assert_int_equal(ask_u64(w, VU_GET_STATUS), 0);
+	for (uint64_t status = 0; status < 256; status++) {
+		assert_int_equal(set_u64(w, VU_SET_STATUS, status), 0);
+		assert_int_equal(ask_u64(w, VU_GET_STATUS), status);
+	}
+	for (int bit = 8; bit < 64; bit++)
+		assert_int_equal(set_u64(w, VU_SET_STATUS, 1ull << bit | 1), -EPROTO);
+	assert_int_equal(ask_u64(w, VU_GET_STATUS), 255);
+	assert_int_equal(set_u64(w, VU_SET_FEATURES, offered & ~v1), 0);
+	assert_int_equal(set_u64(w, VU_SET_STATUS, 11), 0);
+	assert_int_equal(ask_u64(w, VU_GET_STATUS), 3);
+	assert_int_equal(set_u64(w, VU_SET_FEATURES, offered), 0);
+	assert_int_equal(set_u64(w, VU_SET_STATUS, 11), 0);
+	assert_int_equal(ask_u64(w, VU_GET_STATUS), 11);
+	assert_int_equal(handle(w, VU_RESET_DEVICE, "", 0, 0, 0), 0);
+	assert_int_equal(ask_u64(w, VU_GET_STATUS), 0);
+	assert_int_equal(w->dev.features, 0);
+	assert_int_not_equal(w->dev.protocol_features, 0);
+}
+
 static void test_config(void **state)
 {
 	struct world *w = *state;
@@ -477,6 +507,7 @@ int main(void)
 		CASE(test_acknowledgement),
 		CASE(test_vring_numbers),
 		CASE(test_vring_values),
+		CASE(test_status),
 		CASE(test_config),
 		CASE(test_memory_table),
 		CASE(test_single_regions),
