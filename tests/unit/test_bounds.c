@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -533,5 +534,8 @@ int main(void)
 		CASE(test_without_birth_time, on_ramfs),
 	};
 
+	/* Mounts of these tests are theirs alone, and go with them. */
+	if (unshare(CLONE_NEWNS) == 0)
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

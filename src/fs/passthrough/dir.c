@@ -1,60 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Listings. Offsets are the host's own (d_off), so a listing may go on anywhere, also after
- * entries came and went.
+ * entries came and went; dirbuf.h says where that is not enough.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
-/* What getdents64(2) returns. */
-struct host_dirent {
-	uint64_t ino;
-	uint64_t off;
-	uint16_t reclen;
-	uint8_t type;
-	char name[];
-};
-
 static bool is_dots(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Makes pos point at the entry at an offset, unless the buffer ends there. */
-static int seek_to(struct pt_handle *handle, uint64_t offset)
-{
-	struct pt_dir *dir = handle->dir;
-
-	if (offset == dir->offset)
-		return 0;
-	/* Where the host refuses to go, the buffer stays right. */
-	if (lseek(handle->fd, (off_t)offset, SEEK_SET) < 0)
-		return -errno;
-	dir->pos = dir->end = 0;
-	dir->offset = offset;
-	return 0;
-}
-
-/* 1 when there is an entry at pos, 0 at the end, or -errno. */
-static int refill(struct pt_handle *handle)
-{
-	struct pt_dir *dir = handle->dir;
-	long n;
-
-	if (dir->pos < dir->end)
-		return 1;
-	dir->pos = dir->end = 0;
-	n = syscall(SYS_getdents64, handle->fd, dir->buffer, sizeof(dir->buffer));
-	if (n < 0)
-		return -errno;
-	dir->end = (size_t)n;
-	return n > 0;
 }
 
 /* Looks up a listed name. What cannot be looked up is listed all the same, without a node. */
@@ -70,7 +29,7 @@ static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 }
 
 static void add(struct passthrough *pt, struct pt_handle *handle,
-	const struct host_dirent *host, size_t name_len, struct fs_listing *listing)
+	const struct pt_dirent *host, size_t name_len, struct fs_listing *listing)
 {
 	struct fs_dirent d = {
 		.name = host->name,
@@ -89,12 +48,12 @@ static void add(struct passthrough *pt, struct pt_handle *handle,
 /* Fills the listing; the directory's lock is held. */
 static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_listing *listing)
 {
-	struct pt_dir *dir = handle->dir;
+	const struct pt_dirent *host;
+	uint64_t first = 0;
 	bool some = false;
 	int r;
 
-	while ((r = refill(handle)) > 0) {
-		const struct host_dirent *host = (const void *)(dir->buffer + dir->pos);
+	while ((r = pt_dir_next(&pt->dirs, handle->dir, handle->fd, &first, &host)) == 0 && host) {
 		size_t name_len = strlen(host->name);
 
 		if (!handle->node->barred || is_dots(host->name)) {
@@ -103,8 +62,7 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 			add(pt, handle, host, name_len, listing);
 			some = true;
 		}
-		dir->pos += host->reclen;
-		dir->offset = host->off;
+		pt_dir_step(handle->dir);
 	}
 	return some ? 0 : r;
 }
@@ -121,7 +79,7 @@ static int readdir_open(struct passthrough *pt, const struct fs_target *t, uint6
 		return -ENOTDIR;
 	cred_be_daemon();
 	pthread_mutex_lock(&open.handle->dir->lock);
-	r = seek_to(open.handle, offset);
+	r = pt_dir_seek(&pt->dirs, open.handle->dir, open.handle->fd, offset);
 	if (r == 0)
 		r = list(pt, open.handle, listing);
 	*next = open.handle->dir->offset;

@@ -13,19 +13,19 @@ int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id
 	bool directory, uint64_t *id)
 {
 	CLEANUP_FD int fd = taken_fd;
-	CLEANUP_FREE struct pt_dir *dir = directory ? calloc(1, sizeof(*dir)) : NULL;
 	struct idslot *slot, *held;
+	struct pt_dir *dir = directory ? pt_dir_new() : NULL;
 	struct pt_handle *handle;
 
 	if (directory && !dir)
 		return -ENOMEM;
 	held = idtab_get(pt->nodes, idtab_id(&node->slot));
-	if (!held)
-		return -ESTALE;
-	slot = idtab_take(pt->handles);
+	slot = held ? idtab_take(pt->handles) : NULL;
 	if (!slot) {
-		pt_node_put(pt, node);
-		return -ENFILE;
+		pt_dir_free(&pt->dirs, dir);
+		if (held)
+			pt_node_put(pt, node);
+		return held ? -ENFILE : -ESTALE;
 	}
 	handle = container_of(slot, struct pt_handle, slot);
 	handle->node = node;
@@ -35,9 +35,6 @@ int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id
 	atomic_store(&handle->open, true);
 	/* The caller has it pinned, so it is not cold. */
 	atomic_fetch_add(&node->pins, 1);
-	if (dir)
-		pthread_mutex_init(&dir->lock, NULL);
-	dir = NULL;
 	idtab_publish(slot);
 	*id = idtab_id(slot);
 	pt_make_room(pt);
@@ -50,9 +47,7 @@ void pt_handle_destroy(void *opaque, struct idslot *slot)
 	struct pt_handle *handle = container_of(slot, struct pt_handle, slot);
 
 	close(handle->fd);
-	if (handle->dir)
-		pthread_mutex_destroy(&handle->dir->lock);
-	free(handle->dir);
+	pt_dir_free(&pt->dirs, handle->dir);
 	pt_unpin(handle->node);
 	pt_node_put(pt, handle->node);
 }

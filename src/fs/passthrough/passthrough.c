@@ -8,6 +8,9 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
+/* A thousand directories that are listed at a time keep what they need. */
+#define DIR_BYTES ((size_t)64 << 20)
+
 #define NODE_BYTES_LEAST ((size_t)64 << 20)
 
 static void reset(struct fs *fs)
@@ -143,6 +146,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pthread_mutex_init(&pt->hot_lock, NULL);
 	pthread_mutex_init(&pt->mount_lock, NULL);
 	pthread_mutex_init(&pt->streams.lock, NULL);
+	pt_dir_pool_init(&pt->dirs, config->dir_bytes ? config->dir_bytes : DIR_BYTES);
 	pt->nodes = idtab_new(sizeof(struct pt_node), UINT32_MAX, pt_node_destroy, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->fds / 2, pt_handle_destroy, pt);
 	pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -172,6 +176,7 @@ void passthrough_free(struct fs *fs)
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
 	pthread_mutex_destroy(&pt->streams.lock);
+	pthread_mutex_destroy(&pt->dirs.lock);
 	pthread_mutex_destroy(&pt->hot_lock);
 	pthread_rwlock_destroy(&pt->rename_lock);
 	free(pt->hot);

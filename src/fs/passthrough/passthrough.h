@@ -31,6 +31,7 @@ struct passthrough_config {
 	enum pt_file_handles file_handles;
 	const struct xattrmap *xattrmap; /* outlives the file system; or NULL */
 	size_t node_bytes; /* what the nodes of a guest may take, or 0 for a default */
+	size_t dir_bytes; /* what its listings may keep, or 0 for a default */
 	unsigned int settle_ms; /* a time of change older than this shows whether a file changed */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };

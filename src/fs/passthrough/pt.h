@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "fs/fs.h"
+#include "fs/passthrough/dirbuf.h"
 #include "fs/passthrough/idtab.h"
 #include "fs/passthrough/ops.h"
 #include "fs/passthrough/passthrough.h"
@@ -99,15 +100,6 @@ struct pt_shard {
 	size_t count;
 };
 
-/* A getdents64(2) buffer on its way to the guest. */
-#define PT_DIR_BUFFER 32768
-struct pt_dir {
-	pthread_mutex_t lock; /* of what follows: one listing at a time */
-	uint64_t offset;      /* of the entry at pos */
-	size_t pos, end;
-	char buffer[PT_DIR_BUFFER] __attribute__((aligned(8)));
-};
-
 struct pt_handle {
 	struct idslot slot;
 	struct pt_node *node; /* referenced */
@@ -144,6 +136,7 @@ struct passthrough {
 	bool labels_by_kernel; /* the host's SELinux sets its labels itself (label.c) */
 	struct pt_streams streams;
 	_Atomic bool goes_direct; /* some handle has, or had, O_DIRECT (direct.c) */
+	struct pt_dir_pool dirs;
 
 	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;

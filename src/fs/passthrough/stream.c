@@ -23,6 +23,23 @@ static uint64_t vacate(struct pt_streams *streams, struct pt_stream *s)
 	return handle;
 }
 
+/* Whether going on with a stream finds an offset: its end, or before it in what it listed last, as a
+ * program whose own buffer was full asks for it. The lock is held. */
+static bool leads_to(struct passthrough *pt, const struct pt_stream *s, uint64_t offset)
+{
+	struct idslot *slot;
+	bool held;
+
+	if (s->offset == offset)
+		return true;
+	slot = idtab_get(pt->handles, s->handle);
+	if (!slot)
+		return false;
+	held = pt_dir_holds(container_of(slot, struct pt_handle, slot)->dir, offset);
+	idtab_put(pt->handles, slot);
+	return held;
+}
+
 int pt_stream_take(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t *handle)
 {
 	struct pt_streams *streams = &pt->streams;
@@ -33,9 +50,8 @@ int pt_stream_take(struct passthrough *pt, uint64_t node, uint64_t offset, uint6
 	for (size_t i = 0; i < PT_STREAMS && offset != 0 && *handle == 0; i++) {
 		struct pt_stream *s = &streams->s[i];
 
-		if (s->handle != 0 && s->node == node && s->offset == offset) {
+		if (s->handle != 0 && s->node == node && leads_to(pt, s, offset))
 			*handle = vacate(streams, s);
-		}
 	}
 	pthread_mutex_unlock(&streams->lock);
 	/* One from before the last INIT is closed by now. */
