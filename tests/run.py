@@ -35,6 +35,7 @@ FOLDERS = {
     "static": ("*.py", ["plain"]),
     "unit": ("test_*.c", ["plain", "asan", "tsan"]),
     "proto": ("test_*.py", ["plain", "asan", "tsan"]),
+    "client": ("test_*.c", ["plain", "asan", "tsan"]),
     "fuzz": ("test_*.py", ["plain"]),
     "fs": ("test_*.py", ["plain"]),
     "vm": ("test_*.py", ["plain"]),

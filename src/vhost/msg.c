@@ -85,14 +85,16 @@ static int recv_exact(int sock, int stop_fd, struct vu_msg *msg, void *buf, size
 	return 1;
 }
 
-int vu_msg_recv(int sock, int stop_fd, struct vu_msg *msg)
+/* Receives a message that is a reply, or one that is not. */
+static int recv_message(int sock, int stop_fd, uint32_t reply, struct vu_msg *msg)
 {
 	int r;
 
 	memset(msg, 0, sizeof(*msg));
 	r = recv_exact(sock, stop_fd, msg, &msg->head, sizeof(msg->head));
 	if (r == 1 && ((msg->head.flags & VU_VERSION_MASK) != VU_VERSION ||
-			(msg->head.flags & VU_FLAG_REPLY) || msg->head.size > sizeof(msg->body)))
+			(msg->head.flags & VU_FLAG_REPLY) != reply ||
+			msg->head.size > sizeof(msg->body)))
 		r = -EBADMSG;
 	if (r == 1 && msg->head.size > 0) {
 		r = recv_exact(sock, stop_fd, msg, &msg->body, msg->head.size);
@@ -102,6 +104,43 @@ int vu_msg_recv(int sock, int stop_fd, struct vu_msg *msg)
 	if (r != 1)
 		vu_msg_close(msg);
 	return r;
+}
+
+int vu_msg_recv(int sock, int stop_fd, struct vu_msg *msg)
+{
+	return recv_message(sock, stop_fd, 0, msg);
+}
+
+int vu_msg_recv_reply(int sock, int stop_fd, struct vu_msg *msg)
+{
+	return recv_message(sock, stop_fd, VU_FLAG_REPLY, msg);
+}
+
+int vu_msg_send(int sock, const struct vu_msg *msg)
+{
+	char control[CMSG_SPACE(VU_FDS_MAX * sizeof(int))] = "";
+	struct iovec iov[2] = {
+		{.iov_base = (void *)&msg->head, .iov_len = sizeof(msg->head)},
+		{.iov_base = (void *)&msg->body, .iov_len = msg->head.size},
+	};
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n;
+
+	if (msg->nfds > 0) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(msg->nfds * sizeof(int));
+		memcpy(CMSG_DATA(c), msg->fds, msg->nfds * sizeof(int));
+		mh.msg_control = control;
+		mh.msg_controllen = CMSG_SPACE(msg->nfds * sizeof(int));
+	}
+	/* A back-end that does not read its messages cannot hold us up. */
+	n = sendmsg(sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == sizeof(msg->head) + msg->head.size ? 0 : -EPIPE;
 }
 
 int vu_msg_reply(int sock, struct vu_msg *msg, uint32_t size)

@@ -25,6 +25,12 @@ struct vu_msg {
  */
 int vu_msg_recv(int sock, int stop_fd, struct vu_msg *msg);
 
+/* The same for the front-end's side: receives a reply. */
+int vu_msg_recv_reply(int sock, int stop_fd, struct vu_msg *msg);
+
+/* Sends a message with the nfds descriptors beside it, which stay the caller's. 0 or -errno. */
+int vu_msg_send(int sock, const struct vu_msg *msg);
+
 /* Sends a reply to msg: the first size bytes of its body. 0 or -errno. */
 int vu_msg_reply(int sock, struct vu_msg *msg, uint32_t size);
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "src/coherence": "src/base proto",
     "src/daemon": "src/base proto src/mem src/virtq src/vhost src/fuse src/fs src/fs/passthrough"
                   " src/dax src/coherence",
-    "src/client": "include src/base proto src/mem src/virtq src/vhost src/fuse",
+    "src/client": "include src/base proto src/mem src/virtq src/vhost",
     "kmod": "proto",
     "tools": "src/base proto include",
 }

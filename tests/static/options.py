@@ -36,7 +36,7 @@ def documented(page):
 
 
 def page_of(name):
-    pages = glob.glob(os.path.join(ROOT, "man", name + ".[1-8].scd"))
+    pages = glob.glob(os.path.join(ROOT, "man", name + ".[18].scd"))
     if not pages:
         raise SystemExit(f"man/ has no page {name}")
     return pages[0]
@@ -48,7 +48,7 @@ def subcommands(program):
                           check=False).stdout
     words = re.findall(r"^\s+(?:causeway )?([a-z]+)\s", text, re.M)
     return [w for w in dict.fromkeys(words)
-            if glob.glob(os.path.join(ROOT, "man", f"causeway-{w}.[1-8].scd"))]
+            if glob.glob(os.path.join(ROOT, "man", f"causeway-{w}.[18].scd"))]
 
 
 def main():

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * libcauseway inside: the connection, and how an operation becomes a FUSE request.
+ *
+ * An operation fills a struct call: what is sent behind the header, and where the reply goes. It
+ * is copied to guest memory, and the reply from there, once and before anything of it is looked
+ * at: the back-end can write to guest memory at any time, and is not trusted. A reply whose header
+ * is wrong, which is shorter than its operation needs, or longer than there is room for, is -EPROTO
+ * for that operation; whether its content makes sense is for the operation to check.
+ *
+ * Errors. What a function of the API returns as -errno has a text, kept for each thread:
+ * client_fail() makes it, or the text follows from the operation and the errno.
+ */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "causeway.h"
+#include "client/transport.h"
+#include "proto/fuse_ops.h"
+#include "vhost/spawn.h"
+
+#define CLIENT_MINOR_OLDEST 31
+
+/* What causeway_set() sets. */
+struct client_options {
+	uint64_t queues, queue_size, memory, regions, spin_us, timeout_ms;
+	uint64_t minor;    /* FUSE 7.minor is asked for */
+	uint64_t init;     /* 0: send no INIT, the program does */
+	uint64_t uid, gid; /* of requests */
+	uint64_t event_idx, indirect;
+	char *daemon;
+	char **daemon_options; /* NULL-terminated */
+	size_t ndaemon_options;
+};
+
+/* What INIT agreed on. */
+struct client_session {
+	uint32_t minor;
+	uint64_t flags;
+	size_t max_data; /* bytes of payload in one request */
+	uint32_t time_gran;
+};
+
+struct causeway {
+	struct client_options options;
+	struct transport t;
+	struct vhost_captive captive;
+	bool connected;
+	struct client_session session;
+	_Atomic uint64_t unique;
+	_Atomic uint64_t requests;
+};
+
+#define CALL_ARGS 4
+
+struct call {
+	uint32_t opcode;
+	uint64_t nodeid;
+	struct iovec args[CALL_ARGS]; /* structures and names */
+	unsigned int nargs;
+	const struct iovec *send; /* payload behind them */
+	unsigned int nsend;
+	void *out; /* the reply's structure: at least out_least bytes of it come */
+	uint32_t out_size, out_least;
+	const struct iovec *take; /* where the reply's payload goes, behind the structure */
+	unsigned int ntake;
+
+	uint32_t out_len; /* of out that came */
+	size_t taken;     /* bytes of payload that came */
+};
+
+/* Performs a call: 0, or what the back-end answered, or -ENOTCONN, -EPROTO, -ENOBUFS. */
+int client_call(struct causeway *c, struct call *call);
+
+/* Sends one of those that are never answered, and does not wait. */
+int client_send(struct causeway *c, struct call *call);
+
+#define CALL_STRUCT(s) ((struct iovec){&(s), sizeof(s)})
+#define CALL_NAME(s)   ((struct iovec){(void *)(s), strlen(s) + 1})
+
+size_t client_iov_len(const struct iovec *iov, unsigned int n);
+
+/* A number for a request. Odd ones are INTERRUPTs, as Linux has it. */
+static inline uint64_t client_unique(struct causeway *c)
+{
+	return atomic_fetch_add_explicit(&c->unique, 2, memory_order_relaxed) + 2;
+}
+
+/* The name of an opcode, or NULL. */
+const char *client_opcode_name(uint32_t opcode);
+
+/* INIT and DESTROY. (session.c) */
+int client_init(struct causeway *c);
+void client_destroy(struct causeway *c);
+
+/* Remembers the text for what is returned: r. */
+int client_fail(struct causeway *c, int r, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The text when the connection is lost: -ENOTCONN. */
+int client_lost(struct causeway *c);
+
+/* Frees what causeway_set() keeps. (options.c) */
+void client_options_init(struct client_options *o);
+void client_options_free(struct client_options *o);
+
+#define EXPORT __attribute__((visibility("default")))
+
+#endif

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A connection's life: made, connected in one of three ways, freed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/util.h"
+#include "client/client.h"
+
+/* How long a daemon of ours may take to end. */
+#define CAPTIVE_SECONDS 10
+
+EXPORT const char *causeway_version(void)
+{
+	return CAUSEWAY_VERSION;
+}
+
+EXPORT struct causeway *causeway_new(void)
+{
+	struct causeway *c = calloc(1, sizeof(*c));
+
+	if (c)
+		client_options_init(&c->options);
+	return c;
+}
+
+static void disconnect(struct causeway *c)
+{
+	if (c->connected) {
+		if (c->options.init && !atomic_load(&c->t.lost))
+			client_destroy(c);
+		transport_close(&c->t);
+	}
+	c->connected = false;
+	vhost_spawn_end(&c->captive, CAPTIVE_SECONDS);
+}
+
+EXPORT void causeway_free(struct causeway *c)
+{
+	if (!c)
+		return;
+	disconnect(c);
+	client_options_free(&c->options);
+	free(c);
+}
+
+/* Brings up everything over a socket, which is ours from now on. */
+static int bring_up(struct causeway *c, int sock)
+{
+	const struct client_options *o = &c->options;
+	struct vhost_frontend_config config = {
+		.queues = (unsigned int)o->queues,
+		.queue_size = (unsigned int)o->queue_size,
+		.memory = o->memory,
+		.regions = (unsigned int)o->regions,
+		.features = VHOST_FRONTEND_FEATURES,
+		.protocol = VHOST_FRONTEND_PROTOCOL,
+		.timeout_ms = (int)o->timeout_ms,
+	};
+	int r;
+
+	if (!o->event_idx)
+		config.features &= ~(1ull << VIRTIO_F_EVENT_IDX_BIT);
+	if (!o->indirect)
+		config.features &= ~(1ull << VIRTIO_F_INDIRECT_DESC_BIT);
+	r = transport_open(&c->t, sock, &config, (uint32_t)o->spin_us);
+	if (r < 0)
+		return client_fail(c, r, "%s", c->t.why);
+	c->connected = true;
+	if (o->init)
+		r = client_init(c);
+	if (r < 0) {
+		/* What INIT said stays the text. */
+		transport_close(&c->t);
+		c->connected = false;
+	}
+	return r;
+}
+
+static int refuse_twice(struct causeway *c)
+{
+	return c->connected ? client_fail(c, -EISCONN, "it is connected already") : 0;
+}
+
+EXPORT int causeway_connect_fd(struct causeway *c, int fd)
+{
+	int r = refuse_twice(c);
+	int own = r < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (r < 0)
+		return r;
+	if (own < 0)
+		return client_fail(c, -errno, "descriptor %d: %s", fd, strerror(errno));
+	return bring_up(c, own);
+}
+
+EXPORT int causeway_connect(struct causeway *c, const char *socket_path)
+{
+	char error[256];
+	int r = refuse_twice(c);
+
+	if (r < 0)
+		return r;
+	r = vhost_connect(socket_path, error, sizeof(error));
+	return r < 0 ? client_fail(c, r, "%s", error) : bring_up(c, r);
+}
+
+/* A daemon that ended by itself has said why on standard error. */
+static int explain_end(struct causeway *c, int r)
+{
+	int status = vhost_spawn_end(&c->captive, CAPTIVE_SECONDS);
+	char text[192];
+
+	if (r != -ENOTCONN)
+		return r;
+	snprintf(text, sizeof(text), "%s", causeway_error(c));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return client_fail(c, r, "%s: the daemon cannot be run", text);
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		return client_fail(c, r, "%s: the daemon ended with status %d", text,
+			WEXITSTATUS(status));
+	return r;
+}
+
+EXPORT int causeway_share(struct causeway *c, const char *directory)
+{
+	const char *program = c->options.daemon ? c->options.daemon : "causewayd";
+	char error[256];
+	int sock, r = refuse_twice(c);
+
+	if (r < 0)
+		return r;
+	r = vhost_spawn(&c->captive, program, directory, c->options.daemon_options, &sock, error,
+		sizeof(error));
+	if (r < 0)
+		return client_fail(c, r, "%s", error);
+	r = bring_up(c, sock);
+	return r < 0 ? explain_end(c, r) : 0;
+}
+
+EXPORT const char *causeway_tag(struct causeway *c)
+{
+	return c->connected ? c->t.fe.tag : "";
+}
+
+EXPORT int causeway_get(struct causeway *c, const char *property, uint64_t *value)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} properties[] = {
+		{"queues", c->connected ? c->t.fe.nqueues - 1 : 0},
+		{"minor", c->session.minor},
+		{"flags", c->session.flags},
+		{"max-data", c->session.max_data},
+		{"requests", atomic_load(&c->requests)},
+		{"daemon-pid", (uint64_t)c->captive.pid},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
+		if (strcmp(properties[i].name, property) == 0) {
+			*value = properties[i].value;
+			return 0;
+		}
+	}
+	return client_fail(c, -ENOENT, "there is no property '%s'", property);
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "vhost/frontend.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <fcntl.h>
+
+#include "base/util.h"
+#include "vhost/msg.h"
+
+#define PAGE 4096u
+
+/* Where guest memory is for the back-end: anywhere but where it is for us. */
+#define GUEST_BASE 0x100000000ull
+
+static __attribute__((format(printf, 3, 4))) int fail(struct vhost_frontend *fe, int r,
+	const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(fe->error, sizeof(fe->error), fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int vhost_connect(const char *path, char *error, size_t size)
+{
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int r;
+
+	if (*path == '\0' || strlen(path) >= sizeof(addr.sun_path)) {
+		snprintf(error, size, "'%s' cannot be the name of a socket: it has 1 to %zu bytes",
+			path, sizeof(addr.sun_path) - 1);
+		return -ENAMETOOLONG;
+	}
+	strcpy(addr.sun_path, path);
+	r = fd < 0 ? -errno : neg_errno(connect(fd, (struct sockaddr *)&addr, sizeof(addr)));
+	if (r < 0) {
+		snprintf(error, size, "cannot connect to '%s': %s", path, strerror(-r));
+		return r;
+	}
+	return steal_fd(&fd);
+}
+
+uint64_t vhost_frontend_gpa(const struct vhost_frontend *fe, const void *p)
+{
+	return GUEST_BASE + (uint64_t)((const char *)p - fe->map);
+}
+
+/* What a failure to talk means. */
+static int lost(struct vhost_frontend *fe, int r, const char *name)
+{
+	switch (r) {
+	case 0:
+	case -EPIPE:
+	case -ECONNRESET:
+		return fail(fe, -ENOTCONN, "the back-end ended the connection at %s", name);
+	case -EINTR:
+		return fail(fe, -ETIMEDOUT, "the back-end did not answer %s in %d ms", name,
+			fe->timeout_ms);
+	case -EBADMSG:
+		return fail(fe, -EPROTO, "the answer to %s is no vhost-user message", name);
+	default:
+		return fail(fe, r, "%s: %s", name, strerror(-r));
+	}
+}
+
+/* Receives the answer to a message of this kind with at least size bytes. */
+static int receive(struct vhost_frontend *fe, uint32_t request, const char *name,
+	struct vu_msg *reply, uint32_t size)
+{
+	struct itimerspec limit = {.it_value = {.tv_sec = fe->timeout_ms / 1000,
+					   .tv_nsec = fe->timeout_ms % 1000 * 1000000L}};
+	int r;
+
+	timerfd_settime(fe->timer, 0, &limit, NULL);
+	r = vu_msg_recv_reply(fe->sock, fe->timer, reply);
+	if (r <= 0)
+		return lost(fe, r, name);
+	vu_msg_close(reply);
+	if (reply->head.request != request || reply->head.size < size)
+		return fail(fe, -EPROTO, "the answer to %s is another one, or too short", name);
+	return 0;
+}
+
+/* Sends a message, and where the back-end acknowledges messages, waits for that. */
+static int tell(struct vhost_frontend *fe, const char *name, struct vu_msg *msg)
+{
+	bool ack = fe->protocol & VU_PROTOCOL_F_REPLY_ACK;
+	struct vu_msg reply;
+	int r;
+
+	msg->head.flags = VU_VERSION | (ack ? VU_FLAG_NEED_REPLY : 0);
+	r = vu_msg_send(fe->sock, msg);
+	if (r < 0)
+		return lost(fe, r, name);
+	if (!ack)
+		return 0;
+	r = receive(fe, msg->head.request, name, &reply, sizeof(reply.body.u64));
+	if (r == 0 && reply.body.u64 != 0)
+		r = fail(fe, -EPROTO, "the back-end refused %s", name);
+	return r;
+}
+
+#define tell_u64(fe, NAME, value)                                                                  \
+	({                                                                                         \
+		struct vu_msg m_ = {.head = {.request = VU_##NAME, .size = 8}};                    \
+		m_.body.u64 = (value);                                                             \
+		tell(fe, #NAME, &m_);                                                              \
+	})
+
+#define tell_state(fe, NAME, i, value)                                                             \
+	({                                                                                         \
+		struct vu_msg m_ = {                                                               \
+			.head = {.request = VU_##NAME, .size = sizeof(struct vu_vring_state)}};    \
+		m_.body.state = (struct vu_vring_state){i, value};                                 \
+		tell(fe, #NAME, &m_);                                                              \
+	})
+
+#define tell_fd(fe, NAME, i, fd)                                                                   \
+	({                                                                                         \
+		struct vu_msg m_ = {                                                               \
+			.head = {.request = VU_##NAME, .size = 8}, .fds = {fd}, .nfds = 1};        \
+		m_.body.u64 = (i);                                                                 \
+		tell(fe, #NAME, &m_);                                                              \
+	})
+
+/* Sends a message that has a reply of its own, with size bytes each way. */
+static int ask(struct vhost_frontend *fe, const char *name, struct vu_msg *msg)
+{
+	uint32_t size = msg->head.size;
+	struct vu_msg question = *msg;
+	int r;
+
+	question.head.flags = VU_VERSION;
+	r = vu_msg_send(fe->sock, &question);
+	return r < 0 ? lost(fe, r, name) : receive(fe, question.head.request, name, msg, size);
+}
+
+static int ask_u64(struct vhost_frontend *fe, uint32_t request, const char *name, uint64_t *value)
+{
+	struct vu_msg msg = {.head = {.request = request}};
+	int r;
+
+	msg.head.flags = VU_VERSION;
+	r = vu_msg_send(fe->sock, &msg);
+	r = r < 0 ? lost(fe, r, name) : receive(fe, request, name, &msg, sizeof(uint64_t));
+	if (r == 0)
+		*value = msg.body.u64;
+	return r;
+}
+#define ASK_U64(fe, NAME, value) ask_u64(fe, VU_##NAME, #NAME, value)
+
+static int read_config(struct vhost_frontend *fe)
+{
+	const uint32_t size = VHOST_FRONTEND_TAG_MAX + sizeof(uint32_t);
+	struct vu_msg msg = {.head = {.request = VU_GET_CONFIG, .size = VU_CONFIG_HEAD + size}};
+	int r;
+
+	msg.body.config.size = size;
+	r = ask(fe, "GET_CONFIG", &msg);
+	if (r == 0)
+		memcpy(fe->tag, msg.body.config.data, VHOST_FRONTEND_TAG_MAX);
+	return r;
+}
+
+static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_config *config)
+{
+	uint64_t features = 0, protocol = 0, queues = 0;
+	int r = ASK_U64(fe, GET_FEATURES, &features);
+
+	fe->features = features & config->features;
+	if (r == 0 && !(fe->features & 1ull << VIRTIO_F_VERSION_1_BIT))
+		r = fail(fe, -EPROTO, "the back-end does not offer VIRTIO_F_VERSION_1");
+	if (r == 0 && (fe->features & 1ull << VU_F_PROTOCOL_FEATURES_BIT)) {
+		r = ASK_U64(fe, GET_PROTOCOL_FEATURES, &protocol);
+		protocol &= config->protocol;
+		if (r == 0)
+			r = tell_u64(fe, SET_PROTOCOL_FEATURES, protocol);
+		fe->protocol = protocol;
+	}
+	if (r == 0 && (protocol & VU_PROTOCOL_F_MQ)) {
+		r = ASK_U64(fe, GET_QUEUE_NUM, &queues);
+		if (r == 0 && queues < 2)
+			r = fail(fe, -EPROTO, "the back-end has %llu queues; 2 are the least",
+				(unsigned long long)queues);
+		if (r == 0)
+			fe->nqueues = (unsigned int)min_t(uint64_t, fe->nqueues, queues);
+	} else {
+		/* No more can be known to be there. */
+		fe->nqueues = 2;
+	}
+	if (r == 0) {
+		struct vu_msg owner = {.head = {.request = VU_SET_OWNER}};
+
+		r = tell(fe, "SET_OWNER", &owner);
+	}
+	if (r == 0 && (protocol & VU_PROTOCOL_F_CONFIG))
+		r = read_config(fe);
+	return r < 0 ? r : tell_u64(fe, SET_FEATURES, fe->features);
+}
+
+static int make_memory(struct vhost_frontend *fe, const struct vhost_frontend_config *config)
+{
+	size_t rings = fe->nqueues * virtq_driver_bytes(config->queue_size);
+	int r = 0;
+
+	fe->memory_size = (config->memory + PAGE - 1) / PAGE * PAGE;
+	fe->map_size = rings + fe->memory_size;
+	fe->mem_fd = memfd_create("causeway-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fe->mem_fd < 0 || ftruncate(fe->mem_fd, (off_t)fe->map_size) < 0 ||
+		fcntl(fe->mem_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		r = -errno;
+	if (r == 0) {
+		void *map = mmap(NULL, fe->map_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			fe->mem_fd, 0);
+
+		if (map != MAP_FAILED)
+			fe->map = map;
+		else
+			r = -errno;
+	}
+	if (r < 0)
+		return fail(fe, r, "cannot have %zu bytes of guest memory: %s", fe->map_size,
+			strerror(-r));
+	fe->memory = fe->map + rings;
+	return 0;
+}
+
+/* The rings stay in one region: an area of a ring must not cross from one to the next. */
+static int tell_memory(struct vhost_frontend *fe, unsigned int regions)
+{
+	size_t first = (size_t)(fe->memory - fe->map);
+	size_t step = fe->memory_size / regions / PAGE * PAGE;
+	struct vu_msg msg = {.head = {.request = VU_SET_MEM_TABLE}, .nfds = regions};
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < regions; i++) {
+		size_t end = i + 1 == regions ? fe->map_size : first + (i + 1) * step;
+
+		msg.body.mem.regions[i] = (struct vu_mem_region){
+			.gpa = GUEST_BASE + at,
+			.size = end - at,
+			.uva = (uintptr_t)fe->map + at,
+			.offset = at,
+		};
+		msg.fds[i] = fe->mem_fd;
+		at = end;
+	}
+	msg.body.mem.nregions = regions;
+	msg.head.size = (uint32_t)(offsetof(struct vu_mem_table, regions) +
+		regions * sizeof(struct vu_mem_region));
+	return tell(fe, "SET_MEM_TABLE", &msg);
+}
+
+static int tell_address(struct vhost_frontend *fe, unsigned int i)
+{
+	const struct virtq_driver *vq = &fe->queues[i].vq;
+	struct vu_msg msg = {
+		.head = {.request = VU_SET_VRING_ADDR, .size = sizeof(struct vu_vring_addr)}};
+
+	msg.body.addr = (struct vu_vring_addr){
+		.index = i,
+		.desc = (uintptr_t)vq->desc,
+		.used = (uintptr_t)vq->used,
+		.avail = (uintptr_t)vq->avail,
+	};
+	return tell(fe, "SET_VRING_ADDR", &msg);
+}
+
+static int open_queue(struct vhost_frontend *fe, unsigned int i, unsigned int size)
+{
+	struct vhost_frontend_queue *q = &fe->queues[i];
+	char *ring = fe->map + i * virtq_driver_bytes(size);
+	int r = virtq_driver_init(&q->vq, size, ring, vhost_frontend_gpa(fe, ring),
+		fe->features & 1ull << VIRTIO_F_EVENT_IDX_BIT,
+		fe->features & 1ull << VIRTIO_F_INDIRECT_DESC_BIT);
+
+	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r == 0 && (q->kick_fd < 0 || q->call_fd < 0))
+		r = -errno;
+	if (r < 0)
+		return fail(fe, r, "cannot make queue %u: %s", i, strerror(-r));
+	r = tell_state(fe, SET_VRING_NUM, i, size);
+	if (r == 0)
+		r = tell_state(fe, SET_VRING_BASE, i, 0);
+	if (r == 0)
+		r = tell_address(fe, i);
+	if (r == 0)
+		r = tell_fd(fe, SET_VRING_CALL, i, q->call_fd);
+	if (r == 0)
+		r = tell_fd(fe, SET_VRING_KICK, i, q->kick_fd);
+	/* Without protocol features a ring runs once it is kicked. */
+	if (r == 0 && (fe->features & 1ull << VU_F_PROTOCOL_FEATURES_BIT))
+		r = tell_state(fe, SET_VRING_ENABLE, i, 1);
+	return r;
+}
+
+int vhost_frontend_open(struct vhost_frontend *fe, int sock,
+	const struct vhost_frontend_config *config)
+{
+	int r;
+
+	memset(fe, 0, sizeof(*fe));
+	fe->sock = sock;
+	fe->mem_fd = -1;
+	fe->timeout_ms = config->timeout_ms;
+	fe->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	fe->nqueues = 1 + config->queues;
+	r = fe->timer < 0 ? fail(fe, -errno, "no timer: %s", strerror(errno)) :
+			    negotiate(fe, config);
+	if (r == 0)
+		r = make_memory(fe, config);
+	if (r == 0) {
+		fe->queues = calloc(fe->nqueues, sizeof(*fe->queues));
+		if (!fe->queues)
+			r = fail(fe, -ENOMEM, "no memory for %u queues", fe->nqueues);
+	}
+	for (unsigned int i = 0; fe->queues && i < fe->nqueues; i++)
+		fe->queues[i].kick_fd = fe->queues[i].call_fd = -1;
+	if (r == 0)
+		r = tell_memory(fe, config->regions);
+	for (unsigned int i = 0; r == 0 && i < fe->nqueues; i++)
+		r = open_queue(fe, i, config->queue_size);
+	if (r < 0) {
+		close_fd(&fe->sock);
+		vhost_frontend_close(fe);
+	}
+	return r;
+}
+
+/* A back-end that answers this has let go of the ring. */
+static int stop_queue(struct vhost_frontend *fe, unsigned int i)
+{
+	struct vu_msg msg = {
+		.head = {.request = VU_GET_VRING_BASE, .size = sizeof(struct vu_vring_state)}};
+
+	msg.body.state.index = i;
+	return ask(fe, "GET_VRING_BASE", &msg);
+}
+
+void vhost_frontend_close(struct vhost_frontend *fe)
+{
+	for (unsigned int i = 0; fe->sock >= 0 && i < fe->nqueues; i++) {
+		if (stop_queue(fe, i) < 0)
+			break;
+	}
+	close_fd(&fe->sock);
+	for (unsigned int i = 0; fe->queues && i < fe->nqueues; i++) {
+		virtq_driver_destroy(&fe->queues[i].vq);
+		close_fd(&fe->queues[i].kick_fd);
+		close_fd(&fe->queues[i].call_fd);
+	}
+	free(fe->queues);
+	fe->queues = NULL;
+	if (fe->map)
+		munmap(fe->map, fe->map_size);
+	fe->map = NULL;
+	close_fd(&fe->mem_fd);
+	close_fd(&fe->timer);
+}

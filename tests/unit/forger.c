@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "forger.h"
+
+#include "unit.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "mem/cursor.h"
+
+/* A page of guest memory comes back on one queue and is used on another next: the order is the
+ * client's, in the other process, where ThreadSanitizer does not see it from here. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:cursor_read\nrace:cursor_write\nrace:cursor_over\n";
+}
+
+struct worker {
+	struct forger *forger;
+	unsigned int queue;
+	struct forged forged;
+};
+
+static void *start_worker(void *opaque, unsigned int queue)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	must(w);
+	w->forger = opaque;
+	w->queue = queue;
+	return w;
+}
+
+static void stop_worker(void *worker)
+{
+	free(worker);
+}
+
+static uint32_t answer(struct worker *w, const struct virtq_chain *chain)
+{
+	struct forged *f = &w->forged;
+	struct cursor out = cursor_over(chain->out, chain->out_len);
+	size_t total = sizeof(f->out) + f->reply_len;
+	uint32_t written = 0;
+
+	total = min_t(size_t, total > f->cut ? total - f->cut : 0, chain->out_len);
+	if (total > 0) {
+		size_t head = min_t(size_t, total, sizeof(f->out));
+
+		cursor_write(&out, &f->out, head);
+		if (total > head)
+			cursor_write(&out, f->reply, total - head);
+		written = (uint32_t)total;
+	}
+	return written + f->claim;
+}
+
+static uint32_t keep(struct worker *w, const struct virtq_chain *chain)
+{
+	unsigned int i = atomic_fetch_add(&w->forger->nkept, 1);
+
+	must(i < VHOST_DEFERRED_MAX);
+	w->forger->kept[i] = vhost_defer(&w->forger->backend, w->queue, chain, "", 0);
+	must(w->forger->kept[i]);
+	return VHOST_DEFERRED;
+}
+
+static uint32_t request(void *worker, const struct virtq_chain *chain)
+{
+	struct worker *w = worker;
+	struct forged *f = &w->forged;
+	struct cursor in = cursor_over(chain->in, chain->in_len);
+
+	memset(f, 0, offsetof(struct forged, reply));
+	f->reply_len = f->cut = f->claim = 0;
+	f->keep = false;
+	f->queue = w->queue;
+	if (in.left < sizeof(f->in))
+		return 0;
+	cursor_read(&in, &f->in, sizeof(f->in));
+	f->args_len = min_t(size_t, in.left, sizeof(f->args));
+	cursor_read(&in, f->args, f->args_len);
+	f->out.unique = f->in.unique;
+	f->out.len = sizeof(f->out);
+	if (f->in.opcode < FUSE_OPCODE_MAX)
+		atomic_fetch_add(&w->forger->requests[f->in.opcode], 1);
+	w->forger->forge(w->forger, f);
+	return f->keep ? keep(w, chain) : answer(w, chain);
+}
+
+static void disconnected(void *opaque)
+{
+}
+
+struct forger *forger_new(void)
+{
+	struct forger *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(f, MAP_FAILED);
+	return f;
+}
+
+static _Noreturn void serve(struct forger *f)
+{
+	struct vhost_events events = {.stop_fd = f->stop, .other_fd = -1};
+
+	must(vhost_backend_init(&f->backend, &f->device) == 0);
+	vhost_backend_serve(&f->backend, f->sock, &events);
+	for (unsigned int i = 0; i < atomic_load(&f->nkept); i++)
+		vhost_finish(f->kept[i], "", 0);
+	vhost_backend_destroy(&f->backend);
+	_exit(0);
+}
+
+int forger_start(struct forger *f)
+{
+	int pair[2];
+	pid_t child;
+
+	log_open("forger", LOG_OFF);
+	f->device = (struct vhost_device){
+		.start_worker = start_worker,
+		.stop_worker = stop_worker,
+		.request = request,
+		.disconnected = disconnected,
+		.opaque = f,
+	};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	f->sock = pair[1];
+	f->stop = eventfd(0, EFD_CLOEXEC);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(pair[0]);
+		serve(f);
+	}
+	f->child = child;
+	close(pair[1]);
+	return pair[0];
+}
+
+void forger_leave(struct forger *f)
+{
+	const uint64_t one = 1;
+
+	must(write(f->stop, &one, sizeof(one)) == sizeof(one));
+}
+
+void forger_end(struct forger *f)
+{
+	int status;
+
+	assert_int_equal(waitpid(f->child, &status, 0), f->child);
+	assert_int_equal(status, 0);
+	close(f->stop);
+	munmap(f, sizeof(*f));
+}
+
+void forge_error(struct forged *f, int error)
+{
+	f->out.error = -error;
+	f->out.len = sizeof(f->out);
+	f->reply_len = 0;
+}
+
+void forge_reply(struct forged *f, const void *bytes, size_t len)
+{
+	must(len <= sizeof(f->reply));
+	memcpy(f->reply, bytes, len);
+	f->reply_len = len;
+	f->out.len = (uint32_t)(sizeof(f->out) + len);
+}
+
+bool forge_default(struct forged *f)
+{
+	const struct fuse_init_in *in = (const void *)f->args;
+	struct fuse_init_out out = {.major = 7, .minor = 45, .max_write = 65536, .max_pages = 16};
+
+	if (f->in.opcode != FUSE_INIT)
+		return f->in.opcode == FUSE_FORGET || f->in.opcode == FUSE_BATCH_FORGET ||
+			f->in.opcode == FUSE_DESTROY;
+	out.flags = in->flags & (FUSE_MAX_PAGES | FUSE_DO_READDIRPLUS | FUSE_EXPORT_SUPPORT);
+	forge_reply(f, &out, sizeof(out));
+	return true;
+}
