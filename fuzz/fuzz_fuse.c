@@ -254,7 +254,7 @@ static void converse_with_tree(uint8_t how, struct input *in)
 {
 	static const struct passthrough_config defaults;
 	int before = dup(0), after;
-	size_t nodes, handles;
+	struct fs_count n;
 	struct fs *fs;
 
 	must(before >= 0);
@@ -264,8 +264,8 @@ static void converse_with_tree(uint8_t how, struct input *in)
 	limit_files(SIZE_MAX_);
 	converse(fs, how, in);
 	limit_files(RLIM_INFINITY);
-	fs->ops->count(fs, &nodes, &handles);
-	must(nodes == 1 && handles == 0);
+	fs->ops->count(fs, &n);
+	must(n.nodes == 1 && n.handles == 0 && n.cold == 0 && n.listing_bytes == 0);
 	passthrough_free(fs);
 	/* Whom the last request made us is no matter to what follows. */
 	cred_be_daemon();

@@ -60,10 +60,12 @@ static uint32_t serve_request(void *worker, const struct virtq_chain *chain)
 
 static void log_nodes(struct daemon *d)
 {
-	size_t nodes, handles;
+	struct fs_count n;
 
-	d->fs->ops->count(d->fs, &nodes, &handles);
-	log_info("nodes: %zu known, handles: %zu open", nodes, handles);
+	d->fs->ops->count(d->fs, &n);
+	log_info("nodes: %zu known, handles: %zu open; %zu nodes cold, %zu bytes of nodes, "
+		 "%zu bytes of listings",
+		n.nodes, n.handles, n.cold, n.node_bytes, n.listing_bytes);
 }
 
 static void guest_reset(void *opaque)

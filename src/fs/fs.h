@@ -133,6 +133,15 @@ struct fs_fileattr {
 	uint32_t extsize, nextents, projid, cowextsize;
 };
 
+/* What a guest makes the file system keep. */
+struct fs_count {
+	size_t nodes; /* that it knows */
+	size_t cold;  /* of these, without a descriptor */
+	size_t node_bytes;
+	size_t handles;
+	size_t listing_bytes; /* kept of directories */
+};
+
 struct fs_ops {
 	/* Drops every node but the root, and every handle. */
 	void (*reset)(struct fs *fs);
@@ -200,8 +209,7 @@ struct fs_ops {
 	int (*setxattr)(struct fs *fs, const struct fs_xattr *x);
 	int (*removexattr)(struct fs *fs, uint64_t node, const char *name);
 
-	/* How many nodes are known and how many handles are open. */
-	void (*count)(struct fs *fs, size_t *nodes, size_t *handles);
+	void (*count)(struct fs *fs, struct fs_count *count);
 };
 
 struct fs {

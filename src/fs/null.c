@@ -31,10 +31,9 @@ static void null_reset(struct fs *fs)
 {
 }
 
-static void null_count(struct fs *fs, size_t *nodes, size_t *handles)
+static void null_count(struct fs *fs, struct fs_count *count)
 {
-	*nodes = 2;
-	*handles = 1;
+	*count = (struct fs_count){.nodes = 2, .handles = 1};
 }
 
 static int null_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry)

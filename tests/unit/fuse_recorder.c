@@ -90,9 +90,9 @@ static void rec_reset(struct fs *fs)
 	note("reset;");
 }
 
-static void rec_count(struct fs *fs, size_t *nodes, size_t *handles)
+static void rec_count(struct fs *fs, struct fs_count *count)
 {
-	*nodes = *handles = 0;
+	*count = (struct fs_count){.nodes = 1};
 }
 
 static int rec_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry)

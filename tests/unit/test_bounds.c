@@ -175,6 +175,7 @@ static int stop(void **state)
 static void test_many_directories(void **state)
 {
 	static uint64_t dirs[DIRS], nodes[DIRS][EACH];
+	struct fs_count n;
 
 	for (int d = 0; d < DIRS; d++) {
 		char path[64];
@@ -193,8 +194,12 @@ static void test_many_directories(void **state)
 			nodes[d][i] = look_up(dirs[d], name_of(i));
 	}
 	assert_true(unit_open_fds() < LIMIT);
-	for (int n = 0; n < 6000; n++) {
-		int d = (int)(n * 7919ll % DIRS), i = n % EACH;
+	fs->ops->count(fs, &n);
+	assert_int_equal(n.nodes, 2 + DIRS + DIRS * EACH);
+	assert_in_range(n.nodes - n.cold, 20, LIMIT / 2);
+	assert_in_range(n.node_bytes, n.nodes * 150, n.nodes * 256);
+	for (int k = 0; k < 6000; k++) {
+		int d = (int)(k * 7919ll % DIRS), i = k % EACH;
 
 		assert_int_equal(size_of(nodes[d][i]), d + i);
 		assert_int_equal(look_up(dirs[d], name_of(i)), nodes[d][i]);
@@ -205,8 +210,10 @@ static void test_many_directories(void **state)
 		for (int i = 0; i < EACH; i++)
 			fs->ops->forget(fs, nodes[d][i], UINT64_MAX);
 	}
-	assert_int_equal(pt_of(fs)->nodes->used, 2);
-	assert_true(pt_of(fs)->cold <= 1);
+	fs->ops->count(fs, &n);
+	assert_int_equal(n.nodes, 2);
+	assert_true(n.cold <= 1);
+	assert_in_range(n.node_bytes, 2 * sizeof(struct pt_node), 2 * 300);
 }
 
 /* Names of one directory inside the other, far deeper than a path may be long. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // check: needs=mkfs.ext4,mkfs.xfs,mkfs.btrfs,mount
 /*
- * Listings while entries come and go, on several file systems: what existed throughout is seen once,
- * wherever a reader goes on; what an offset in the last reply leads to does not change; memory for
- * it is bounded.
+ * Listings while entries come and go, on several file systems: what existed throughout is seen
+ * once, wherever a reader goes on; what an offset in the last reply leads to does not change;
+ * memory for it is bounded.
  */
 #include "unit.h"
 

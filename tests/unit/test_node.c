@@ -79,11 +79,11 @@ static int get_attr(uint64_t node)
 
 static void check_count(size_t nodes, size_t handles)
 {
-	size_t n, h;
+	struct fs_count n;
 
-	fs->ops->count(fs, &n, &h);
-	assert_int_equal(n, nodes);
-	assert_int_equal(h, handles);
+	fs->ops->count(fs, &n);
+	assert_int_equal(n.nodes, nodes);
+	assert_int_equal(n.handles, handles);
 }
 
 static void test_identity(void **state)

@@ -255,10 +255,10 @@ static bool go_on(const struct fs_target *d, struct tally *t, size_t room)
 
 static size_t handles(void)
 {
-	size_t nodes, n;
+	struct fs_count n;
 
-	fs->ops->count(fs, &nodes, &n);
-	return n;
+	fs->ops->count(fs, &n);
+	return n.handles;
 }
 
 /* Readers of one directory that is not opened: each gets each entry once. */

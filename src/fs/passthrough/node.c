@@ -185,20 +185,19 @@ struct found {
 	bool barred;
 };
 
-/* Whether one node more keeps within what the guest's nodes may take. */
-static bool has_memory(struct passthrough *pt)
+size_t pt_node_bytes(const struct passthrough *pt)
 {
-	size_t each = sizeof(struct pt_node) + PT_NODE_MORE;
-
-	return pt->nodes->used * each + pt->node_extra < pt->config.node_bytes;
+	return pt->nodes->used * (sizeof(struct pt_node) + PT_NODE_MORE) + pt->node_extra;
 }
 
 static struct pt_node *new_node(struct passthrough *pt, const struct pt_key *key,
 	const struct found *f)
 {
-	struct idslot *slot = has_memory(pt) ? idtab_take(pt->nodes) : NULL;
+	struct idslot *slot = NULL;
 	struct pt_node *node;
 
+	if (pt_node_bytes(pt) < pt->config.node_bytes)
+		slot = idtab_take(pt->nodes);
 	if (!slot)
 		return NULL;
 	node = container_of(slot, struct pt_node, slot);

@@ -22,12 +22,17 @@ static void reset(struct fs *fs)
 	pt_nodes_reset(pt);
 }
 
-static void count(struct fs *fs, size_t *nodes, size_t *handles)
+static void count(struct fs *fs, struct fs_count *count)
 {
 	struct passthrough *pt = pt_of(fs);
 
-	*nodes = pt->nodes->used;
-	*handles = pt->handles->used;
+	*count = (struct fs_count){
+		.nodes = pt->nodes->used,
+		.cold = pt->cold,
+		.node_bytes = pt_node_bytes(pt),
+		.handles = pt->handles->used,
+		.listing_bytes = pt_dir_pool_bytes(&pt->dirs),
+	};
 }
 
 static const struct fs_ops ops = {

@@ -197,6 +197,9 @@ struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *nod
  * one takes the descriptor. */
 struct pt_node *pt_node_known(struct passthrough *pt, int *fd, const struct statx *attr);
 
+/* Bytes that the nodes take. */
+size_t pt_node_bytes(const struct passthrough *pt);
+
 /* Whether these are the attributes of the inode with a key. */
 bool pt_has_key(const struct statx *attr, const struct pt_key *key);
 

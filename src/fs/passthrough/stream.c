@@ -23,8 +23,8 @@ static uint64_t vacate(struct pt_streams *streams, struct pt_stream *s)
 	return handle;
 }
 
-/* Whether going on with a stream finds an offset: its end, or before it in what it listed last, as a
- * program whose own buffer was full asks for it. The lock is held. */
+/* Whether going on with a stream finds an offset: its end, or before it in what it listed last,
+ * as a program whose own buffer was full asks for it. The lock is held. */
 static bool leads_to(struct passthrough *pt, const struct pt_stream *s, uint64_t offset)
 {
 	struct idslot *slot;
