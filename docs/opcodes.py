@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Writes docs/opcodes.md: every opcode, INIT flag and FOPEN flag of FUSE, and what we do with it.
+"""Writes docs/opcodes.md: every opcode, INIT flag, FOPEN flag and notification of FUSE, every protocol
+feature of vhost-user, and what we do with it.
 
 Numbers come from <linux/fuse.h> and proto/fuse_new.h, what is served from proto/fuse_ops.h, flags
 and their reasons from src/fuse/cache.c, the rest from docs/opcodes.txt. Run it after a change to
@@ -15,6 +16,7 @@ import sys
 COMMAND = "docs/opcodes.py"
 PAGE, NOTES = "docs/opcodes.md", "docs/opcodes.txt"
 OPS, NEW, CACHE = "proto/fuse_ops.h", "proto/fuse_new.h", "src/fuse/cache.c"
+MESSAGES, FLAG_TEST = "src/vhost/messages.c", "tests/unit/test_fuse_init.c"
 # Bit 31 of INIT's flags, which the protocol keeps free for good.
 NO_FLAGS = {"FUSE_INIT_RESERVED"}
 
@@ -36,10 +38,11 @@ make a guest's kernel send the rest of them, without naming any.
 | number | opcode | since | Linux | what we do | tests |
 |---|---|---|---|---|---|
 """
-INIT_INTRO = """
+INIT_INTRO = f"""
 ## INIT flags
 
-A flag is in force when the guest offers it and the condition holds.
+A flag is in force when the guest offers it and the condition holds. `{FLAG_TEST}` names each that is offered, and holds that
+in no cache mode another is.
 
 | bit | flag | offered | why |
 |---|---|---|---|
@@ -51,6 +54,22 @@ What the reply to OPEN, CREATE and OPENDIR carries.
 
 | bit | flag | files | directories | why |
 |---|---|---|---|---|
+"""
+NOTIFY_INTRO = """
+## Notifications
+
+None is sent: Linux takes no notifications over virtio.
+
+| number | notification | what for |
+|---|---|---|
+"""
+VHOST_INTRO = f"""
+## Protocol features of vhost-user
+
+What `{MESSAGES}` offers to the front-end, the VMM.
+
+| bit | feature | offered | what for, or why not |
+|---|---|---|---|
 """
 
 
@@ -82,6 +101,8 @@ class Headers:
         m = re.search(r"enum fuse_opcode \{(.*?)\n\};", kernel, re.S)
         opcodes = re.findall(r"^\s*(\w+)\s*=\s*(\d+)", m.group(1), re.M)
         opcodes += re.findall(r"^#define (FUSE_(?!MINOR_)\w+)\s+(\d+)$", new, re.M)
+        self.notifications = {n: int(v) for n, v in re.findall(
+            r"\bFUSE_NOTIFY_(?!REPLY)(\w+)\s*=\s*(\d+)", kernel + new)}
         self.opcodes = dict(sorted(((n, int(v)) for n, v in opcodes), key=lambda o: o[1]))
         # The definitions between the comment on INIT's flags and the comment after them.
         block = re.search(r"\* INIT request/reply flags\n.*?\*/\n(.*?)\n/\*\*", kernel, re.S)
@@ -121,7 +142,7 @@ def read_ops(root):
 
 def read_notes(root):
     """Conditions (function → words) and opcodes (name → Note) of docs/opcodes.txt."""
-    conditions, notes = {}, {}
+    conditions, notes, notifications, features = {}, {}, {}, {}
     for number, line in enumerate(read(root, NOTES).splitlines(), 1):
         fields = [f.strip() for f in line.split("|")]
         head = fields[0].removeprefix("condition ").strip()
@@ -131,11 +152,24 @@ def read_notes(root):
             raise Wrong(f"{NOTES}:{number}: {head} has a line already")
         if line.startswith("condition ") and len(fields) == 2:
             conditions[head] = fields[1]
+        elif line.startswith("notification ") and len(fields) == 2:
+            notifications[head.removeprefix("notification ").strip()] = fields[1]
+        elif line.startswith("feature ") and len(fields) == 3:
+            features[head.removeprefix("feature ").strip()] = (int(fields[1]), fields[2])
         elif len(fields) == 5:
             notes[head] = Note(fields[1], fields[2], fields[3].split(), fields[4])
         else:
             raise Wrong(f"{NOTES}:{number}: neither a condition nor five fields")
-    return conditions, notes
+    return conditions, notes, notifications, features
+
+
+def read_offered(root):
+    """Names of the protocol features that are offered."""
+    m = re.search(r"offered_protocol_features\(.*?\n\{(.*?)\n\}", read(root, MESSAGES), re.S)
+    offered = set(re.findall(r"\bVU_PROTOCOL_F_(\w+)", m.group(1))) if m else set()
+    if not offered:
+        raise Wrong(f"{COMMAND} finds no offered_protocol_features() in {MESSAGES}")
+    return offered
 
 
 def read_flags(root, table):
@@ -160,7 +194,9 @@ class Sources:
         self.root = root
         self.headers = Headers(root)
         self.ops = read_ops(root)
-        self.conditions, self.notes = read_notes(root)
+        self.conditions, self.notes, self.notifications, self.features = read_notes(root)
+        self.offered = read_offered(root)
+        self.flag_test = read(root, FLAG_TEST)
         self.init = read_flags(root, "init_flags")
         self.fopen = read_flags(root, "open_flags")
 
@@ -202,6 +238,9 @@ def flag_problems(s, prefix, table, known, listed):
         for condition in {flag.files, flag.directories} - s.conditions.keys() - {"NULL"}:
             yield f"{name} of {CACHE} depends on {condition}(): add `condition {condition} | ...`" \
                   f" to {NOTES}, then run {COMMAND}"
+        if {flag.files, flag.directories} != {"NULL"} and \
+                not re.search(rf"\b{prefix}{name}\b", s.flag_test):
+            yield f"{FLAG_TEST} does not name {prefix}{name}, which is offered: test when it is"
 
 
 def problems(s):
@@ -216,6 +255,10 @@ def problems(s):
             yield from opcode_problems(s, full)
     yield from sorted(flag_problems(s, "FUSE_", "init_flags", s.headers.init, s.init))
     yield from sorted(flag_problems(s, "FOPEN_", "open_flags", s.headers.fopen, s.fopen))
+    for name in sorted(s.headers.notifications.keys() ^ s.notifications.keys()):
+        yield f"notification {name} is not in {NOTES}, or not in <linux/fuse.h> and {NEW}"
+    for name in sorted(s.offered - s.features.keys()):
+        yield f"feature {name} has no line in {NOTES}: add it, then run {COMMAND}"
     used = {c for f in (*s.init.values(), *s.fopen.values()) for c in (f.files, f.directories)}
     for condition in sorted(s.conditions.keys() - used):
         yield f"{NOTES}: no flag of {CACHE} depends on {condition}(): remove its line"
@@ -249,6 +292,12 @@ def render(s):
     for full, bit in s.headers.fopen.items():
         flag = s.fopen[short(full)]
         page += row(bit, short(full), s.when(flag.files), s.when(flag.directories), flag.why)
+    page += NOTIFY_INTRO
+    for name, number in sorted(s.headers.notifications.items(), key=lambda n: n[1]):
+        page += row(number, name, s.notifications[name])
+    page += VHOST_INTRO
+    for name, (bit, note) in s.features.items():
+        page += row(bit, name, "yes" if name in s.offered else "no", note)
     return page
 
 

@@ -83,6 +83,8 @@ struct fuse_statx_out {
 #define FUSE_NO_EXPORT_SUPPORT (1ull << 38)
 #define FUSE_HAS_RESEND        (1ull << 39)
 #define FOPEN_PASSTHROUGH      (1 << 7)
+
+enum { FUSE_NOTIFY_RESEND = 7 };
 #endif
 
 #if FUSE_KERNEL_MINOR_VERSION < 41
@@ -97,7 +99,13 @@ struct fuse_statx_out {
 #define FUSE_REQUEST_TIMEOUT (1ull << 42)
 #endif
 
+#if FUSE_KERNEL_MINOR_VERSION < 44
+enum { FUSE_NOTIFY_INC_EPOCH = 8 };
+#endif
+
 #if FUSE_KERNEL_MINOR_VERSION < 45
+enum { FUSE_NOTIFY_PRUNE = 9 };
+
 #define FUSE_COPY_FILE_RANGE_64 53
 
 struct fuse_copy_file_range_out {

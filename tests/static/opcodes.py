@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""docs/opcodes.md is what docs/opcodes.py makes of the sources now: every opcode, INIT flag and
-FOPEN flag of the headers has its row, and the tests that it names do name the opcode. Then the
-same on copies of the sources with one fault each, which must be told."""
+"""docs/opcodes.md is what docs/opcodes.py makes of the sources now: every opcode, INIT flag,
+FOPEN flag and notification of the headers has its row, and so has every vhost-user feature that is
+offered; the tests that it names do name the opcode. Then the same on copies of the sources with one fault each, which must be told."""
 import difflib
 import os
 import re
@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "docs"))
 import opcodes  # noqa: E402
 
-INPUTS = (opcodes.OPS, opcodes.NEW, opcodes.CACHE, opcodes.NOTES, opcodes.PAGE)
+INPUTS = (opcodes.OPS, opcodes.NEW, opcodes.CACHE, opcodes.NOTES, opcodes.PAGE, opcodes.MESSAGES)
 # (file, pattern, what replaces its first match, what must be told)
 FAULTS = (
     (opcodes.NOTES, r"(?m)^POLL .*\n", "", "opcode POLL has no line"),
@@ -39,6 +39,11 @@ FAULTS = (
     (opcodes.CACHE, r"FLAG\(BIG_WRITES, always", "FLAG(BIG_WRITES, NULL", "is not up to date"),
     (opcodes.OPS, r"(?m)^\tX\(ACCESS,.*\n", "", "ACCESS is not in"),
     (opcodes.OPS, r"(?m)^(\tX\(ACCESS,.*)0\)", r"\1FUSE_OP_CHANGES)", "is not up to date"),
+    (opcodes.CACHE, r"FLAG\(ABORT_ERROR, NULL", "FLAG(ABORT_ERROR, always", "does not name FUSE_ABORT_ERROR"),
+    (opcodes.NOTES, r"(?m)^notification STORE .*\n", "", "notification STORE is not in"),
+    (opcodes.NOTES, r"(?m)^feature MQ .*\n", "", "feature MQ has no line"),
+    (opcodes.MESSAGES, r"VU_PROTOCOL_F_MQ", "VU_PROTOCOL_F_SHMEM", "is not up to date"),
+    (opcodes.MESSAGES, r"offered_protocol_features", "given_features", "finds no offered_protocol_features"),
     (opcodes.PAGE, r"\| LOOKUP \|", "| LOOK |", "is not up to date"),
 )
 
