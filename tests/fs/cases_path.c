@@ -65,6 +65,46 @@ static void odd_names(void)
 	show_content("e\xcc\x81");
 }
 
+/* A name of this many bytes, none of which is ASCII, and which are not UTF-8 either. */
+static char *raw_name(char *name, int len, int seed)
+{
+	for (int i = 0; i < len; i++)
+		name[i] = (char)(0x80 + (i * 7 + seed) % 0x80);
+	name[len] = 0;
+	return name;
+}
+
+static void raw_names(void)
+{
+	char old[300], a[300], b[300], c[300], target[300];
+	int seen = 0, right = 0;
+	struct dirent *d;
+	DIR *dir;
+
+	put(raw_name(old, 255, 1), "first");
+	report("mkdir of 255 bytes", mkdir(raw_name(b, 255, 2), 0755));
+	report("open of 256 bytes", open(raw_name(c, 256, 3), O_CREAT | O_WRONLY, 0644));
+	report("mknod of one byte", mknod("\xff", S_IFREG | 0644, 0));
+	report("link", link(old, raw_name(c, 255, 3)));
+	report("rename", rename(old, raw_name(a, 255, 4)));
+	report("symlink", symlink(c, "s"));
+	memset(target, 0, sizeof(target));
+	report("readlink", readlink("s", target, sizeof(target)));
+	say("target", "%d", strcmp(target, c));
+	report("access through it", access("s", R_OK));
+	report("access by the old name", access(old, F_OK));
+	dir = opendir(".");
+	while (dir && (d = readdir(dir))) {
+		seen++;
+		right += !strcmp(d->d_name, a) || !strcmp(d->d_name, b) || !strcmp(d->d_name, c);
+	}
+	say("listed, and of the long ones", "%d %d", seen, right);
+	closedir(dir);
+	report("unlink", unlink(a));
+	report("rmdir", rmdir(b));
+	show_content("s");
+}
+
 static void long_paths(void)
 {
 	static char path[PATH_MAX + 200];
@@ -143,4 +183,5 @@ static void dots(void)
 }
 
 const struct fs_case path_cases[] = {{"long-names", long_names}, {"odd-names", odd_names},
-	{"long-paths", long_paths}, {"deep-paths", deep}, {"dots", dots}, {NULL, NULL}};
+	{"raw-names", raw_names}, {"long-paths", long_paths}, {"deep-paths", deep},
+	{"dots", dots}, {NULL, NULL}};

@@ -3,65 +3,20 @@
 want is read and written all the same; on file systems whose disks have sectors of 512 bytes and of
 4 KiB, and on one without direct I/O."""
 
-import ctypes
 import os
 import random
-import shutil
 import struct
-import subprocess
-import sys
 
 from daemon import Daemon
+from disks import disk, private
 from fuse import ROOT, name, read_in
-from harness import Skip, at_end, case, check, equal, main, tempdir
+from harness import case, check, equal, main
 from ring import WRITE
 from world import World
 
-CLONE_NEWNS = 0x20000
 O_RDWR, O_TRUNC, O_APPEND, O_DIRECT = 2, 0o1000, 0o2000, 0o40000
 WRITE_CACHE = 1
 SIZE = 64 * 1024 + 777  # a file that ends within a block
-ENV = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
-
-
-def private():
-    """Mounts from here on are this test's and its daemons' alone."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if os.getuid() or libc.unshare(CLONE_NEWNS):
-        print("may not mount here")
-        sys.exit(77)
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-
-
-def run(*argv):
-    done = subprocess.run(argv, check=False, env=ENV, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise Skip(f"{' '.join(argv)}: {done.stdout.strip()}")
-    return done.stdout.strip()
-
-
-def disk(kind, sector):
-    """A directory on a new file system of this kind, on a disk with such sectors."""
-    base = tempdir()
-    mounted = os.path.join(base, "m")
-    os.mkdir(mounted)
-    if kind == "tmpfs":
-        run("mount", "-t", "tmpfs", "-o", "size=8M", "none", mounted)
-    else:
-        if not shutil.which(f"mkfs.{kind}", path=ENV["PATH"]):
-            raise Skip(f"no mkfs.{kind}")
-        image = os.path.join(base, "image")
-        with open(image, "wb") as f:
-            f.truncate(320 << 20)
-        loop = run("losetup", "-f", "--show", "-b", str(sector), image)
-        at_end(subprocess.run, ["losetup", "-d", loop])
-        run(f"mkfs.{kind}", "-q", loop)
-        run("mount", loop, mounted)
-    at_end(subprocess.run, ["umount", "-lq", mounted])
-    share = os.path.join(mounted, "share")
-    os.mkdir(share)
-    return share
 
 
 def opened(w, text, flags=0):
@@ -139,7 +94,7 @@ def alignments(rng, count):
 
 
 def every_alignment(kind, sector, direct):
-    share = disk(kind, sector)
+    share, _ = disk(kind, sector)
     rng = random.Random(7)
     want = bytearray(rng.randbytes(SIZE))
     with open(os.path.join(share, "f"), "wb") as f:
@@ -199,7 +154,7 @@ def xfs_4k():
 
 @case("a new file, one that is there, one without a name: all direct")
 def create():
-    share = disk("ext4", 512)
+    share, _ = disk("ext4")
     w = World(daemon=make_daemon(share))
     flags = struct.pack("<4I", O_RDWR | O_DIRECT | 0o100, 0o644, 0, 0)
     for _ in range(2):
@@ -222,7 +177,7 @@ def without():
 
 @case("a file system without direct I/O is opened without, and nothing is left behind")
 def tmpfs():
-    share = disk("tmpfs", 0)
+    share, _ = disk("tmpfs")
     fd = os.open(os.path.join(share, "probe"), os.O_CREAT | os.O_RDWR)
     try:
         os.close(os.open(os.path.join(share, "probe"), os.O_RDONLY | O_DIRECT))

@@ -2,35 +2,17 @@
 """File systems that are mounted below the share: announced or not, nodes of their own, SYNCFS, and what is mounted and
 unmounted while the daemon serves."""
 
-import ctypes
 import errno
 import os
 import struct
 import subprocess
-import sys
 
+from disks import private, tmpfs
 from fuse import INIT_FLAGS, ROOT, name, parse_entry
-from harness import at_end, case, check, equal, main
+from harness import case, check, equal, main
 from world import World
 
-CLONE_NEWNS, SUBMOUNTS, ATTR_SUBMOUNT = 0x20000, 1 << 27, 1
-# The root directory of every tmpfs is the same inode number.
-MOUNT = ("mount", "-t", "tmpfs", "-o", "size=1M", "none")
-
-
-def private():
-    """Mounts from here on are this test's and its daemons' alone, and reach these later too."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if os.getuid() or libc.unshare(CLONE_NEWNS):
-        print("may not mount here")
-        sys.exit(77)
-    for how in ("--make-rprivate", "--make-rshared"):
-        subprocess.run(["mount", how, "/"], check=True)
-
-
-def mount(path):
-    subprocess.run([*MOUNT, path], check=True)
-    at_end(subprocess.run, ["umount", "-lq", path])
+SUBMOUNTS, ATTR_SUBMOUNT = 1 << 27, 1
 
 
 def umount(path):
@@ -43,7 +25,7 @@ def world(*options, flags=INIT_FLAGS | SUBMOUNTS):
     for mounted in ("m1", "m2"):
         path = os.path.join(w.daemon.share, mounted)
         os.mkdir(path)
-        mount(path)
+        tmpfs(path)
         with open(os.path.join(path, "f"), "w", encoding="ascii") as f:
             f.write(mounted)
         os.mkdir(os.path.join(path, "d"))
@@ -112,7 +94,7 @@ def while_served():
         os.mkdir(path)
         below = fs.lookup("m3")
         equal(flags_of(below), 0, "before the mount")
-        mount(path)
+        tmpfs(path)
         m3 = fs.lookup("m3")
         equal(flags_of(m3), ATTR_SUBMOUNT, "after it")
         check(m3.nodeid != below.nodeid, "one node for the mount and what it hides")
@@ -142,7 +124,7 @@ def many():
         equal(again.nodeid, entry.nodeid)
         fs.forget(entry.nodeid, 2)
         check(umount(m1), "unmount")
-        mount(m1)
+        tmpfs(m1)
     equal(w.daemon.fds(), before, "descriptors")
     w.check()
 

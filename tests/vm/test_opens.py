@@ -10,6 +10,7 @@ from guest import Daemon, Guest, host, same, skip, warnings_of
 
 CLONE_NEWNS = 0x20000
 DIRS, FILES = 10, 20
+ENTRIES = 100000
 MODES = {
     "auto": (),
     "kept": ("--cache", "always"),
@@ -89,6 +90,17 @@ def changes_seen(guest):
     same("gone", os.path.exists("kept/many"), False)
 
 
+def many_entries(guest):
+    """A directory of 100,000 entries, with OPENDIR and without: each is listed, once."""
+    for i in range(ENTRIES):
+        os.mknod(f"auto/many/{i:x}")
+    host("mv auto/many kept/many")
+    want = host("ls -U kept/many | sort | cksum")
+    same("without OPENDIR", guest.run("ls -U /mnt/kept/many | sort | cksum"), want)
+    host("mv kept/many auto/many")
+    same("with it", guest.run("ls -U /mnt/auto/many | sort | cksum"), want)
+
+
 def submounts(guest, daemon):
     """A mount below the share is a file system of its own, and may go again."""
     device = "stat -c %d"
@@ -138,7 +150,7 @@ def direct(guest):
 private()
 for directory in MODES:
     tree(directory)
-for directory in ("auto/below", "direct"):
+for directory in ("auto/below", "auto/many", "direct"):
     os.mkdir(directory)
 daemons = {name: Daemon(name, *options, name=name) for name, options in MODES.items()}
 daemons["direct"] = Daemon("direct", "--allow-direct-io", name="direct")
@@ -146,6 +158,7 @@ vm = Guest(*[o for d in daemons.values() for o in ("--socket", f"{d.socket}:{d.n
 few_requests(vm, {name: daemons[name] for name in MODES})
 read_only(vm)
 changes_seen(vm)
+many_entries(vm)
 submounts(vm, daemons["auto"])
 inode_flags(vm)
 direct(vm)
