@@ -23,16 +23,13 @@ static uint64_t vacate(struct pt_streams *streams, struct pt_stream *s)
 	return handle;
 }
 
-/* Whether going on with a stream finds an offset: its end, or before it in what it listed last,
- * as a program whose own buffer was full asks for it. The lock is held. */
-static bool leads_to(struct passthrough *pt, const struct pt_stream *s, uint64_t offset)
+/* Whether an offset is in what a stream listed last, as a program whose own buffer was full asks
+ * for it. The lock is held. */
+static bool holds(struct passthrough *pt, const struct pt_stream *s, uint64_t offset)
 {
-	struct idslot *slot;
+	struct idslot *slot = idtab_get(pt->handles, s->handle);
 	bool held;
 
-	if (s->offset == offset)
-		return true;
-	slot = idtab_get(pt->handles, s->handle);
 	if (!slot)
 		return false;
 	held = pt_dir_holds(container_of(slot, struct pt_handle, slot)->dir, offset);
@@ -40,19 +37,38 @@ static bool leads_to(struct passthrough *pt, const struct pt_stream *s, uint64_t
 	return held;
 }
 
+/* The stream that a listing goes on with, or NULL: one that stands there rather than one that was
+ * there, and of several the last, for the others may have been left, and know what the directory
+ * held then. The lock is held. */
+static struct pt_stream *find(struct passthrough *pt, uint64_t node, uint64_t offset)
+{
+	struct pt_streams *streams = &pt->streams;
+	struct pt_stream *best = NULL;
+
+	for (int exact = 1; exact >= 0 && !best; exact--) {
+		for (size_t i = 0; i < PT_STREAMS; i++) {
+			struct pt_stream *s = &streams->s[i];
+
+			if (s->handle == 0 || s->node != node || (best && s->used < best->used))
+				continue;
+			if (exact ? s->offset == offset : holds(pt, s, offset))
+				best = s;
+		}
+	}
+	return best;
+}
+
 int pt_stream_take(struct passthrough *pt, uint64_t node, uint64_t offset, uint64_t *handle)
 {
 	struct pt_streams *streams = &pt->streams;
+	struct pt_stream *s;
 	struct idslot *slot = NULL;
 
 	*handle = 0;
 	pthread_mutex_lock(&streams->lock);
-	for (size_t i = 0; i < PT_STREAMS && offset != 0 && *handle == 0; i++) {
-		struct pt_stream *s = &streams->s[i];
-
-		if (s->handle != 0 && s->node == node && leads_to(pt, s, offset))
-			*handle = vacate(streams, s);
-	}
+	s = offset != 0 ? find(pt, node, offset) : NULL;
+	if (s)
+		*handle = vacate(streams, s);
 	pthread_mutex_unlock(&streams->lock);
 	/* One from before the last INIT is closed by now. */
 	if (*handle != 0)
