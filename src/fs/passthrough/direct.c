@@ -19,7 +19,9 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
-/* #syscalls: fcntl */
+/* #syscalls: preadv pwritev2 openat
+ * #syscalls: fcntl:1=F_GETFL fcntl:1=F_SETFL fcntl:1=F_DUPFD_CLOEXEC */
+
 void pt_go_direct(struct passthrough *pt, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);

@@ -31,6 +31,8 @@ int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 	return neg_errno(fd);
 }
 
+/* #syscalls: dup3 */
+
 /*
  * Makes the descriptor of a pinned node one that is open for reading, in the same place: whoever
  * uses it meanwhile finds the same inode before and after. So there are as many descriptors as

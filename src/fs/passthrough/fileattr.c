@@ -18,6 +18,9 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: ioctl:1=FS_IOC_GETFLAGS ioctl:1=FS_IOC_SETFLAGS
+ * #syscalls: ioctl:1=FS_IOC_FSGETXATTR ioctl:1=FS_IOC_FSSETXATTR */
+
 static int get(int fd, struct fs_fileattr *fa)
 {
 	struct fsxattr x = {0};
@@ -60,7 +63,6 @@ static int check_project(int fd, const struct fs_fileattr *fa)
 	return (old.flags ^ fa->flags) & inherits || old.projid != fa->projid ? -EINVAL : 0;
 }
 
-/* #syscalls: ioctl */
 int pt_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa)
 {
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
@@ -73,7 +75,6 @@ int pt_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr
 	return get(file.fd, fa);
 }
 
-/* #syscalls: ioctl */
 int pt_set_fileattr(struct fs *fs, const struct fs_target *t, const struct fs_fileattr *fa)
 {
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);

@@ -180,6 +180,8 @@ void pt_mount_put(struct passthrough *pt, struct pt_mount *mount)
 	free_mount(mount);
 }
 
+/* #syscalls: syncfs openat fstat newfstatat fcntl:1=F_DUPFD_CLOEXEC */
+
 /* syncfs(2) wants a descriptor that is open for something; a device or FIFO is not opened, and what
  * was found first is one only where somebody mounted it by itself. */
 static int sync_mount(struct passthrough *pt, const struct pt_mount *mount)
