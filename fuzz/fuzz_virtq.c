@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Fuzzes the device side of a split ring: an input is the state of a queue and an image of the
- * guest's memory, from the rings on. All chains are popped, read, written and pushed; what the
- * writing does to the rings is part of the game. Between chains, memory changes as the end of the
- * input says.
+ * Fuzzes the device side of a ring of either format: an input is the state of a queue and an image
+ * of the guest's memory, from the rings on. All chains are popped, read, written and pushed, some
+ * of them later; what the writing does to the rings is part of the game. Between chains, memory
+ * changes as the end of the input says.
  *
- * Input: u8 size (power of two), u8 flags, u16 available and u16 used index to begin with, u16
- * bytes of image, the image, then one u8 for each chain.
+ * Input: u8 size (power of two, one less where the flags say so), u8 flags, u16 available and u16
+ * used index (or slot with wrap counter) to begin with, u16 bytes of image, the image, then one u8
+ * for each chain.
  */
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,6 +21,13 @@
 #define RINGS  (16 * PAGE) /* bytes of the region with the rings, at guest address 0 */
 #define EXTRA  PAGE        /* the region after it, and one beyond a hole */
 #define CHAINS 600
+#define HELD   5 /* chains that are pushed later */
+
+#define EVENT_IDX   1 /* flags of an input */
+#define AVAIL_FIRST 2
+#define USED_FIRST  4
+#define PACKED      8
+#define ODD_SIZE    16
 
 static struct mem mem;
 static struct mem_gate gate;
@@ -101,8 +109,27 @@ static void change_memory(struct virtq *vq, uint8_t how)
 	mem_open_gates(&mem);
 }
 
+/* Pushes a chain, or one from before in its place. */
+static void push(struct virtq *vq, uint16_t *held, unsigned int *nheld, uint16_t head, uint32_t len)
+{
+	if (*nheld < HELD && len % 3 == 1) {
+		held[(*nheld)++] = head;
+		return;
+	}
+	if (*nheld > 0 && len % 3 == 2) {
+		uint16_t other = held[len % *nheld];
+
+		held[len % *nheld] = head;
+		head = other;
+	}
+	virtq_push(vq, head, len);
+}
+
 static void pop_all(struct virtq *vq, struct input *in)
 {
+	uint16_t held[HELD];
+	unsigned int nheld = 0;
+
 	for (unsigned int i = 0; i < CHAINS; i++) {
 		uint8_t how = take_u8(in);
 		struct virtq_chain chain;
@@ -111,8 +138,9 @@ static void pop_all(struct virtq *vq, struct input *in)
 		mem_enter(&mem, &gate);
 		r = vq->broken ? -1 : virtq_pop(vq, &chain);
 		if (r == 1) {
-			virtq_push(vq, chain.head, use_chain(&chain, how));
+			push(vq, held, &nheld, chain.head, use_chain(&chain, how));
 			virtq_publish(vq);
+			must(virtq_is_base(vq, virtq_base(vq)));
 			virtq_refuse_kicks(vq);
 			virtq_want_kicks(vq);
 			(void)virtq_pending(vq);
@@ -134,20 +162,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned int n = 1u << (1 + take_u8(&in) % 9);
 	uint8_t flags = take_u8(&in);
 	uint16_t avail = take_u16(&in), used = take_u16(&in);
-	size_t avail_at = n * sizeof(struct ring_desc);
-	size_t used_at = (avail_at + 4 + 2 * (n + 1) + 3) / 4 * 4;
+	bool packed = flags & PACKED;
+	size_t avail_at, used_at;
 	size_t image = take_u16(&in) % RINGS;
 
+	if (packed && (flags & ODD_SIZE) && n > 2)
+		n--;
+	avail_at = n * sizeof(struct ring_desc);
+	used_at = packed ? avail_at + 4 : (avail_at + 4 + 2 * (n + 1) + 3) / 4 * 4;
 	memset(memory, 0, RINGS + 2 * EXTRA);
 	take(&in, memory, image < in.left ? image : in.left);
-	memcpy(memory + used_at + 2, &used, sizeof(used));
+	if (!packed)
+		memcpy(memory + used_at + 2, &used, sizeof(used));
 	must(mem_replace(&mem, regions, fds, 3) == 0);
+	virtq_set_packed(&vq, packed);
 	must(virtq_set_size(&vq, n) == 0);
-	vq.event_idx = flags & 1;
+	vq.event_idx = flags & EVENT_IDX;
 	vq.desc_uva = regions[0].uva;
-	vq.avail_uva = regions[0].uva + (flags & 2 ? 0 : avail_at);
-	vq.used_uva = regions[0].uva + (flags & 4 ? 0 : used_at);
-	virtq_rewind(&vq, avail);
+	vq.avail_uva = regions[0].uva + (flags & AVAIL_FIRST ? 0 : avail_at);
+	vq.used_uva = regions[0].uva + (flags & USED_FIRST ? 0 : used_at);
+	virtq_rewind(&vq, packed ? avail | (uint32_t)used << 16 : avail);
 	if (virtq_resolve(&vq) == 0)
 		pop_all(&vq, &in);
 	virtq_reset(&vq);

@@ -45,6 +45,48 @@ def ring(log_size, descs, heads, start=0, flags=0, idx=None, more=b"", commands=
     return struct.pack("<BBHHH", log_size, flags, start, start, len(image)) + image + commands
 
 
+AVAIL, USED = 1 << 7, 1 << 15
+PACKED, ODD_SIZE = 8, 16
+
+
+def slot(addr, length, ident=0, flags=AVAIL):
+    return struct.pack("<QIHH", addr, length, ident, flags)
+
+
+def packed(log_size, slots, at=0x8000, flags=0, more=b"", commands=b"", event=(0, 0)):
+    """An input: slots from the first one on, the driver's event area, more bytes behind."""
+    size = (2 << log_size) - (1 if flags & ODD_SIZE else 0)
+    image = b"".join(slots).ljust(16 * size, b"\0") + struct.pack("<HHHH", *event, 0, 0) + more
+    return struct.pack("<BBHHH", log_size, flags | PACKED, at, at, len(image)) + image + commands
+
+
+def packed_seeds():
+    data, table_at = 0x4000, 16 * 8 + 8
+    pair = [slot(data, 40, 0xFFFF, AVAIL | NEXT), slot(data + 64, 100, 0, AVAIL | WRITE)]
+    second = [slot(data, 40, 0xFFFF, AVAIL | NEXT), slot(data + 64, 100, 1, AVAIL | WRITE)]
+    table = slot(data, 40, 0, 0) + slot(data + 64, 100, 0, WRITE)
+    write("fuzz_virtq", "packed-pair", packed(2, pair, commands=b"\x28"))
+    write("fuzz_virtq", "packed-out-of-order",
+          packed(2, pair + second + [slot(data, 40, i + 2) for i in range(4)],
+                 commands=b"\x28\x29\x28\x27\x28\x28"))
+    write("fuzz_virtq", "packed-indirect",
+          packed(2, [slot(table_at, 32, 3, AVAIL | INDIRECT)], more=table, commands=b"\x28"))
+    write("fuzz_virtq", "packed-indirect-in-indirect",
+          packed(2, [slot(table_at, 16, 3, AVAIL | INDIRECT)], more=slot(table_at, 16, 0, INDIRECT)))
+    write("fuzz_virtq", "packed-event-index",
+          packed(2, pair + second, flags=1, event=(0x8002, 2), commands=b"\x28\x28"))
+    # From the last slot of an odd size over the end, where the wrap counter turns.
+    write("fuzz_virtq", "packed-wrap",
+          packed(1, [slot(data, 9, 1, AVAIL | WRITE), slot(0, 0), slot(data, 40, 0, USED | NEXT)],
+                 at=2, flags=ODD_SIZE | 1, commands=b"\x28"))
+    write("fuzz_virtq", "packed-loop", packed(2, [slot(data, 1, 0, AVAIL | NEXT)] * 8))
+    write("fuzz_virtq", "packed-writes-into-ring",
+          packed(2, [slot(data, 200, 0, AVAIL | NEXT), slot(0, 200, 0, AVAIL | WRITE)],
+                 commands=b"\xc8" * 3))
+    write("fuzz_virtq", "packed-memory-goes",
+          packed(2, pair + second, commands=b"\xff\xf1\xf8"))
+
+
 def virtq_seeds():
     data = 0x4000
     pair = [desc(data, 40, NEXT, 1), desc(data + 64, 100, WRITE)]
@@ -89,17 +131,19 @@ def state(index, num):
 
 FEATURES = message(2, u64(1 << 32 | 1 << 30 | 1 << 28))
 EVENT_FEATURES = message(2, u64(1 << 32 | 1 << 30 | 1 << 28 | 1 << 29))
-PROTOCOL = message(16, u64(1 << 0 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 15))
+PACKED_FEATURES = message(2, u64(1 << 32 | 1 << 30 | 1 << 28 | 1 << 29 | 1 << 34))
+PROTOCOL = message(16, u64(1 << 0 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 16))
+RESET, ZERO_STATUS = message(34), message(39, u64(0))
 TABLE = message(5, struct.pack("<IIQQQQ", 1, 0, 0, 0x8000, 0, 0), [MEMORY])
 ADD = message(37, struct.pack("<QQQQQ", 0, 0, 0x8000, 0, 0), [MEMORY], REPLY)
 REMOVE = message(38, struct.pack("<QQQQQ", 0, 0, 0x8000, 0, 0), [], REPLY)
 
 
-def set_ring(index, size, kick):
-    avail, used, _ = ring_offsets(size)
+def set_ring(index, size, kick, base=0, areas=None):
+    avail, used = areas or ring_offsets(size)[:2]
     return b"".join([
         message(8, state(index, size)),
-        message(10, state(index, 0)),
+        message(10, state(index, base)),
         message(9, struct.pack("<IIQQQQ", index, 0, 0, used, avail, 0)),
         message(12, u64(index), [kick]),
         message(13, u64(index), [SIGNAL]),
@@ -151,6 +195,16 @@ def vhost_seeds():
     write("fuzz_vhost", "memory-goes", connection(
         [FEATURES, PROTOCOL, TABLE, set_ring(1, 8, KICKED), message(5, struct.pack("<II", 0, 0)),
          message(12, u64(1), [KICKED]), TABLE], image))
+    write("fuzz_vhost", "packed", connection(
+        [PACKED_FEATURES, PROTOCOL, TABLE,
+         set_ring(1, 8, KICKED, 0x80008000, (16 * 8, 16 * 8 + 4)), message(11, state(1, 0)),
+         FEATURES, set_ring(1, 8, KICKED)],
+        slot(0x4000, 40, 0, AVAIL | NEXT) + slot(0x4100, 100, 0, AVAIL | WRITE), trace=True))
+    write("fuzz_vhost", "resets", connection(
+        [FEATURES, PROTOCOL, TABLE, message(39, u64(11)), set_ring(1, 8, KICKED),
+         message(39, u64(15)), message(40), ZERO_STATUS, message(11, state(1, 0)),
+         set_ring(1, 8, KICKED), RESET, FEATURES, set_ring(1, 8, KICKED), RESET, RESET], image,
+        trace=True))
     write("fuzz_vhost", "raw-header", connection(
         [struct.pack("<BBH", 0, 0x80, 8) + struct.pack("<III", 1, 9, 8) + u64(0)]))
 
@@ -251,5 +305,6 @@ def fuse_seeds():
 
 
 virtq_seeds()
+packed_seeds()
 vhost_seeds()
 fuse_seeds()
