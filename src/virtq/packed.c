@@ -79,8 +79,7 @@ int packed_resolve(struct virtq *vq)
 		RING_EVENT_ALIGN);
 	if (!vq->slots || !vq->driver_event || !vq->device_event)
 		return -EFAULT;
-	if (!vq->resolved)
-		vq->in_flight = (unsigned int)slots_between(vq->size, packed_base(vq));
+	vq->in_flight = (unsigned int)slots_between(vq->size, packed_base(vq));
 	return 0;
 }
 

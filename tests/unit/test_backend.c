@@ -601,6 +601,27 @@ static void test_deferred_memory(void **state)
 	finish(w);
 }
 
+/* A ring that broke meanwhile answers nothing, and gives up its chains when it stops. */
+static void test_deferred_broken(void **state)
+{
+	struct world *w = start(true);
+	const struct rd_piece good = {RD_DATA_GPA, 4, false};
+	struct vhost_deferred *late = offer_deferred(w, 2), *never = offer_deferred(w, 3);
+	struct ring_used_elem elem;
+
+	rd_chain(&w->d, RD_DIRECT, SIZE, &good, 1);
+	rd_offer(&w->d, SIZE);
+	kick(w);
+	wait_for(w->err);
+	assert_true(vhost_finish(late, "done", 4));
+	assert_int_equal(tell_state(w, VU_SET_VRING_ENABLE, 0), 0);
+	assert_false(vhost_finish(never, "late", 4));
+	assert_false(rd_collect(&w->d, &elem));
+	for (unsigned int slot = 2; slot <= 3; slot++)
+		assert_memory_equal(rd_at(&w->d, RD_DATA_GPA + slot * 64 + 16), "\0\0\0\0", 4);
+	finish(w);
+}
+
 /* A reply in single bytes, over the place where two regions meet; what the driver does to the
  * descriptors meanwhile changes nothing. */
 static void test_deferred_pieces(void **state)
@@ -724,6 +745,7 @@ static void test_busy_ring(void **state)
 	cmocka_unit_test(test_deferred_stop),                                                      \
 	cmocka_unit_test(test_deferred_race),                                                      \
 	cmocka_unit_test(test_deferred_memory),                                                    \
+	cmocka_unit_test(test_deferred_broken),                                                    \
 	cmocka_unit_test(test_deferred_pieces)
 
 int main(void)

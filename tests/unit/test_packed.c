@@ -267,6 +267,30 @@ static void test_resolve_again(void **state)
 	rd_close(&d);
 }
 
+/* What was pushed and not published is forgotten with the rest, when the position changes. */
+static void test_rewind_pushed(void **state)
+{
+	struct ring_driver d;
+
+	rd_open_packed(&d, 4, RD_WRAP);
+	send(&d, RD_DIRECT, 1, 2);
+	send(&d, RD_DIRECT, 2, 1);
+	must_pop(&d, 1);
+	must_pop(&d, 2);
+	virtq_push(d.vq, 2, 7);
+	rd_restart(&d);
+	virtq_rewind(d.vq, rd_base(&d));
+	assert_int_equal(virtq_resolve(d.vq), 0);
+	must_be_empty(&d);
+	assert_int_equal(d.slots[0].flags, 0);
+	send(&d, RD_DIRECT, 1, 1);
+	must_pop(&d, 1);
+	virtq_push(d.vq, 1, 8);
+	virtq_publish(d.vq);
+	must_collect(&d, 1, 8);
+	rd_close(&d);
+}
+
 static void test_areas(void **state)
 {
 	struct ring_driver d;
@@ -552,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_bases),
 		cmocka_unit_test(test_base_in_flight),
 		cmocka_unit_test(test_resolve_again),
+		cmocka_unit_test(test_rewind_pushed),
 		cmocka_unit_test(test_areas),
 		cmocka_unit_test(test_calls_event_idx),
 		cmocka_unit_test(test_calls_by_flag),
