@@ -2,12 +2,13 @@
 /*
  * The device's status, and its ways back to the beginning.
  *
- * Two messages look alike and are not. SET_STATUS 0 comes from QEMU whenever it stops the device:
- * for a guest that resets it, but also for a machine that is only paused or saved, whose guest goes
- * on afterwards as if nothing had been. QEMU 7.2 sends it before it asks each ring for its base.
- * So the rings stop, with everything answered, and keep their positions; the guest's session goes
- * on until the guest begins another. RESET_DEVICE comes when the driver or the machine was reset:
- * then the guest's state goes too.
+ * Two messages look alike and are not. SET_STATUS 0 is what QEMU's code sends when it stops a
+ * device: for a guest that resets it, but also for a machine that is only paused or saved, whose
+ * guest goes on afterwards as if nothing had been; and the rings may be asked for their bases after
+ * it. (QEMU 7.2 and 10.0 spare vhost-user-fs this message; they set FEATURES_OK only.) So rings
+ * stop, with everything answered, and keep their positions; the guest's session goes on until
+ * the guest begins another. RESET_DEVICE comes when the driver or the machine was reset: then the
+ * guest's state goes too.
  *
  * Neither touches what a front-end gives once for the whole connection: memory, the call and error
  * descriptors, the channel for our requests, the protocol features.

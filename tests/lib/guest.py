@@ -5,12 +5,14 @@ Guest keeps a shell in a guest through `causeway vm ... -- sh` and runs commands
 serves a directory by itself, for guests that attach to its socket. Both end with the test.
 """
 import atexit
+import json
 import os
 import re
 import select
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -245,6 +247,36 @@ class Guest:
                 self.process.wait()
             print(f"--- log of the guest:\n{self.text()[-3000:]}")
         self.log.close()
+
+
+class Monitor:
+    """QEMU's monitor of a Guest that was started with the options."""
+
+    def __init__(self, name):
+        self.path = os.path.abspath(name)
+        self.options = ("--qemu-option", "-qmp", "--qemu-option",
+                        f"unix:{self.path},server=on,wait=off")
+        self.stream = None
+
+    def command(self, name):
+        """Runs a command without arguments to its end."""
+        if not self.stream:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.settimeout(END_SECONDS)
+            sock.connect(self.path)
+            self.stream = sock.makefile("rw")
+            check("QMP" in self.stream.readline(), "no greeting of QEMU's monitor")
+            self.command("qmp_capabilities")
+        self.stream.write(json.dumps({"execute": name}) + "\n")
+        self.stream.flush()
+        while "event" in (answer := json.loads(self.stream.readline())):
+            pass
+        check("return" in answer, f"{name}: {answer}")
+
+    def pause(self):
+        """Stops the machine and lets it go on."""
+        self.command("stop")
+        self.command("cont")
 
 
 def warnings_of(guest):

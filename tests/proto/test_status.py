@@ -61,8 +61,8 @@ for n in (0x100, 0x10F, 1 << 32, (1 << 64) - 1):
 
 
 def pause(order):
-    """A machine stops and goes on: the guest's nodes, handles and requests are as before. QEMU 7.2
-    resets the status before it stops the rings, later ones after."""
+    """A machine stops and goes on: the guest's nodes, handles and requests are as before, whether
+    the status is reset before or after the rings are stopped."""
     w = World(requests=2)
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node)

@@ -7,8 +7,8 @@ import re
 import subprocess
 
 import fscompare
-from guest import BOOT_SECONDS, CAUSEWAY, END_SECONDS, FSCASES, Daemon, Guest, check, host, same
-from guest import warnings_of
+from guest import BOOT_SECONDS, CAUSEWAY, END_SECONDS, FSCASES, Daemon, Guest, Monitor, check
+from guest import host, same, warnings_of
 
 DRIVER = "/sys/bus/virtio/drivers/virtiofs"
 PACKED = ("--qemu-option", "-global", "--qemu-option", "vhost-user-fs-pci.packed=on")
@@ -32,12 +32,27 @@ def use(guest, word):
     same(word, guest.run(f"echo {word} > /mnt/s/{word} && cat /mnt/s/{word}"), word + "\n")
 
 
+def pause(guest, daemon, monitor):
+    """The machine stops and goes on, in the middle of something: rings go on where they were, and
+    the guest's files are open as before."""
+    guest.run("exec 5</mnt/s/p1/7; head -c 30M /dev/zero > /mnt/s/zeros & ")
+    for _ in range(4):
+        before = daemon.text().count("queue 1 starts")
+        monitor.pause()
+        daemon.wait_log("queue 1 starts", before + 1)
+        guest.run("cat /mnt/s/p2/9 > /dev/null")
+    same("the open file", guest.run("cat <&5"), "1 7\n")
+    guest.run("wait; exec 5<&-")
+    same("zeros", host("stat -c %s shared/zeros"), f"{30 << 20}\n")
+
+
 def cases():
     os.mkdir("shared")
     os.mkdir("host")
-    host("dd if=/dev/urandom of=host/big bs=1M count=32 status=none; cp host/big shared/big")
+    host("dd if=/dev/urandom of=host/big bs=1M count=16 status=none; cp host/big shared/big")
     daemon = Daemon("shared", "--log-level=debug")
-    guest = Guest("--socket", f"{daemon.socket}:s", *PACKED)
+    monitor = Monitor("monitor")
+    guest = Guest("--socket", f"{daemon.socket}:s", *PACKED, *monitor.options)
     # Bit 34 of the features that the driver took.
     features = guest.run(f"cat {DRIVER}/virtio*/features").split()
     check(features and all(f[34] == "1" for f in features), f"features of the devices: {features}")
@@ -49,6 +64,7 @@ def cases():
     for p in range(1, 5):
         same(f"sums of p{p}", guest.run(f"cd /mnt/s/p{p}; cat $(seq 150) | cksum; cd /"),
              host(f"cd shared/p{p}; cat $(seq 150) | cksum"))
+    pause(guest, daemon, monitor)
     guest.run("rm -r /mnt/s/*")
     host("rm host/big")
     status, text = guest.try_run(f"{FSCASES} /mnt/s", 250)
