@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A FUSE file system below the share: its errors reach the guest as they are, a call that it does
+not answer holds one queue alone, types it does not tell are not made up, offsets that are
+positions lead where they led, and inodes without handles and birth times are found again."""
+import errno
+import os
+import struct
+import subprocess
+import sys
+
+from daemon import Daemon, make_share
+from fuse import name, parse_dirents, parse_entry, read_in, write_in
+from harness import Skip, at_end, case, check, equal, main, tempdir
+from world import World
+
+sys.path.insert(0, os.path.join(os.environ["CAUSEWAY_SRC"], "tests/lib"))
+import fuseserver  # noqa: E402
+
+DT_UNKNOWN, DT_REG = 0, 8
+
+
+class Odd:
+    """A share with the odd file system at "odd", and a daemon on it."""
+
+    def __init__(self, *options, requests=1, root=False):
+        if os.geteuid() != 0 or not os.access("/dev/fuse", os.W_OK):
+            raise Skip("needs root and /dev/fuse")
+        share = make_share()
+        self.path = f"{share}/odd" if not root else tempdir()
+        os.makedirs(self.path, exist_ok=True)
+        self.server = subprocess.Popen(
+            [sys.executable, fuseserver.__file__, self.path], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
+        at_end(self.end)
+        equal(self.server.stdout.readline(), "mounted\n", "the FUSE server")
+        self.w = World(daemon=Daemon(*options, share=share), requests=requests)
+        self.fs = self.w.fs
+        self.node = self.fs.lookup("odd").nodeid
+
+    def end(self):
+        subprocess.run(["umount", "-l", self.path], check=False)
+        self.server.stdin.close()
+        equal(self.server.wait(20), 0, "status of the FUSE server")
+        self.server.stdout.close()
+
+    def open(self, text, flags=2):
+        node = self.fs.lookup(text, self.node).nodeid
+        return node, self.fs.open(node, flags)
+
+
+@case("errors of the file system below are the guest's")
+def errors():
+    o = Odd()
+    for text in ("ENOSPC", "EDQUOT"):
+        node, fh = o.open(f"fail-{text}")
+        o.fs.fails(-getattr(errno, text), "WRITE", node, write_in(fh, 0, 4) + b"data", 24)
+    node, fh = o.open("broken-EIO")
+    o.fs.fails(-errno.EIO, "READ", node, read_in(fh, 0, 100), 116)
+    node, fh = o.open("plain")
+    o.fs.write(node, fh, 0, b"DATA")
+    equal(o.fs.read(node, fh, 0, 100), b"DATA of plain", "content")
+    o.w.check()
+
+
+@case("a file system below that is gone says so, and nothing else stops")
+def gone():
+    o = Odd()
+    node, fh = o.open("plain")
+    subprocess.run(["umount", "-f", o.path], check=False)
+    o.fs.fails((-errno.ENOTCONN, -errno.ECONNABORTED), "READ", node, read_in(fh, 0, 100), 116)
+    o.w.check()
+
+
+@case("a call that is not answered holds one queue, not another")
+def slow():
+    o = Odd(requests=2)
+    node, fh = o.open("slow")
+    token = o.fs.start("READ", node, read_in(fh, 0, 100), 116, queue=2)
+    equal(o.server.stdout.readline(), "slow\n", "the slow call")
+    for _ in range(50):
+        o.fs.alive(1)
+    plain, plain_fh = o.open("plain")
+    equal(o.fs.read(plain, plain_fh, 0, 100), b"data of plain", "content")
+    o.server.stdin.write("go\n")
+    o.server.stdin.flush()
+    equal(o.fs.finish(token).data, b"data of slow", "the slow answer")
+    o.w.check((1, 2))
+
+
+@case("types that are not told: READDIR says so, READDIRPLUS knows")
+def types():
+    o = Odd()
+    directory = o.fs.lookup("many", o.node).nodeid
+    fh = o.fs.opendir(directory)
+    got = [d for d in o.fs.readdir(directory, fh, 0, 4096) if d.name[0] != "."]
+    equal({d.type for d in got}, {DT_UNKNOWN}, "types")
+    got = [d for d in o.fs.readdir(directory, fh, 0, 8192, plus=True) if d.name[0] != "."]
+    equal({d.type for d in got}, {DT_REG}, "types with entries")
+    equal({d.entry.attr.mode for d in got}, {0o100644}, "modes")
+
+
+@case("offsets that are positions: going on before the end of a reply loses nothing")
+def positions():
+    o = Odd()
+    directory = o.fs.lookup("many", o.node).nodeid
+    fh, seen, offset = o.fs.opendir(directory), [], 0
+    size = 65536
+    while part := parse_dirents(o.fs.good("READDIR", directory, read_in(fh, offset, size),
+                                          size + 16)):
+        # A program that has room for a third of it; what it has seen goes meanwhile.
+        took = part[:max(1, len(part) // 3)]
+        for d in took[:3]:
+            if d.name.startswith("m"):
+                os.unlink(f"{o.path}/many/{d.name}")
+        seen += [d.name for d in took if d.name.startswith("m")]
+        offset = took[-1].off
+    wanted = sorted(f"m{i}" for i in range(fuseserver.MANY))
+    equal(len(seen), len(set(seen)), "names seen once")
+    missing = set(wanted) - set(seen)
+    check(not missing, f"{len(missing)} names were not seen: {sorted(missing)[:5]}")
+
+
+@case("without file handles and birth times: known inodes are found again, or stale")
+def cold():
+    o = Odd("--rlimit-nofile", "300")
+    directory = o.fs.lookup("many", o.node).nodeid
+    known = {}
+    for i in range(fuseserver.MANY):
+        e = o.fs.lookup(f"m{i}", directory)
+        known[i] = e.nodeid, e.attr.ino
+    check(o.w.daemon.fds() < 300, o.w.daemon.fds(), "descriptors")
+    for i in range(0, fuseserver.MANY, 7):
+        equal(o.fs.getattr(known[i][0]).ino, known[i][1], f"inode of m{i}")
+    o.fs.good("UNLINK", directory, name("m1"), 16)
+    equal(o.fs.getattr(known[1][0]).ino, known[1][1], "inode of what the guest unlinked")
+    os.unlink(f"{o.path}/many/m0")
+    e = parse_entry(o.fs.good("LOOKUP", directory, name("m2"), 144))
+    equal(e.nodeid, known[2][0], "the same node")
+    o.w.check()
+
+
+main()
