@@ -163,6 +163,7 @@ bool pt_dir_holds(struct pt_dir *dir, uint64_t offset)
 	return held;
 }
 
+/* #syscalls: lseek */
 static int seek_host(struct pt_dir *dir, int fd, uint64_t offset)
 {
 	if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
@@ -189,7 +190,7 @@ int pt_dir_seek(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t o
 	return 0;
 }
 
-/* Reads the piece after the last one: 1, 0 at the end, or -errno. */
+/* Reads the piece after the last one: 1, 0 at the end, or -errno. #syscalls: getdents64 */
 static int read_piece(struct pt_dir_pool *pool, struct pt_dir *dir, int fd)
 {
 	char data[PT_DIR_PIECE] __attribute__((aligned(8)));

@@ -88,7 +88,8 @@ struct file_handle *pt_file_handle(int fd)
 }
 
 /* What FUSE servers give as file handles are numbers of inodes that the kernel still remembers,
- * unless they say otherwise, which does not show: after a while they may be another's. */
+ * unless they say otherwise, which does not show: after a while they may be another's.
+ * #syscalls: fstatfs */
 static bool forgets_handles(int fd)
 {
 	struct statfs st;

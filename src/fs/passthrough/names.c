@@ -123,7 +123,7 @@ struct end {
 	const char *name;
 };
 
-/* Renames, and tells the nodes. */
+/* Renames, and tells the nodes. #syscalls: renameat2 */
 static int rename_nodes(struct passthrough *pt, const struct end *from, const struct end *to,
 	unsigned int flags)
 {

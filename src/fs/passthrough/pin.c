@@ -136,6 +136,7 @@ static struct file_handle *copy_handle(struct passthrough *pt, struct pt_node *n
 	return copy;
 }
 
+/* #syscalls: open_by_handle_at */
 static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone)
 {
 	CLEANUP_FREE struct file_handle *handle = NULL;
@@ -171,7 +172,7 @@ static bool note_time(struct pt_node *node, const struct statx *attr)
 	return true;
 }
 
-/* Notes what will identify the node; false where nothing would. */
+/* Notes what will identify the node; false where nothing would. #syscalls: statx */
 static bool remember(struct passthrough *pt, struct pt_node *node)
 {
 	struct statx attr;
