@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# check: builds=plain
 """What the host says no to, the guest hears as the host said it: full and read-only file systems,
 quotas, files and links beyond what a file system has."""
 
