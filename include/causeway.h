@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -19,7 +20,8 @@
 extern "C" {
 #endif
 
-struct causeway; /* a connection */
+struct causeway;      /* a connection */
+struct causeway_file; /* an open file or directory */
 
 const char *causeway_version(void);
 
@@ -33,6 +35,43 @@ int causeway_get(struct causeway *c, const char *property, uint64_t *value);
 const char *causeway_tag(struct causeway *c);
 const char *causeway_error(struct causeway *c);
 void causeway_free(struct causeway *c);
+
+/* Files. A path that is relative begins at `at`, a directory's handle, or at the root for NULL. */
+int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	mode_t mode, struct causeway_file **file);
+int causeway_close(struct causeway_file *f);
+ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset);
+ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset);
+int causeway_fsync(struct causeway_file *f, int data_only);
+int causeway_ftruncate(struct causeway_file *f, off_t length);
+
+/* Attributes. */
+int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
+	struct stat *st, int flags);
+int causeway_fstat(struct causeway_file *f, struct stat *st);
+
+/* Names. */
+int causeway_mkdir(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode);
+int causeway_unlink(struct causeway *c, struct causeway_file *at, const char *path, int flags);
+int causeway_symlink(struct causeway *c, const char *target, struct causeway_file *at,
+	const char *path);
+ssize_t causeway_readlink(struct causeway *c, struct causeway_file *at, const char *path,
+	char *buf, size_t size);
+int causeway_link(struct causeway *c, struct causeway_file *old_at, const char *old_path,
+	struct causeway_file *at, const char *path);
+int causeway_rename(struct causeway *c, struct causeway_file *old_at, const char *old_path,
+	struct causeway_file *at, const char *path, unsigned int flags);
+
+/* Listings. */
+struct causeway_dirent {
+	uint64_t ino;
+	uint64_t offset;   /* for causeway_seekdir(): what follows this entry */
+	unsigned int type; /* DT_*; 0 where the back-end does not tell */
+	char name[256];
+};
+
+int causeway_readdir(struct causeway_file *f, struct causeway_dirent *entry);
+void causeway_seekdir(struct causeway_file *f, uint64_t offset);
 
 /* Requests that the program writes itself. */
 #define CAUSEWAY_RAW_AS_IS    1u /* every byte as it is given, and nothing checked */

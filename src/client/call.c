@@ -37,6 +37,7 @@ struct placed {
 	struct causeway *c;
 	char *memory;
 	size_t bytes;
+	bool awaited; /* somebody waits, and frees it */
 	uint64_t unique;
 	struct fuse_in_header *in;
 	char *args;
@@ -99,7 +100,13 @@ static int place(struct causeway *c, struct placed *p, const struct call *call, 
 
 	p->c = c;
 	p->bytes = payload_at + send + take;
-	r = arena_alloc(&c->t.arena, p->bytes, true, &memory);
+	p->awaited = answered;
+	r = arena_alloc(&c->t.arena, p->bytes, answered, &memory);
+	if (r == -ENOBUFS) {
+		/* What nobody waits for may have come back meanwhile. */
+		transport_reap(&c->t);
+		r = arena_alloc(&c->t.arena, p->bytes, answered, &memory);
+	}
 	if (r == -EMSGSIZE)
 		return client_fail(c, r, "a request of %zu bytes is larger than the memory for "
 					 "requests", p->bytes);
@@ -133,7 +140,7 @@ static int place(struct causeway *c, struct placed *p, const struct call *call, 
 
 static void unplace(struct placed *p)
 {
-	arena_free(&p->c->t.arena, p->memory, p->bytes, true);
+	arena_free(&p->c->t.arena, p->memory, p->bytes, p->awaited);
 }
 
 static int malformed(struct causeway *c, const struct call *call, const char *how)
@@ -193,6 +200,7 @@ int client_call(struct causeway *c, struct call *call)
 
 	if (r < 0)
 		return r;
+	call->asof = atomic_load(&c->nodes.changes);
 	atomic_fetch_add_explicit(&c->requests, 1, memory_order_relaxed);
 	r = transport_submit(&c->t, queue, &p.request);
 	if (r == 0) {
@@ -222,6 +230,8 @@ int client_send(struct causeway *c, struct call *call)
 
 	if (!p)
 		return client_fail(c, -ENOMEM, "no memory for a request");
+	/* Nobody else takes back those that were sent before. */
+	transport_reap(&c->t);
 	p->request.finished = sent;
 	r = place(c, p, call, false);
 	if (r == 0) {

@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 
 #include "causeway.h"
+#include "client/node.h"
 #include "client/transport.h"
 #include "proto/fuse_ops.h"
 #include "vhost/spawn.h"
@@ -52,6 +53,7 @@ struct causeway {
 	struct vhost_captive captive;
 	bool connected;
 	struct client_session session;
+	struct nodes nodes;
 	_Atomic uint64_t unique;
 	_Atomic uint64_t requests;
 };
@@ -70,6 +72,7 @@ struct call {
 	const struct iovec *take; /* where the reply's payload goes, behind the structure */
 	unsigned int ntake;
 
+	uint64_t asof;    /* the count of changes when the call began; see node.h */
 	uint32_t out_len; /* of out that came */
 	size_t taken;     /* bytes of payload that came */
 };

@@ -26,6 +26,8 @@ EXPORT struct causeway *causeway_new(void)
 
 	if (c)
 		client_options_init(&c->options);
+	if (c)
+		nodes_init(&c->nodes);
 	return c;
 }
 
@@ -45,6 +47,7 @@ EXPORT void causeway_free(struct causeway *c)
 	if (!c)
 		return;
 	disconnect(c);
+	nodes_destroy(&c->nodes);
 	client_options_free(&c->options);
 	free(c);
 }

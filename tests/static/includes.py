@@ -26,6 +26,7 @@ ALLOWED = {
                   " src/dax src/coherence",
     "src/client": "include src/base proto src/mem src/virtq src/vhost",
     "kmod": "proto",
+    "docs/examples": "include",
     "tools": "src/base proto include",
 }
 # These may include whatever they test.

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Attributes: asked for, and changed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "client/file.h"
+
+int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,
+	struct fuse_attr *attr)
+{
+	struct fuse_getattr_in in = {.getattr_flags = 0};
+	struct fuse_attr_out out;
+	struct call call = {
+		.opcode = FUSE_GETATTR,
+		.nodeid = node->id,
+		.args = {CALL_STRUCT(in)},
+		.nargs = 1,
+		.out = &out,
+		.out_size = sizeof(out),
+		.out_least = sizeof(out),
+	};
+	int r;
+
+	if (node_get_attr(c, node, attr))
+		return 0;
+	if (f && f->open) {
+		in.getattr_flags = FUSE_GETATTR_FH;
+		in.fh = f->fh;
+	}
+	r = client_call(c, &call);
+	if (r == 0)
+		r = node_set_attr(c, node, &out.attr,
+			validity_for(out.attr_valid, out.attr_valid_nsec), call.asof);
+	if (r == 0)
+		*attr = out.attr;
+	return r;
+}
+
+static void to_stat(const struct fuse_attr *a, struct stat *st)
+{
+	*st = (struct stat){
+		.st_ino = a->ino,
+		.st_mode = a->mode,
+		.st_nlink = a->nlink,
+		.st_uid = a->uid,
+		.st_gid = a->gid,
+		.st_rdev = makedev(a->rdev >> 8 & 0xfff,
+			(a->rdev & 0xff) | (a->rdev >> 12 & 0xfff00)),
+		.st_size = (off_t)a->size,
+		.st_blksize = a->blksize ? a->blksize : 4096,
+		.st_blocks = (blkcnt_t)a->blocks,
+		.st_atim = {(time_t)a->atime, a->atimensec},
+		.st_mtim = {(time_t)a->mtime, a->mtimensec},
+		.st_ctim = {(time_t)a->ctime, a->ctimensec},
+	};
+}
+
+EXPORT int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
+	struct stat *st, int flags)
+{
+	unsigned int how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+		(flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+	struct fuse_attr attr;
+	struct walked w;
+	int r;
+
+	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return client_fail(c, -EINVAL, "flags %#x are not known here", flags);
+	r = walk(c, start_of(at), path, how, &w);
+	if (r < 0)
+		return r;
+	/* An empty path is the handle's own file, which its open file knows best. */
+	r = client_getattr(c, w.node, *path == '\0' ? at : NULL, &attr);
+	node_put(c, w.node);
+	if (r == 0)
+		to_stat(&attr, st);
+	return r;
+}
+
+EXPORT int causeway_fstat(struct causeway_file *f, struct stat *st)
+{
+	return causeway_stat(f->c, f, "", st, AT_EMPTY_PATH);
+}
+
+EXPORT int causeway_ftruncate(struct causeway_file *f, off_t length)
+{
+	struct fuse_setattr_in in = {
+		.valid = FATTR_SIZE | FATTR_FH, .fh = f->fh, .size = (uint64_t)length};
+	struct fuse_attr_out out;
+	struct call call = {
+		.opcode = FUSE_SETATTR,
+		.nodeid = f->node->id,
+		.args = {CALL_STRUCT(in)},
+		.nargs = 1,
+		.out = &out,
+		.out_size = sizeof(out),
+		.out_least = sizeof(out),
+	};
+	int r;
+
+	if (length < 0)
+		return client_fail(f->c, -EINVAL, "a file has no length of %lld",
+			(long long)length);
+	if (!f->open)
+		return client_fail(f->c, -EBADF, "the file is not open for that");
+	r = client_call(f->c, &call);
+	node_drop_attr(f->c, f->node);
+	return r;
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Files: opened or created, read, written, closed.
+ */
+#include "client/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/util.h"
+
+/* What only concerns the way to the file is not the back-end's business. */
+#define OPEN_SENT(flags) ((uint32_t)(flags) & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC))
+
+/* How often a file may come and go while it is opened with O_CREAT. */
+#define CREATE_TRIES 100
+
+static int open_node(struct causeway_file *f)
+{
+	bool directory = f->node->type == S_IFDIR;
+	struct fuse_open_in in = {.flags = OPEN_SENT(f->flags)};
+	struct fuse_open_out out;
+	struct call call = {
+		.opcode = directory ? FUSE_OPENDIR : FUSE_OPEN,
+		.nodeid = f->node->id,
+		.args = {CALL_STRUCT(in)},
+		.nargs = 1,
+		.out = &out,
+		.out_size = sizeof(out),
+		.out_least = sizeof(out),
+	};
+	uint64_t without = directory ? FUSE_NO_OPENDIR_SUPPORT : FUSE_NO_OPEN_SUPPORT;
+	int r = client_call(f->c, &call);
+
+	if (f->flags & O_TRUNC)
+		node_drop_attr(f->c, f->node);
+	/* Where the back-end needs no open, the handle is 0, and is never released. */
+	if (r == -ENOSYS && (f->c->session.flags & without))
+		return 0;
+	if (r == 0) {
+		f->fh = out.fh;
+		f->open = true;
+	}
+	return r;
+}
+
+static int create(struct causeway_file *f, struct node *parent, const char *name, mode_t mode)
+{
+	struct fuse_create_in in = {
+		.flags = OPEN_SENT(f->flags) | O_CREAT | O_EXCL,
+		.mode = S_IFREG | (mode & 07777),
+	};
+	struct fuse_create_out out;
+	struct call call = {
+		.opcode = FUSE_CREATE,
+		.nodeid = parent->id,
+		.args = {CALL_STRUCT(in), CALL_NAME(name)},
+		.nargs = 2,
+		.out = &out,
+		.out_size = sizeof(out),
+		.out_least = sizeof(out),
+	};
+	int r = client_call(f->c, &call);
+
+	node_drop_attr(f->c, parent);
+	if (r == 0)
+		r = node_take(f->c, "CREATE", &out.entry, call.asof, &f->node);
+	if (r == 0) {
+		f->fh = out.open.fh;
+		f->open = true;
+	}
+	return r;
+}
+
+/* Creates a file that was not there a moment ago. */
+static int create_at(struct causeway_file *f, struct node *start, const char *path, mode_t mode)
+{
+	unsigned int follow = f->flags & (O_EXCL | O_NOFOLLOW) ? 0 : WALK_FOLLOW;
+	struct walked w;
+	int r = walk(f->c, start, path, WALK_PARENT | follow, &w);
+
+	if (r < 0)
+		return r;
+	if (w.slash)
+		r = client_fail(f->c, -EISDIR, "'%.200s': no file can be made with that name",
+			path);
+	else
+		r = create(f, w.node, w.name, mode);
+	node_put(f->c, w.node);
+	return r;
+}
+
+/* With O_CREAT. Always exclusively: whose file it is that another made meanwhile is then known by
+ * opening it (and QEMU's daemon does not survive a CREATE of what exists). */
+static int find_or_create(struct causeway_file *f, struct node *start, const char *path,
+	mode_t mode)
+{
+	struct walked w;
+	int r;
+
+	for (int tries = 0; tries < CREATE_TRIES; tries++) {
+		r = f->flags & O_EXCL ? -ENOENT :
+			walk(f->c, start, path, f->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW, &w);
+		if (r == 0)
+			f->node = w.node;
+		if (r != -ENOENT)
+			return r;
+		r = create_at(f, start, path, mode);
+		if (r != -EEXIST || (f->flags & O_EXCL))
+			return r;
+	}
+	return r;
+}
+
+static int find_file(struct causeway_file *f, struct node *start, const char *path)
+{
+	struct walked w;
+	int r = walk(f->c, start, path, f->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW, &w);
+
+	if (r < 0)
+		return r;
+	f->node = w.node;
+	if ((f->flags & O_DIRECTORY) && w.node->type != S_IFDIR)
+		return client_fail(f->c, -ENOTDIR, "'%.200s' is no directory", path);
+	return 0;
+}
+
+/* What may be opened beyond being pointed to. */
+static int check_type(struct causeway_file *f, const char *path)
+{
+	bool changes = (f->flags & O_ACCMODE) != O_RDONLY || (f->flags & (O_CREAT | O_TRUNC));
+
+	switch (f->node->type) {
+	case S_IFREG:
+		return 0;
+	case S_IFDIR:
+		return changes ? client_fail(f->c, -EISDIR, "'%.200s' is a directory", path) : 0;
+	case S_IFLNK:
+		return client_fail(f->c, -ELOOP, "'%.200s' is a symbolic link", path);
+	default:
+		return client_fail(f->c, -ENXIO, "'%.200s' is a device, FIFO or socket: those are "
+						 "of one machine", path);
+	}
+}
+
+EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	mode_t mode, struct causeway_file **file)
+{
+	struct causeway_file *f = calloc(1, sizeof(*f));
+	int r;
+
+	*file = NULL;
+	if (!f)
+		return client_fail(c, -ENOMEM, "no memory for a handle");
+	f->c = c;
+	f->flags = flags;
+	pthread_mutex_init(&f->lock, NULL);
+	r = (flags & O_CREAT) && !(flags & O_PATH) ?
+		find_or_create(f, start_of(at), path, mode) :
+		find_file(f, start_of(at), path);
+	if (r == 0 && !f->open && !(flags & O_PATH)) {
+		r = check_type(f, path);
+		if (r == 0)
+			r = open_node(f);
+	}
+	if (r < 0) {
+		if (f->node)
+			node_put(c, f->node);
+		pthread_mutex_destroy(&f->lock);
+		free(f);
+		return r;
+	}
+	*file = f;
+	return 0;
+}
+
+static int flush(struct causeway_file *f)
+{
+	struct fuse_flush_in in = {.fh = f->fh};
+	struct call call = {
+		.opcode = FUSE_FLUSH, .nodeid = f->node->id, .args = {CALL_STRUCT(in)}, .nargs = 1};
+	int r = client_call(f->c, &call);
+
+	return r == -ENOSYS ? 0 : r;
+}
+
+EXPORT int causeway_close(struct causeway_file *f)
+{
+	int r = 0;
+
+	if (!f)
+		return 0;
+	if (f->open) {
+		struct fuse_release_in in = {.fh = f->fh, .flags = OPEN_SENT(f->flags)};
+		struct call call = {
+			.opcode = f->node->type == S_IFDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
+			.nodeid = f->node->id,
+			.args = {CALL_STRUCT(in)},
+			.nargs = 1,
+		};
+
+		if (f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
+			r = flush(f);
+		/* As close(2): what counts is whether the data is there. */
+		client_call(f->c, &call);
+	}
+	node_put(f->c, f->node);
+	pthread_mutex_destroy(&f->lock);
+	free(f->listing);
+	free(f);
+	return r;
+}
+
+/* Whether this handle reads, or writes, a file. */
+static int check_access(struct causeway_file *f, int not_mode, off_t offset)
+{
+	if ((f->flags & O_PATH) || (f->flags & O_ACCMODE) == not_mode)
+		return client_fail(f->c, -EBADF, "the file is not open for that");
+	if (f->node->type == S_IFDIR)
+		return client_fail(f->c, -EISDIR, "a directory is not read or written like a file");
+	if (offset < 0)
+		return client_fail(f->c, -EINVAL, "there is no offset %lld", (long long)offset);
+	return 0;
+}
+
+static ssize_t read_once(struct causeway_file *f, void *buf, size_t size, off_t offset)
+{
+	struct fuse_read_in in = {.fh = f->fh,
+		.offset = (uint64_t)offset,
+		.size = (uint32_t)size,
+		.flags = OPEN_SENT(f->flags)};
+	struct call call = {
+		.opcode = FUSE_READ,
+		.nodeid = f->node->id,
+		.args = {CALL_STRUCT(in)},
+		.nargs = 1,
+		.take = &(struct iovec){buf, size},
+		.ntake = 1,
+	};
+	int r = client_call(f->c, &call);
+
+	return r < 0 ? r : (ssize_t)call.taken;
+}
+
+static ssize_t write_once(struct causeway_file *f, const void *buf, size_t size, off_t offset)
+{
+	struct fuse_write_in in = {.fh = f->fh,
+		.offset = (uint64_t)offset,
+		.size = (uint32_t)size,
+		.flags = OPEN_SENT(f->flags)};
+	struct fuse_write_out out;
+	struct call call = {
+		.opcode = FUSE_WRITE,
+		.nodeid = f->node->id,
+		.args = {CALL_STRUCT(in)},
+		.nargs = 1,
+		.send = &(struct iovec){(void *)buf, size},
+		.nsend = 1,
+		.out = &out,
+		.out_size = sizeof(out),
+		.out_least = sizeof(out),
+	};
+	int r;
+
+	/* Who is not root leaves no set-id bit behind. */
+	if (f->c->options.uid != 0)
+		in.write_flags = FUSE_WRITE_KILL_SUIDGID;
+	r = client_call(f->c, &call);
+	if (r == 0 && out.size > size)
+		return client_fail(f->c, -EPROTO, "the back-end's reply to WRITE is malformed: it "
+						  "wrote more than it was given");
+	return r < 0 ? r : (ssize_t)out.size;
+}
+
+EXPORT ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset)
+{
+	size_t done = 0;
+	int r = check_access(f, O_WRONLY, offset);
+
+	if (r < 0)
+		return r;
+	size = min_t(size_t, size, SSIZE_MAX);
+	while (done < size) {
+		size_t part = min_t(size_t, size - done, f->c->session.max_data);
+		ssize_t n = read_once(f, (char *)buf + done, part, offset + (off_t)done);
+
+		if (n < 0)
+			return done > 0 ? (ssize_t)done : n;
+		done += (size_t)n;
+		if ((size_t)n < part)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+EXPORT ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset)
+{
+	size_t done = 0;
+	int r = check_access(f, O_RDONLY, offset);
+	ssize_t n = 0;
+
+	if (r < 0)
+		return r;
+	size = min_t(size_t, size, SSIZE_MAX);
+	while (done < size) {
+		size_t part = min_t(size_t, size - done, f->c->session.max_data);
+
+		n = write_once(f, (const char *)buf + done, part, offset + (off_t)done);
+		if (n < 0)
+			break;
+		done += (size_t)n;
+		if ((size_t)n < part)
+			break;
+	}
+	node_drop_attr(f->c, f->node);
+	return n < 0 && done == 0 ? n : (ssize_t)done;
+}
+
+EXPORT int causeway_fsync(struct causeway_file *f, int data_only)
+{
+	struct fuse_fsync_in in = {
+		.fh = f->fh, .fsync_flags = data_only ? FUSE_FSYNC_FDATASYNC : 0};
+	struct call call = {
+		.opcode = f->node->type == S_IFDIR ? FUSE_FSYNCDIR : FUSE_FSYNC,
+		.nodeid = f->node->id,
+		.args = {CALL_STRUCT(in)},
+		.nargs = 1,
+	};
+
+	if (f->flags & O_PATH)
+		return client_fail(f->c, -EBADF, "the file is not open for that");
+	return client_call(f->c, &call);
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Names: directories, links and symlinks made; names removed and moved.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/util.h"
+#include "client/file.h"
+
+/* Sends a call on the directory of a path, with fixed before the last name and more behind it;
+ * its reply is an entry, which is not kept, where takes_entry says so. */
+static int on_name(struct causeway *c, struct causeway_file *at, const char *path, uint32_t opcode,
+	struct iovec fixed, struct iovec more, bool takes_entry)
+{
+	struct fuse_entry_out entry;
+	struct call call = {.opcode = opcode};
+	struct node *node;
+	struct walked w;
+	int r = walk(c, start_of(at), path, WALK_PARENT, &w);
+
+	if (r < 0)
+		return r;
+	call.nodeid = w.node->id;
+	if (fixed.iov_len > 0)
+		call.args[call.nargs++] = fixed;
+	call.args[call.nargs++] = CALL_NAME(w.name);
+	if (more.iov_len > 0)
+		call.args[call.nargs++] = more;
+	if (takes_entry) {
+		call.out = &entry;
+		call.out_size = call.out_least = sizeof(entry);
+	}
+	/* Only a directory's name may end in a slash. */
+	if (w.slash && opcode != FUSE_MKDIR && opcode != FUSE_RMDIR)
+		r = client_fail(c, -ENOTDIR, "'%.200s': %s", path, strerror(ENOTDIR));
+	else
+		r = client_call(c, &call);
+	node_drop_attr(c, w.node);
+	if (r == 0 && takes_entry) {
+		r = node_take(c, client_opcode_name(opcode), &entry, call.asof, &node);
+		if (r == 0)
+			node_put(c, node);
+	}
+	node_put(c, w.node);
+	if (r < 0 && r != -EPROTO && r != -ENOTCONN)
+		client_fail(c, r, "'%.200s': %s", path, strerror(-r));
+	return r;
+}
+
+static const struct iovec nothing;
+
+EXPORT int causeway_mkdir(struct causeway *c, struct causeway_file *at, const char *path,
+	mode_t mode)
+{
+	struct fuse_mkdir_in in = {.mode = mode & 07777};
+
+	return on_name(c, at, path, FUSE_MKDIR, CALL_STRUCT(in), nothing, true);
+}
+
+EXPORT int causeway_unlink(struct causeway *c, struct causeway_file *at, const char *path,
+	int flags)
+{
+	struct causeway_file *target = NULL;
+	int r;
+
+	if (flags & ~AT_REMOVEDIR)
+		return client_fail(c, -EINVAL, "flags %#x are not known here", flags);
+	/* Its count of links changes: what is known of it is known no more. */
+	r = causeway_open(c, at, path, O_PATH | O_NOFOLLOW, 0, &target);
+	if (r == -ENOTCONN)
+		return r;
+	r = on_name(c, at, path, flags ? FUSE_RMDIR : FUSE_UNLINK, nothing, nothing, false);
+	if (target) {
+		int saved = r;
+
+		node_drop_attr(c, target->node);
+		causeway_close(target);
+		r = saved;
+	}
+	return r;
+}
+
+EXPORT int causeway_symlink(struct causeway *c, const char *target, struct causeway_file *at,
+	const char *path)
+{
+	if (*target == '\0' || strlen(target) >= PATH_MAX)
+		return client_fail(c, *target ? -ENAMETOOLONG : -ENOENT,
+			"no symbolic link can point there");
+	return on_name(c, at, path, FUSE_SYMLINK, nothing, CALL_NAME(target), true);
+}
+
+EXPORT int causeway_link(struct causeway *c, struct causeway_file *old_at, const char *old_path,
+	struct causeway_file *at, const char *path)
+{
+	struct fuse_link_in in;
+	struct walked old;
+	int r = walk(c, start_of(old_at), old_path, 0, &old);
+
+	if (r < 0)
+		return r;
+	in.oldnodeid = old.node->id;
+	r = on_name(c, at, path, FUSE_LINK, CALL_STRUCT(in), nothing, true);
+	node_drop_attr(c, old.node);
+	node_put(c, old.node);
+	return r;
+}
+
+static int send_rename(struct causeway *c, const struct walked *from, const struct walked *to,
+	unsigned int flags)
+{
+	struct fuse_rename2_in in = {.newdir = to->node->id, .flags = flags};
+	struct call call = {
+		.opcode = flags ? FUSE_RENAME2 : FUSE_RENAME,
+		.nodeid = from->node->id,
+		.args = {{&in, flags ? sizeof(in) : sizeof(struct fuse_rename_in)},
+			CALL_NAME(from->name), CALL_NAME(to->name)},
+		.nargs = 3,
+	};
+	int r = client_call(c, &call);
+
+	return r == -ENOSYS && flags ? client_fail(c, -EINVAL, "the back-end renames without flags "
+							       "only") : r;
+}
+
+EXPORT int causeway_rename(struct causeway *c, struct causeway_file *old_at, const char *old_path,
+	struct causeway_file *at, const char *path, unsigned int flags)
+{
+	struct walked from, to;
+	int r;
+
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return client_fail(c, -EINVAL, "flags %#x are not known here", flags);
+	r = walk(c, start_of(old_at), old_path, WALK_PARENT, &from);
+	if (r < 0)
+		return r;
+	r = walk(c, start_of(at), path, WALK_PARENT, &to);
+	if (r == 0) {
+		r = send_rename(c, &from, &to, flags);
+		node_drop_attr(c, to.node);
+		node_put(c, to.node);
+	}
+	node_drop_attr(c, from.node);
+	node_put(c, from.node);
+	return r;
+}
+
+EXPORT ssize_t causeway_readlink(struct causeway *c, struct causeway_file *at, const char *path,
+	char *buf, size_t size)
+{
+	char target[PATH_MAX];
+	struct walked w;
+	int r = walk(c, start_of(at), path, WALK_EMPTY, &w);
+
+	if (r < 0)
+		return r;
+	if (w.node->type != S_IFLNK)
+		r = client_fail(c, -EINVAL, "'%.200s' is no symbolic link", path);
+	else
+		r = walk_readlink(c, w.node, target);
+	node_put(c, w.node);
+	if (r < 0)
+		return r;
+	memcpy(buf, target, min_t(size_t, size, (size_t)r));
+	return min_t(ssize_t, r, (ssize_t)min_t(size_t, size, SSIZE_MAX));
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "client/node.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/util.h"
+#include "client/client.h"
+
+/* Forgets wait for company, but not for ever: each keeps something alive in the back-end. */
+#define FORGET_AFTER_NS 1000000000ull
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+struct validity validity_for(uint64_t seconds, uint32_t nanoseconds)
+{
+	uint64_t now = now_ns(), ns;
+
+	/* A time that is no time counts as the longest. */
+	if (__builtin_mul_overflow(seconds, 1000000000ull, &ns) ||
+		__builtin_add_overflow(ns, nanoseconds, &ns) ||
+		__builtin_add_overflow(ns, now, &ns))
+		ns = UINT64_MAX;
+	return (struct validity){.until_ns = seconds || nanoseconds ? ns : 0};
+}
+
+bool validity_holds(const struct validity *v)
+{
+	if (v->word)
+		return atomic_load_explicit(v->word, memory_order_acquire) == v->value;
+	return v->until_ns && now_ns() < v->until_ns;
+}
+
+static struct node **bucket(struct nodes *nodes, uint64_t id)
+{
+	return &nodes->buckets[(id * 0x9e3779b97f4a7c15ull) >> 52];
+}
+
+void nodes_init(struct nodes *nodes)
+{
+	memset(nodes, 0, sizeof(*nodes));
+	pthread_mutex_init(&nodes->lock, NULL);
+	nodes->root = (struct node){.id = FUSE_ROOT_ID, .refs = 1, .type = S_IFDIR};
+	*bucket(nodes, FUSE_ROOT_ID) = &nodes->root;
+}
+
+void nodes_destroy(struct nodes *nodes)
+{
+	for (size_t i = 0; i < NODE_BUCKETS; i++) {
+		for (struct node *n = nodes->buckets[i], *next; n; n = next) {
+			next = n->next;
+			if (n != &nodes->root)
+				free(n);
+		}
+	}
+	pthread_mutex_destroy(&nodes->lock);
+}
+
+static struct node *find(struct nodes *nodes, uint64_t id)
+{
+	struct node *n = *bucket(nodes, id);
+
+	while (n && n->id != id)
+		n = n->next;
+	return n;
+}
+
+static bool sensible_type(uint32_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFDIR:
+	case S_IFLNK:
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int send_forgets(struct causeway *c, const struct fuse_forget_one *ones, unsigned int n)
+{
+	struct fuse_batch_forget_in in = {.count = n};
+	struct call call = {
+		.opcode = FUSE_BATCH_FORGET,
+		.args = {CALL_STRUCT(in), {(void *)ones, n * sizeof(*ones)}},
+		.nargs = 2,
+	};
+
+	return client_send(c, &call);
+}
+
+/* Notes lookups that are over, and sends what has gathered when it is enough or old. */
+static void forget(struct causeway *c, uint64_t id, uint64_t lookups)
+{
+	struct fuse_forget_one ones[FORGETS];
+	struct nodes *nodes = &c->nodes;
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&nodes->lock);
+	if (nodes->nforgets == 0)
+		nodes->oldest_ns = now_ns();
+	nodes->forgets[nodes->nforgets++] =
+		(struct fuse_forget_one){.nodeid = id, .nlookup = lookups};
+	if (nodes->nforgets == FORGETS || now_ns() - nodes->oldest_ns > FORGET_AFTER_NS) {
+		n = nodes->nforgets;
+		memcpy(ones, nodes->forgets, n * sizeof(*ones));
+		nodes->nforgets = 0;
+	}
+	pthread_mutex_unlock(&nodes->lock);
+	/* Where this fails the back-end has gone, or keeps what it need not. */
+	if (n > 0)
+		send_forgets(c, ones, n);
+}
+
+static struct node *add(struct nodes *nodes, const struct fuse_entry_out *entry)
+{
+	struct node *n = calloc(1, sizeof(*n)), **at = bucket(nodes, entry->nodeid);
+
+	if (!n)
+		return NULL;
+	n->id = entry->nodeid;
+	n->type = entry->attr.mode & S_IFMT;
+	n->next = *at;
+	return *at = n;
+}
+
+/* Under the lock. What was asked before a change of ours is no news. */
+static void fill(struct node *n, const struct fuse_attr *attr, struct validity valid,
+	uint64_t asof)
+{
+	if (n->changed_at > asof)
+		return;
+	n->attr = *attr;
+	n->attr_valid = valid;
+}
+
+int node_take(struct causeway *c, const char *what, const struct fuse_entry_out *entry,
+	uint64_t asof, struct node **node)
+{
+	struct nodes *nodes = &c->nodes;
+	struct node *n;
+	int r = 0;
+
+	if (entry->nodeid == 0 || !sensible_type(entry->attr.mode))
+		return client_fail(c, -EPROTO, "the back-end's reply to %s is malformed: "
+					       "the entry has no %s",
+			what, entry->nodeid ? "type" : "node");
+	pthread_mutex_lock(&nodes->lock);
+	n = find(nodes, entry->nodeid);
+	if (n && n->type != (entry->attr.mode & S_IFMT))
+		r = -EPROTO;
+	else if (!n && !(n = add(nodes, entry)))
+		r = -ENOMEM;
+	if (r == 0) {
+		n->refs++;
+		/* The root is never forgotten. */
+		n->lookups += n != &nodes->root;
+		fill(n, &entry->attr,
+			validity_for(entry->attr_valid, entry->attr_valid_nsec), asof);
+		*node = n;
+	}
+	pthread_mutex_unlock(&nodes->lock);
+	if (r < 0)
+		forget(c, entry->nodeid, 1);
+	if (r == -EPROTO)
+		return client_fail(c, r, "the back-end's reply to %s is malformed: "
+					 "the node is of another type than before", what);
+	return r < 0 ? client_fail(c, r, "no memory for a node") : 0;
+}
+
+struct node *node_ref(struct causeway *c, struct node *node)
+{
+	pthread_mutex_lock(&c->nodes.lock);
+	node->refs++;
+	pthread_mutex_unlock(&c->nodes.lock);
+	return node;
+}
+
+void node_put(struct causeway *c, struct node *node)
+{
+	struct nodes *nodes = &c->nodes;
+	struct node **at;
+
+	pthread_mutex_lock(&nodes->lock);
+	if (--node->refs > 0) {
+		pthread_mutex_unlock(&nodes->lock);
+		return;
+	}
+	at = bucket(nodes, node->id);
+	while (*at != node)
+		at = &(*at)->next;
+	*at = node->next;
+	pthread_mutex_unlock(&nodes->lock);
+	forget(c, node->id, node->lookups);
+	free(node);
+}
+
+int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr *attr,
+	struct validity valid, uint64_t asof)
+{
+	bool same = (attr->mode & S_IFMT) == node->type;
+
+	if (!same)
+		return client_fail(c, -EPROTO, "the back-end says that a node has another type "
+					       "than before");
+	pthread_mutex_lock(&c->nodes.lock);
+	fill(node, attr, valid, asof);
+	pthread_mutex_unlock(&c->nodes.lock);
+	return 0;
+}
+
+bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr)
+{
+	bool valid;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	valid = validity_holds(&node->attr_valid);
+	if (valid)
+		*attr = node->attr;
+	pthread_mutex_unlock(&c->nodes.lock);
+	return valid;
+}
+
+void node_drop_attr(struct causeway *c, struct node *node)
+{
+	pthread_mutex_lock(&c->nodes.lock);
+	node->attr_valid = (struct validity){.word = NULL};
+	node->changed_at = ++c->nodes.changes;
+	pthread_mutex_unlock(&c->nodes.lock);
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Nodes: the inodes that the back-end told us of and has not been told to forget.
+ *
+ * Each reply with an entry raises the count of lookups that the back-end holds for its node. Here
+ * a node has one object however often it was looked up, found by its number; it lives while
+ * something of ours refers to it (a handle, a walk). With the last reference it is forgotten with
+ * all its lookups: forgets gather, and go out together on the high-priority queue.
+ *
+ * Validity. What is known of a node (its attributes) is valid until a time or while a word of
+ * memory is unchanged. Modes of caching differ in what they put there, not in who asks.
+ *
+ * A change of ours makes what is known invalid, also what a request brings that began before the
+ * change: `asof` is the count of changes when it began.
+ *
+ * An entry that makes no sense (no number, no type, another type than before) is -EPROTO.
+ */
+#ifndef CLIENT_NODE_H
+#define CLIENT_NODE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/fuse_ops.h"
+
+struct causeway;
+
+struct validity {
+	const _Atomic uint64_t *word; /* valid while it holds value; or NULL */
+	uint64_t value;
+	uint64_t until_ns; /* CLOCK_MONOTONIC, where there is no word */
+};
+
+struct node {
+	uint64_t id;
+	uint64_t lookups; /* the back-end's count */
+	unsigned int refs;
+	uint32_t type;    /* S_IFMT */
+	struct node *next;
+
+	struct fuse_attr attr;
+	struct validity attr_valid;
+	uint64_t changed_at; /* the count of changes after the last one of ours */
+};
+
+#define NODE_BUCKETS 4096
+#define FORGETS      64
+
+struct nodes {
+	pthread_mutex_t lock; /* of all that follows, and of what is in the nodes */
+	struct node *buckets[NODE_BUCKETS];
+	struct node root;
+	struct fuse_forget_one forgets[FORGETS];
+	unsigned int nforgets;
+	uint64_t oldest_ns; /* when the first of them came */
+	_Atomic uint64_t changes;
+};
+
+/* How long a back-end says that something is valid, from now. */
+struct validity validity_for(uint64_t seconds, uint32_t nanoseconds);
+bool validity_holds(const struct validity *v);
+
+void nodes_init(struct nodes *nodes);
+
+/* Frees what is left, without telling the back-end: DESTROY says it all. */
+void nodes_destroy(struct nodes *nodes);
+
+/* The node of an entry that a reply brought, with a reference; what names the operation. */
+int node_take(struct causeway *c, const char *what, const struct fuse_entry_out *entry,
+	uint64_t asof, struct node **node);
+
+struct node *node_ref(struct causeway *c, struct node *node);
+void node_put(struct causeway *c, struct node *node);
+
+/* New attributes of a node that a reply brought: -EPROTO where they are another type's. */
+int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr *attr,
+	struct validity valid, uint64_t asof);
+
+/* The attributes, if they are still valid. */
+bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr);
+
+/* What was changed is not known any more. */
+void node_drop_attr(struct causeway *c, struct node *node);
+
+#endif

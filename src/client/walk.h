@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * From a path to a node, one component at a time: "..", symlinks (40 at most) and absolute paths
+ * stay inside the export, whose root is "/".
+ */
+#ifndef CLIENT_WALK_H
+#define CLIENT_WALK_H
+
+#include <stdbool.h>
+
+#include "client/node.h"
+
+#define WALK_FOLLOW 1 /* a symlink at the end is followed */
+/* Stop before the last component, which need not exist; with WALK_FOLLOW it is the one that
+ * symlinks at the end lead to. */
+#define WALK_PARENT 2
+#define WALK_EMPTY  4 /* an empty path is the start itself */
+
+struct walked {
+	struct node *node; /* a reference; with WALK_PARENT the directory */
+	char name[256];    /* with WALK_PARENT the last component, not "." or ".." */
+	bool slash;        /* the path ends in '/': it must be a directory */
+};
+
+/* start: where relative paths begin, NULL for the root. 0 or -errno with a text that has the path;
+ * the reference in w is the caller's. */
+int walk(struct causeway *c, struct node *start, const char *path, unsigned int flags,
+	struct walked *w);
+
+/* LOOKUP of one name: a reference. */
+int walk_lookup(struct causeway *c, struct node *parent, const char *name, struct node **node);
+
+/* READLINK into a buffer of PATH_MAX bytes, NUL-terminated: its length. */
+int walk_readlink(struct causeway *c, struct node *node, char *target);
+
+#endif

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What a hostile server may put into replies, operation by operation: the client says that they
+ * are malformed, and works on.
+ */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "causeway.h"
+#include "forger.h"
+
+enum fault {
+	GOOD,
+	SHORT,       /* structures a byte too short */
+	NO_NODE,     /* entries without a node */
+	NO_TYPE,     /* ... without a type */
+	OTHER_TYPE,  /* a node that changes its type */
+	MORE_WRITTEN,
+	NAME_LONG,   /* of a directory's entry: longer than the listing */
+	NAME_HUGE,
+	NAME_EMPTY,
+	NAME_SLASH,
+	NAME_CUT,    /* the listing ends in an entry's header */
+	LINK_EMPTY,
+	LINK_NUL,
+	LINK_LOOP,   /* every name is a symlink to itself */
+	RANDOM,
+};
+
+static struct fuse_attr attr_of(mode_t mode)
+{
+	return (struct fuse_attr){.ino = 7, .mode = mode, .nlink = 1, .size = 10};
+}
+
+static void reply_entry(struct forger *forger, struct forged *f, mode_t type)
+{
+	struct fuse_create_out out = {
+		.entry = {.nodeid = 5, .attr_valid = 1000, .attr = attr_of(type | 0644)}};
+	size_t len = f->in.opcode == FUSE_CREATE ? sizeof(out) : sizeof(out.entry);
+
+	if (forger->fault == NO_NODE)
+		out.entry.nodeid = 0;
+	if (forger->fault == NO_TYPE)
+		out.entry.attr.mode = 0644;
+	if (forger->fault == OTHER_TYPE)
+		out.entry.attr.mode = S_IFCHR;
+	forge_reply(f, &out, forger->fault == SHORT ? len - 1 : len);
+}
+
+static void reply_listing(struct forger *forger, struct forged *f)
+{
+	const struct fuse_read_in *in = (const void *)f->args;
+	char listing[64] = "";
+	struct fuse_dirent *d = (void *)listing;
+
+	if (in->offset > 0)
+		return;
+	*d = (struct fuse_dirent){.ino = 7, .off = 1, .namelen = 4, .type = DT_REG};
+	memcpy(listing + FUSE_NAME_OFFSET, "name", 4);
+	if (forger->fault == NAME_LONG)
+		d->namelen = 41;
+	if (forger->fault == NAME_HUGE)
+		d->namelen = UINT32_MAX;
+	if (forger->fault == NAME_EMPTY)
+		d->namelen = 0;
+	if (forger->fault == NAME_SLASH)
+		listing[FUSE_NAME_OFFSET + 1] = '/';
+	forge_reply(f, listing, forger->fault == NAME_CUT ? FUSE_NAME_OFFSET - 1 :
+			forger->fault == GOOD             ? 32 :
+							    sizeof(listing));
+}
+
+static void reply_link(struct forger *forger, struct forged *f)
+{
+	if (forger->fault == LINK_EMPTY)
+		forge_reply(f, "", 0);
+	else if (forger->fault == LINK_NUL)
+		forge_reply(f, "a\0b", 3);
+	else
+		forge_reply(f, "name", 4);
+}
+
+static void reply_random(struct forged *f)
+{
+	static _Thread_local uint32_t seed = 99;
+	uint32_t bytes[1024];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++)
+		bytes[i] = unit_random(&seed) & (i % 3 ? UINT32_MAX : 0xffff);
+	forge_reply(f, bytes, unit_random(&seed) % 300);
+	if (unit_random(&seed) % 8 == 0)
+		forge_error(f, (int)(unit_random(&seed) % 200));
+}
+
+static void forge(struct forger *forger, struct forged *f)
+{
+	struct fuse_attr_out attr = {.attr = attr_of(S_IFREG | 0644)};
+	struct fuse_write_out written = {.size = 4};
+	struct fuse_open_out open = {.fh = 3};
+	size_t less = forger->fault == SHORT;
+
+	if (forge_default(f))
+		return;
+	if (forger->fault == RANDOM) {
+		reply_random(f);
+		return;
+	}
+	switch (f->in.opcode) {
+	case FUSE_LOOKUP:
+		reply_entry(forger, f, strcmp(f->args, "link") && forger->fault != LINK_LOOP ?
+				S_IFREG : S_IFLNK);
+		break;
+	case FUSE_CREATE:
+	case FUSE_MKDIR:
+		reply_entry(forger, f, f->in.opcode == FUSE_MKDIR ? S_IFDIR : S_IFREG);
+		break;
+	case FUSE_GETATTR:
+		if (forger->fault == OTHER_TYPE)
+			attr.attr.mode = S_IFDIR;
+		forge_reply(f, &attr, sizeof(attr) - less);
+		break;
+	case FUSE_OPEN:
+	case FUSE_OPENDIR:
+		forge_reply(f, &open, sizeof(open) - less);
+		break;
+	case FUSE_WRITE:
+		if (forger->fault == MORE_WRITTEN)
+			written.size = 5;
+		forge_reply(f, &written, sizeof(written) - less);
+		break;
+	case FUSE_READLINK:
+		reply_link(forger, f);
+		break;
+	case FUSE_READDIR:
+		reply_listing(forger, f);
+		break;
+	default:
+		break;
+	}
+}
+
+static struct forger *forger;
+static struct causeway *c;
+
+static int set_up(void **state)
+{
+	int sock;
+
+	forger = forger_new();
+	forger->forge = forge;
+	c = causeway_new();
+	sock = forger_start(forger);
+	assert_int_equal(causeway_connect_fd(c, sock), 0);
+	close(sock);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	causeway_free(c);
+	forger_end(forger);
+	return 0;
+}
+
+static int stat_result(const char *path, int flags)
+{
+	struct stat st;
+
+	return causeway_stat(c, NULL, path, &st, flags);
+}
+
+static int open_result(const char *path, int flags, enum fault fault)
+{
+	struct causeway_file *f;
+	int r;
+
+	forger->fault = (int)fault;
+	r = causeway_open(c, NULL, path, flags, 0644, &f);
+	forger->fault = GOOD;
+	causeway_close(f);
+	return r;
+}
+
+static void assert_told(const char *why)
+{
+	if (!strstr(causeway_error(c), why))
+		fail_msg("'%s' does not say '%s'", causeway_error(c), why);
+}
+
+static void test_entries(void **state)
+{
+	assert_int_equal(stat_result("f", 0), 0);
+	forger->fault = SHORT;
+	assert_int_equal(stat_result("f", 0), -EPROTO);
+	assert_told("the back-end's reply to LOOKUP is malformed: it is too short");
+	/* An entry without a node says that there is none. */
+	forger->fault = NO_NODE;
+	assert_int_equal(stat_result("f", 0), -ENOENT);
+	assert_int_equal(causeway_mkdir(c, NULL, "d", 0755), -EPROTO);
+	assert_told("the back-end's reply to MKDIR is malformed: the entry has no node");
+	forger->fault = NO_TYPE;
+	assert_int_equal(stat_result("f", 0), -EPROTO);
+	assert_told("the back-end's reply to LOOKUP is malformed: the entry has no type");
+	assert_int_equal(open_result("f", O_RDONLY, SHORT), -EPROTO);
+	assert_int_equal(open_result("f", O_RDONLY, GOOD), 0);
+}
+
+static void test_types(void **state)
+{
+	struct causeway_file *f;
+	struct stat st;
+
+	assert_int_equal(causeway_open(c, NULL, "f", O_RDWR, 0, &f), 0);
+	forger->fault = OTHER_TYPE;
+	assert_int_equal(stat_result("f", 0), -EPROTO);
+	assert_told("the node is of another type than before");
+	/* Attributes hold until a change of ours. */
+	assert_int_equal(causeway_fstat(f, &st), 0);
+	assert_int_equal(atomic_load(&forger->requests[FUSE_GETATTR]), 0);
+	assert_int_equal(causeway_pwrite(f, "abcd", 4, 0), 4);
+	assert_int_equal(causeway_fstat(f, &st), -EPROTO);
+	assert_told("another type than before");
+	forger->fault = GOOD;
+	assert_int_equal(causeway_fstat(f, &st), 0);
+	causeway_close(f);
+}
+
+static void test_data(void **state)
+{
+	struct causeway_file *f;
+
+	assert_int_equal(causeway_open(c, NULL, "f", O_RDWR, 0, &f), 0);
+	forger->fault = MORE_WRITTEN;
+	assert_int_equal(causeway_pwrite(f, "abcd", 4, 0), -EPROTO);
+	assert_told("it wrote more than it was given");
+	forger->fault = SHORT;
+	assert_int_equal(causeway_pwrite(f, "abcd", 4, 0), -EPROTO);
+	forger->fault = GOOD;
+	causeway_close(f);
+}
+
+static void test_links(void **state)
+{
+	char buf[16];
+
+	assert_int_equal(causeway_readlink(c, NULL, "link", buf, sizeof(buf)), 4);
+	for (int fault = LINK_EMPTY; fault <= LINK_NUL; fault++) {
+		forger->fault = fault;
+		assert_int_equal(causeway_readlink(c, NULL, "link", buf, sizeof(buf)), -EPROTO);
+		assert_told("the back-end's reply to READLINK is malformed: that is no path");
+	}
+	forger->fault = LINK_LOOP;
+	assert_int_equal(stat_result("any", 0), -ELOOP);
+	assert_int_equal(stat_result("any", AT_SYMLINK_NOFOLLOW), 0);
+}
+
+static void test_listings(void **state)
+{
+	struct causeway_dirent e;
+	struct causeway_file *d;
+
+	assert_int_equal(causeway_open(c, NULL, "/", O_RDONLY, 0, &d), 0);
+	assert_int_equal(causeway_readdir(d, &e), 1);
+	assert_string_equal(e.name, "name");
+	assert_int_equal(causeway_readdir(d, &e), 0);
+	for (int fault = NAME_LONG; fault <= NAME_CUT; fault++) {
+		forger->fault = fault;
+		causeway_seekdir(d, 0);
+		assert_int_equal(causeway_readdir(d, &e), -EPROTO);
+		assert_told("it holds something that is no name");
+	}
+	causeway_close(d);
+}
+
+/* Whatever comes, nothing breaks. */
+static void test_random(void **state)
+{
+	for (int i = 0; i < 3000; i++) {
+		struct causeway_file *f = NULL;
+		struct causeway_dirent e;
+		char buf[100];
+
+		forger->fault = RANDOM;
+		stat_result("a/b", 0);
+		causeway_mkdir(c, NULL, "a", 0);
+		causeway_readlink(c, NULL, "link", buf, sizeof(buf));
+		if (causeway_open(c, NULL, i % 2 ? "/" : "f", i % 3 ? O_RDONLY : O_RDWR, 0,
+			    &f) == 0) {
+			causeway_pread(f, buf, sizeof(buf), 0);
+			causeway_pwrite(f, buf, sizeof(buf), 0);
+			for (int k = 0; k < 5; k++)
+				causeway_readdir(f, &e);
+		}
+		causeway_close(f);
+	}
+	forger->fault = GOOD;
+	assert_int_equal(open_result("/", O_RDONLY, GOOD), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_entries, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_types, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_data, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_links, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_listings, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
