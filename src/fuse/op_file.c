@@ -50,6 +50,13 @@ int fuse_do_OPEN(struct fuse_req *req)
 	return fuse_reply(req, &out, sizeof(out));
 }
 
+/*
+ * How long the guest may keep the entry of a file without a name, in seconds: for good. It would
+ * ask again with LOOKUP of a name that is none, and call what it has stale: an overlayfs in the
+ * guest uses the entry of O_TMPFILE for the file that it has linked since.
+ */
+#define NAMELESS_VALID UINT32_MAX
+
 /* A new file, of this name or of none. */
 static int create(struct fuse_req *req, const char *name)
 {
@@ -66,6 +73,8 @@ static int create(struct fuse_req *req, const char *name)
 	if (r < 0)
 		return r;
 	fuse_fill_entry(req->se, &out.entry, &entry);
+	if (!name)
+		out.entry.entry_valid = NAMELESS_VALID;
 	fuse_fill_open(req->se, &out.open, handle, false);
 	if (!entry.local)
 		out.open.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;

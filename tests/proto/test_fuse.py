@@ -5,8 +5,8 @@ import errno
 import os
 import struct
 
-from fuse import (FATTR_FH, FATTR_SIZE, GETATTR_FH, MAX64, NO_REPLY, OPCODES, ROOT, read_in,
-                  setattr_in)
+from fuse import (FATTR_FH, FATTR_SIZE, GETATTR_FH, MAX64, NO_REPLY, OPCODES, ROOT, name,
+                  parse_entry, read_in, setattr_in)
 from harness import add, among, case, check, equal, errname, main
 from ops import BY_NODE, HANDLES, NODES, OPS, UNSUPPORTED, Context
 from world import World
@@ -282,6 +282,17 @@ def double_release():
     w.fs.open(c.file)
     w.fs.fails(EBADF, "READ", c.file, read_in(fh, 0, 10))  # even though a new one took its slot
     w.check()
+
+
+@case("TMPFILE: the entry of a file without a name is not to be asked for again")
+def nameless():
+    w = World("--entry-timeout", "0")
+    data = w.fs.good("TMPFILE", ROOT, struct.pack("<4I", 0o20200002, 0o644, 0, 0) + name("/"), 160)
+    entry = parse_entry(data[:128])
+    check(entry.entry_valid >= 1 << 31, "valid for", entry.entry_valid, "s only")
+    equal((entry.attr.nlink, entry.attr.mode), (0, 0o100644), "links and mode")
+    linked = parse_entry(w.fs.good("LINK", ROOT, struct.pack("<Q", entry.nodeid) + name("linked")))
+    equal((linked.nodeid, linked.entry_valid), (entry.nodeid, 0), "node and time of the name")
 
 
 if __name__ == "__main__":
