@@ -44,6 +44,9 @@ struct vhost_device {
 
 	/* The guest has reset the device, and all workers have ended; may be NULL. */
 	void (*reset)(void *opaque);
+	/* Its queue stops, and no more chains come from it: each that it deferred and that still
+	 * waits is to be finished, with an error, before this returns. NULL where none waits. */
+	void (*finish_deferred)(void *worker);
 
 	/* The front-end has gone, and all workers have ended. */
 	void (*disconnected)(void *opaque);
@@ -93,6 +96,7 @@ struct vhost_backend {
 	uint8_t status; /* VIRTIO_STATUS_* that the driver set, as far as it was let */
 	struct mem mem;
 	struct vhost_queue queues[VHOST_QUEUES_MAX];
+	_Atomic unsigned int unshown; /* chains finished later and not back yet (deferred.h) */
 	char why[128]; /* what was wrong with the message, for the log line */
 };
 
@@ -130,6 +134,9 @@ void vhost_queue_update(struct vhost_queue *q);
 bool vhost_queue_is_ready(const struct vhost_queue *q);
 void vhost_queue_start(struct vhost_queue *q);
 void vhost_queue_stop(struct vhost_queue *q);
+
+/* Shows the driver what was pushed; on the ring's thread. */
+void vhost_queue_publish(struct vhost_queue *q);
 
 /* Ends the sleep of the ring's thread, from any thread. */
 void vhost_queue_wake(struct vhost_queue *q);

@@ -21,6 +21,8 @@ struct vhost_deferred {
 	unsigned int nplaces;
 	struct place places[VHOST_DEFERRED_REPLY]; /* each has a byte at least */
 	bool finished; /* by its holder: the ring frees it */
+	bool last;     /* ... but others go out first */
+	bool counted;  /* in dev->unshown */
 	bool ended;    /* by its ring, no longer in the list: the holder frees it */
 	uint32_t len;
 	char reply[VHOST_DEFERRED_REPLY];
@@ -73,24 +75,78 @@ struct vhost_deferred *vhost_defer(struct vhost_backend *dev, unsigned int queue
 	return taken;
 }
 
+/* Stores the reply unless the ring has ended; the list's lock is held. */
+static bool store(struct vhost_deferred *d, const void *reply, uint32_t len)
+{
+	if (d->ended)
+		return false;
+	d->len = min_t(uint32_t, len, sizeof(d->reply));
+	memcpy(d->reply, reply, d->len);
+	return true;
+}
+
 bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len)
 {
 	struct vhost_queue *q = d->q;
-	bool ended;
+	bool stored;
 
 	pthread_mutex_lock(&q->deferred.lock);
-	ended = d->ended;
-	if (!ended) {
-		d->len = min_t(uint32_t, len, sizeof(d->reply));
-		memcpy(d->reply, reply, d->len);
+	stored = store(d, reply, len);
+	if (stored) {
 		d->finished = true;
+		d->counted = true;
+		atomic_fetch_add(&q->dev->unshown, 1);
 		atomic_fetch_add(&q->deferred.ready, 1);
 		vhost_queue_wake(q);
 	}
 	pthread_mutex_unlock(&q->deferred.lock);
-	if (ended)
+	if (!stored)
 		free(d);
-	return !ended;
+	return stored;
+}
+
+/* Nothing goes out before the last ones of this ring any more. */
+static void let_go(struct vhost_queue *q)
+{
+	struct vhost_deferred_list *list = &q->deferred;
+
+	pthread_mutex_lock(&list->lock);
+	for (struct vhost_deferred *d = list->first; d; d = d->next) {
+		if (!d->last)
+			continue;
+		d->last = false;
+		d->finished = true;
+		atomic_fetch_sub(&list->lasts, 1);
+		atomic_fetch_add(&list->ready, 1);
+		vhost_queue_wake(q);
+	}
+	pthread_mutex_unlock(&list->lock);
+}
+
+static void let_all_go(struct vhost_backend *dev)
+{
+	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
+		if (atomic_load(&dev->queues[i].deferred.lasts) > 0)
+			let_go(&dev->queues[i]);
+	}
+}
+
+void vhost_finish_last(struct vhost_deferred *d, const void *reply, uint32_t len)
+{
+	struct vhost_queue *q = d->q;
+	bool stored;
+
+	pthread_mutex_lock(&q->deferred.lock);
+	stored = store(d, reply, len);
+	if (stored) {
+		d->last = true;
+		atomic_fetch_add(&q->deferred.lasts, 1);
+	}
+	pthread_mutex_unlock(&q->deferred.lock);
+	if (!stored)
+		free(d);
+	else if (atomic_load(&q->dev->unshown) == 0)
+		let_all_go(q->dev);
 }
 
 /* Takes a chain that can be answered out of the list, if there is one; copied, as its holder may
@@ -110,6 +166,9 @@ static bool take(struct vhost_deferred_list *list, bool all, struct vhost_deferr
 		*copy = *d;
 		if (d->finished) {
 			atomic_fetch_sub(&list->ready, 1);
+			done = d;
+		} else if (d->last) {
+			atomic_fetch_sub(&list->lasts, 1);
 			done = d;
 		} else {
 			d->ended = true;
@@ -144,25 +203,34 @@ static int write_reply(struct vhost_queue *q, const struct vhost_deferred *d)
 static int push(struct vhost_queue *q, bool all)
 {
 	struct vhost_deferred d;
+	unsigned int counted = 0;
 	int pushed = 0;
 
 	/* A broken ring is not touched, but gives up its chains all the same when it ends. */
 	while (take(&q->deferred, all, &d)) {
 		int written = q->vq.broken ? q->vq.broken : write_reply(q, &d);
 
+		counted += d.counted;
 		if (written < 0)
 			continue;
 		virtq_push(&q->vq, d.head, (uint32_t)written);
 		pushed++;
 	}
+	if (pushed > 0)
+		vhost_queue_publish(q);
+	if (counted > 0 && atomic_fetch_sub(&q->dev->unshown, counted) == counted)
+		let_all_go(q->dev);
 	return q->vq.broken ? q->vq.broken : pushed;
+}
+
+bool vhost_deferred_pending(const struct vhost_queue *q)
+{
+	return atomic_load_explicit(&q->deferred.ready, memory_order_acquire) > 0;
 }
 
 int vhost_deferred_push(struct vhost_queue *q)
 {
-	if (atomic_load_explicit(&q->deferred.ready, memory_order_acquire) == 0)
-		return 0;
-	return push(q, false);
+	return vhost_deferred_pending(q) ? push(q, false) : 0;
 }
 
 int vhost_deferred_end(struct vhost_queue *q)

@@ -16,6 +16,12 @@
  * is kept is where in the guest the reply goes, to be translated when it is written; memory that
  * has gone by then breaks the queue.
  *
+ * Order. A request that ends what others wait for (in FUSE: INIT and DESTROY) has them finished
+ * first, but their rings' threads push when they get to it. So its own reply is deferred too, and
+ * given to vhost_finish_last(): it goes out when every chain that was finished before, on any ring
+ * of the device, has been shown to the driver. dev->unshown counts those; whoever brings it to 0,
+ * or finds it there, lets the last ones go.
+ *
  * A ring's thread that has nothing deferred takes no lock: it looks at one counter.
  */
 #ifndef VHOST_DEFERRED_H
@@ -28,8 +34,8 @@
 
 #include "virtq/virtq.h"
 
-#define VHOST_DEFERRED_MAX   256 /* chains of one ring */
-#define VHOST_DEFERRED_REPLY 64  /* bytes of a reply */
+#define VHOST_DEFERRED_MAX   320 /* chains of one ring */
+#define VHOST_DEFERRED_REPLY 96  /* bytes of a reply */
 
 /* What request() returns for a chain that vhost_defer() took. */
 #define VHOST_DEFERRED UINT32_MAX
@@ -44,6 +50,7 @@ struct vhost_deferred_list {
 	struct vhost_deferred *first;
 	unsigned int count;
 	_Atomic unsigned int ready; /* how many have their reply */
+	_Atomic unsigned int lasts; /* how many have it, and wait for the others of the device */
 };
 
 /*
@@ -57,12 +64,20 @@ struct vhost_deferred *vhost_defer(struct vhost_backend *dev, unsigned int queue
 /* Answers a deferred chain, from any thread, and frees it. False when the ring stopped first. */
 bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len);
 
+/* The same, but the driver sees the reply only after those of all chains of the device that were
+ * finished before. Where the ring stops first, it sees it then. */
+void vhost_finish_last(struct vhost_deferred *d, const void *reply, uint32_t len);
+
 /* Between the files of this folder, on the ring's thread, inside its gate. */
 
-/* Pushes the chains that have their reply. Returns how many, or -errno when the ring broke. */
+/* Pushes the chains that have their reply, and shows them to the driver. Returns how many, or
+ * -errno when the ring broke. */
 int vhost_deferred_push(struct vhost_queue *q);
 
-/* Pushes all chains, those that still wait with the reply they were deferred with. */
+/* Whether there is one to push. */
+bool vhost_deferred_pending(const struct vhost_queue *q);
+
+/* The same for all chains, those that still wait with the reply they were deferred with. */
 int vhost_deferred_end(struct vhost_queue *q);
 
 #endif

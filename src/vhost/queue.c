@@ -42,8 +42,7 @@ static void break_queue(struct vhost_queue *q, const char *rule)
 	signal_fd(q->err_fd);
 }
 
-/* Shows the driver what was pushed. */
-static void publish(struct vhost_queue *q)
+void vhost_queue_publish(struct vhost_queue *q)
 {
 	if (virtq_publish(&q->vq)) {
 		signal_fd(q->call_fd);
@@ -64,7 +63,6 @@ static int drain(struct vhost_queue *q, void *worker)
 	while (!atomic_load_explicit(&q->stop, memory_order_relaxed) &&
 		!mem_is_closing(&q->dev->mem)) {
 		r = vhost_deferred_push(q);
-		publish(q);
 		if (r >= 0)
 			r = virtq_pop(&q->vq, &chain);
 		if (r < 0)
@@ -77,7 +75,7 @@ static int drain(struct vhost_queue *q, void *worker)
 		if (written == VHOST_DEFERRED)
 			continue;
 		virtq_push(&q->vq, chain.head, written);
-		publish(q);
+		vhost_queue_publish(q);
 	}
 	return done;
 }
@@ -143,7 +141,8 @@ static int run_once(struct vhost_queue *q, void *worker, bool *idle)
 	r = drain(q, worker);
 	if (r >= 0) {
 		virtq_want_kicks(&q->vq);
-		*idle = !virtq_pending(&q->vq);
+		/* What was finished while the gates were about to close is still there. */
+		*idle = !virtq_pending(&q->vq) && !vhost_deferred_pending(q);
 	}
 	mem_leave(&q->gate);
 	return r;
@@ -184,9 +183,11 @@ static void *queue_thread(void *arg)
 	if (worker && r == 0)
 		run(q, worker);
 	wait_for_stop(q);
+	/* Outside the gate: it may wait for other threads. */
+	if (worker && device->finish_deferred)
+		device->finish_deferred(worker);
 	mem_enter(&q->dev->mem, &q->gate);
 	vhost_deferred_end(q);
-	publish(q);
 	mem_leave(&q->gate);
 	if (worker)
 		device->stop_worker(worker);
