@@ -29,6 +29,7 @@ struct fuse_no_args {
 #define FUSE_OP_NO_REPLY 2 /* never answered */
 #define FUSE_OP_EARLY    4 /* allowed before INIT */
 #define FUSE_OP_CREATES  8 /* may carry extensions (struct fuse_ext_header) behind its names */
+#define FUSE_OP_ENDS    16 /* ends waiting requests, and is answered after them */
 
 /* clang-format off */
 #define FUSE_OPS(X) \
@@ -55,15 +56,18 @@ struct fuse_no_args {
 	X(LISTXATTR,       struct fuse_getxattr_in,        0, NONE, FUSE_NO_ARGS,              0) \
 	X(REMOVEXATTR,     FUSE_NO_ARGS,                   1, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
 	X(FLUSH,           struct fuse_flush_in,           0, NONE, FUSE_NO_ARGS,              0) \
-	X(INIT,            struct fuse_init_in_oldest,     0, DATA, FUSE_NO_ARGS,              FUSE_OP_EARLY) \
+	X(INIT,            struct fuse_init_in_oldest,     0, DATA, FUSE_NO_ARGS,              FUSE_OP_EARLY | FUSE_OP_ENDS) \
 	X(OPENDIR,         struct fuse_open_in,            0, NONE, struct fuse_open_out,      0) \
 	X(READDIR,         struct fuse_read_in,            0, NONE, FUSE_NO_ARGS,              0) \
 	X(RELEASEDIR,      struct fuse_release_in,         0, NONE, FUSE_NO_ARGS,              0) \
 	X(FSYNCDIR,        struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              0) \
+	X(GETLK,           struct fuse_lk_in,              0, NONE, struct fuse_lk_out,        0) \
+	X(SETLK,           struct fuse_lk_in,              0, NONE, FUSE_NO_ARGS,              0) \
+	X(SETLKW,          struct fuse_lk_in,              0, NONE, FUSE_NO_ARGS,              0) \
 	X(ACCESS,          struct fuse_access_in,          0, NONE, FUSE_NO_ARGS,              0) \
 	X(CREATE,          struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES | FUSE_OP_CREATES) \
 	X(INTERRUPT,       struct fuse_interrupt_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
-	X(DESTROY,         FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              0) \
+	X(DESTROY,         FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              FUSE_OP_ENDS) \
 	X(IOCTL,           struct fuse_ioctl_in,           0, DATA, struct fuse_ioctl_out,     0) \
 	X(BATCH_FORGET,    struct fuse_batch_forget_in,    0, DATA, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
 	X(FALLOCATE,       struct fuse_fallocate_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \

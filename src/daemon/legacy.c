@@ -29,7 +29,7 @@ static const struct alias {
 
 /* What is so without a word, as long as there is no option for the opposite. */
 static const char *const defaults[] = {
-	"readdirplus", "no_posix_lock", "no_flock",
+	"readdirplus",
 };
 
 /* For words that switch something off again that a flag has switched on. */
@@ -41,6 +41,8 @@ static const struct negation {
 	{"no_writeback", offsetof(struct options, fuse.writeback), false},
 	{"no_allow_direct_io", offsetof(struct options, fuse.direct_io), false},
 	{"no_xattr", offsetof(struct options, fuse.xattr), false},
+	{"no_posix_lock", offsetof(struct options, fuse.posix_lock), false},
+	{"no_flock", offsetof(struct options, fuse.flock), false},
 	{"readdirplus", offsetof(struct options, fuse.readdirplus), true},
 };
 

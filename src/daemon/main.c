@@ -6,6 +6,7 @@
  * front-end after the other: vhost/ turns its messages into threads, one for each ring, which
  * call fuse/ with each request. SIGTERM, SIGINT and SIGHUP end it, SIGUSR1 logs counters.
  */
+#include <assert.h>
 #include <errno.h>
 #include <linux/virtio_fs.h>
 #include <signal.h>
@@ -36,6 +37,7 @@ struct daemon {
 	struct fuse_session session;
 	struct vhost_backend backend;
 	struct vhost_device device;
+	struct fuse_deferral deferral;
 	struct virtio_fs_config config;
 	int stop_fd, counters_fd;
 };
@@ -57,6 +59,32 @@ static uint32_t serve_request(void *worker, const struct virtq_chain *chain)
 {
 	return fuse_serve(worker, chain);
 }
+
+static void end_waits(void *worker)
+{
+	fuse_worker_end_waits(worker);
+}
+
+static void *defer_request(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len)
+{
+	struct daemon *d = opaque;
+
+	return vhost_defer(&d->backend, queue, chain, reply, len);
+}
+
+static bool finish_request(void *deferred, const void *reply, uint32_t len)
+{
+	return vhost_finish(deferred, reply, len);
+}
+
+static void finish_last(void *deferred, const void *reply, uint32_t len)
+{
+	vhost_finish_last(deferred, reply, len);
+}
+
+static_assert(FUSE_DEFERRED == VHOST_DEFERRED, "one value for both");
+static_assert(FUSE_DEFERRED_REPLY <= VHOST_DEFERRED_REPLY, "replies have room");
 
 static void log_nodes(struct daemon *d)
 {
@@ -156,6 +184,13 @@ static void open_export(struct daemon *d)
 	if (o->thread_pool_size > 0)
 		log_info("--thread-pool-size has no effect: each queue has one thread");
 	fuse_session_init(&d->session, d->fs, &o->fuse);
+	d->deferral = (struct fuse_deferral){
+		.defer = defer_request,
+		.finish = finish_request,
+		.finish_last = finish_last,
+		.opaque = d,
+	};
+	fuse_session_defer(&d->session, &d->deferral);
 	d->config.num_request_queues = CONFIG_REQUEST_QUEUES;
 	/* Padded with zeros, and without one where it fills the field. */
 	if (o->tag)
@@ -165,6 +200,7 @@ static void open_export(struct daemon *d)
 		.stop_worker = stop_worker,
 		.request = serve_request,
 		.reset = guest_reset,
+		.finish_deferred = end_waits,
 		.disconnected = front_end_gone,
 		.opaque = d,
 		.config = o->tag ? &d->config : NULL,

@@ -147,6 +147,18 @@ static int set_security_label(struct parse *p, const char *arg)
 	return set_when(p, arg, &p->o->fuse.security_label);
 }
 
+static int set_posix_lock(struct parse *p, const char *arg)
+{
+	p->o->fuse.posix_lock = true;
+	return 0;
+}
+
+static int set_flock(struct parse *p, const char *arg)
+{
+	p->o->fuse.flock = true;
+	return 0;
+}
+
 static int set_file_handles(struct parse *p, const char *arg)
 {
 	static const char *const names[] = {
@@ -291,6 +303,8 @@ const struct option_desc option_descs[] = {
 		"serve POSIX ACLs: never, auto, always [never; always]"},
 	{"security-label", "[=WHEN]", set_security_label,
 		"label what guests create at once: never, auto, always [never; always]"},
+	{"posix-lock", NULL, set_posix_lock, "take locks of fcntl(2) on the host, so that they exclude others"},
+	{"flock", NULL, set_flock, "take locks of flock(2) on the host, so that they exclude others"},
 	{"inode-file-handles", "WHEN", set_file_handles,
 		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
 	{"announce-submounts", NULL, set_announce_submounts,

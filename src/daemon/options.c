@@ -41,6 +41,7 @@ static int check(struct parse *p)
 	/* ACLs and labels are kept as extended attributes. */
 	if (o->fuse.posix_acl != FUSE_WHEN_NEVER || o->fuse.security_label != FUSE_WHEN_NEVER)
 		o->fuse.xattr = true;
+	o->passthrough.locks = o->fuse.posix_lock || o->fuse.flock;
 	if (!o->has_attr_timeout)
 		o->fuse.attr_ns = o->fuse.cache->timeout_ns;
 	if (!o->has_entry_timeout)

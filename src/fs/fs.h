@@ -142,8 +142,33 @@ struct fs_count {
 	size_t listing_bytes; /* kept of directories */
 };
 
+/* A lock: bytes of a file, or all of an open file (flock(2)). */
+struct fs_lock {
+	bool flock;
+	int type;            /* F_RDLCK, F_WRLCK, F_UNLCK */
+	uint64_t owner;      /* whose: a number of the guest's, not for flock */
+	uint64_t start, end; /* the last byte included; INT64_MAX: however long the file grows */
+	uint32_t pid;        /* of the guest; 0: not one of its processes, or not known */
+};
+
+/*
+ * Somebody who waits for a lock. begin() is called by setlk() where the lock cannot be had at
+ * once: false, and nobody waits. After it done() is called exactly once, on any thread and perhaps
+ * before setlk() returns: 0 when the lock is there, or -errno, -EINTR for a wait that was ended.
+ * It returns false where nobody hears of the result any more; a lock that is there is given back
+ * then.
+ */
+struct fs_wait {
+	bool (*begin)(struct fs_wait *wait);
+	bool (*done)(struct fs_wait *wait, int result);
+	uint64_t id;        /* for end_waits(): names this one */
+	const void *origin; /* for end_waits(): what goes away as a whole */
+};
+
+#define FS_WAITS 1 /* what setlk() returns when done() is called, sooner or later */
+
 struct fs_ops {
-	/* Drops every node but the root, and every handle. */
+	/* Ends waits for locks. Drops every lock, every handle, and every node but the root. */
 	void (*reset)(struct fs *fs);
 
 	int (*lookup)(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
@@ -183,7 +208,8 @@ struct fs_ops {
 		uint64_t offset);
 	ssize_t (*write)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 		uint64_t offset, unsigned int how);
-	int (*flush)(struct fs *fs, const struct fs_target *t);
+	/* A descriptor of an open file was closed: drops its owner's locks of the file. */
+	int (*flush)(struct fs *fs, const struct fs_target *t, uint64_t lock_owner);
 	int (*fsync)(struct fs *fs, const struct fs_target *t, bool data_only);
 	int (*fallocate)(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
 		uint64_t len);
@@ -208,6 +234,18 @@ struct fs_ops {
 	ssize_t (*listxattr)(struct fs *fs, uint64_t node, char *buf, size_t size);
 	int (*setxattr)(struct fs *fs, const struct fs_xattr *x);
 	int (*removexattr)(struct fs *fs, uint64_t node, const char *name);
+
+	/* Whether the lock could be had: changes its type to F_UNLCK, or it to the one in its way.
+	 * For type F_UNLCK it is a lock of the owner itself that is looked for. */
+	int (*getlk)(struct fs *fs, const struct fs_target *t, struct fs_lock *lock);
+	/* Takes, changes or drops a lock. Where another is in its way: -EAGAIN, or with a wait
+	 * FS_WAITS. -EDEADLK where the wait would never end, -ENOLCK where there are too many. A
+	 * lock is dropped with the handle that it was taken through, at the latest. */
+	int (*setlk)(struct fs *fs, const struct fs_target *t, const struct fs_lock *lock,
+		struct fs_wait *wait);
+	/* Ends waits with -EINTR, and returns when done() has returned: those of an origin, or,
+	 * where that is NULL, the one of an id. */
+	void (*end_waits)(struct fs *fs, const void *origin, uint64_t id);
 
 	void (*count)(struct fs *fs, struct fs_count *count);
 };

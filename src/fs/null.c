@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -160,7 +161,7 @@ static ssize_t null_write(struct fs *fs, const struct fs_target *t, const struct
 	return t->handle == HANDLE ? total(iov, n) : -EBADF;
 }
 
-static int null_flush(struct fs *fs, const struct fs_target *t)
+static int null_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner)
 {
 	return t->handle == HANDLE ? 0 : -EBADF;
 }
@@ -241,6 +242,23 @@ static int null_set_fileattr(struct fs *fs, const struct fs_target *t,
 	return -ENOTTY;
 }
 
+/* There is one guest and nothing to protect: every lock is free. */
+static int null_getlk(struct fs *fs, const struct fs_target *t, struct fs_lock *lock)
+{
+	lock->type = F_UNLCK;
+	return t->handle == HANDLE ? 0 : -EBADF;
+}
+
+static int null_setlk(struct fs *fs, const struct fs_target *t, const struct fs_lock *lock,
+	struct fs_wait *wait)
+{
+	return t->handle == HANDLE ? 0 : -EBADF;
+}
+
+static void null_end_waits(struct fs *fs, const void *origin, uint64_t id)
+{
+}
+
 static const struct fs_ops null_ops = {
 	.reset = null_reset,
 	.count = null_count,
@@ -275,6 +293,9 @@ static const struct fs_ops null_ops = {
 	.listxattr = null_listxattr,
 	.setxattr = null_setxattr,
 	.removexattr = null_remove,
+	.getlk = null_getlk,
+	.setlk = null_setlk,
+	.end_waits = null_end_waits,
 	.opendir = null_opendir,
 	.readdir = null_readdir,
 };

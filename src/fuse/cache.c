@@ -56,10 +56,11 @@ bool fuse_config_keeps_unchanged(const struct fuse_config *config)
 	return config->cache->caches_data && !config->cache->keeps_data;
 }
 
-/* A guest that holds back writes writes them at close, so Linux sends FLUSH then all the same. */
+/* A guest that holds back writes writes them at close, so Linux sends FLUSH then all the same. It
+ * is by FLUSH that a process drops its locks. */
 bool fuse_config_skips_flush(const struct fuse_config *config)
 {
-	return !fuse_config_writeback(config);
+	return !fuse_config_writeback(config) && !config->posix_lock;
 }
 
 /*
@@ -70,11 +71,13 @@ bool fuse_config_skips_flush(const struct fuse_config *config)
  *   and keep the host from executing the file (ETXTBSY); a file that the guest removes while it is
  *   open there would be lost with its name; and O_TRUNC and the handle of CREATE would be, for
  *   Linux sends neither SETATTR (where ATOMIC_O_TRUNC is offered too) nor RELEASE. So --readonly;
- * - the flags of an open mean nothing to the host (--allow-direct-io).
+ * - the flags of an open mean nothing to the host (--allow-direct-io);
+ * - no lock is taken on the host, for handles have them (--posix-lock, --flock).
  */
 bool fuse_config_no_open(const struct fuse_config *config)
 {
-	return config->cache->keeps_data && config->readonly && !config->direct_io;
+	return config->cache->keeps_data && config->readonly && !config->direct_io &&
+		!config->posix_lock && !config->flock;
 }
 
 /* Directories have neither data nor locks; where listings are kept, what OPENDIR answers is what
@@ -102,6 +105,16 @@ static bool if_posix_acl(const struct fuse_config *config)
 static bool if_security_label(const struct fuse_config *config)
 {
 	return config->security_label != FUSE_WHEN_NEVER;
+}
+
+static bool if_posix_lock(const struct fuse_config *config)
+{
+	return config->posix_lock;
+}
+
+static bool if_flock(const struct fuse_config *config)
+{
+	return config->flock;
 }
 
 static bool if_mmap(const struct fuse_config *config)
@@ -134,7 +147,7 @@ static const struct fuse_flag_info init_flags[] = {
 #define FLAG(name, condition, why) {FUSE_##name, #name, why, condition, NULL}
 	/* clang-format off */
 	FLAG(ASYNC_READ, always, "reads of one file may be in flight together"),
-	FLAG(POSIX_LOCKS, NULL, "locks are kept by each guest for itself"),
+	FLAG(POSIX_LOCKS, if_posix_lock, "--posix-lock: locks of fcntl(2) are taken on the host"),
 	FLAG(FILE_OPS, NULL, "means nothing to Linux any more"),
 	FLAG(ATOMIC_O_TRUNC, if_opens, "OPEN truncates: one request less"),
 	FLAG(EXPORT_SUPPORT, always, "LOOKUP serves \".\" and \"..\""),
@@ -143,8 +156,8 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(SPLICE_WRITE, NULL, "of /dev/fuse"),
 	FLAG(SPLICE_MOVE, NULL, "of /dev/fuse"),
 	FLAG(SPLICE_READ, NULL, "of /dev/fuse"),
-	FLAG(FLOCK_LOCKS, NULL, "locks are kept by each guest for itself"),
 	FLAG(HAS_IOCTL_DIR, always, "IOCTL reads and sets the inode flags of directories too"),
+	FLAG(FLOCK_LOCKS, if_flock, "--flock: locks of flock(2) are taken on the host"),
 	FLAG(AUTO_INVAL_DATA, fuse_config_keeps_unchanged,
 		"a changed mtime or size drops cached data"),
 	FLAG(DO_READDIRPLUS, if_readdirplus, "listings bring attributes along"),

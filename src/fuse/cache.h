@@ -39,6 +39,7 @@ struct fuse_config {
 	bool xattr; /* extended attributes are served */
 	enum fuse_when posix_acl;      /* the guest enforces POSIX ACLs; needs xattr */
 	enum fuse_when security_label; /* the guest labels what it creates; needs xattr */
+	bool posix_lock, flock; /* locks are taken on the host */
 	uint64_t attr_ns;
 	uint64_t entry_ns;
 };

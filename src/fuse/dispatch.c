@@ -9,6 +9,9 @@
 #include "base/util.h"
 #include "fuse/request.h"
 
+_Static_assert(sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out) <= FUSE_DEFERRED_REPLY,
+	"what is answered last is the answer of INIT or DESTROY");
+
 /* clang-format off */
 #define OP(op, fixed, names, tail, reply, flags) \
 	[FUSE_##op] = {#op, fuse_do_##op, sizeof(fixed), sizeof(reply), names, FUSE_TAIL_##tail, \
@@ -25,6 +28,11 @@ void fuse_session_init(struct fuse_session *se, struct fs *fs, const struct fuse
 		.open_flags_file = fuse_open_offer(config, false),
 		.open_flags_dir = fuse_open_offer(config, true),
 	};
+}
+
+void fuse_session_defer(struct fuse_session *se, const struct fuse_deferral *deferral)
+{
+	se->deferral = deferral;
 }
 
 void fuse_session_reset(struct fuse_session *se)
@@ -47,6 +55,11 @@ struct fuse_worker *fuse_worker_new(struct fuse_session *se, unsigned int queue)
 void fuse_worker_free(struct fuse_worker *w)
 {
 	free(w);
+}
+
+void fuse_worker_end_waits(struct fuse_worker *w)
+{
+	w->se->fs->ops->end_waits(w->se->fs, w, 0);
 }
 
 const struct fuse_op *fuse_op_find(uint32_t opcode)
@@ -166,23 +179,63 @@ int fuse_reply(struct fuse_req *req, const void *payload, size_t size)
 	return (int)size;
 }
 
+/* What ends waiting requests is answered after them: their answers may still be on their way,
+ * through other queues. Its own is made in the worker's memory. */
+static uint32_t answer_last(struct fuse_req *req, const struct fuse_out_header *out,
+	struct cursor head)
+{
+	const struct fuse_deferral *deferral = req->se->deferral;
+	char *reply = req->w->reply.bytes;
+	void *deferred = NULL;
+
+	memcpy(reply, out, sizeof(*out));
+	if (deferral && atomic_load(&req->se->waited))
+		deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, reply,
+			out->len);
+	if (deferred) {
+		deferral->finish_last(deferred, reply, out->len);
+		return FUSE_DEFERRED;
+	}
+	return (uint32_t)cursor_write(&head, reply, out->len);
+}
+
+static uint32_t answer(struct fuse_req *req, struct cursor head, int r, bool ends)
+{
+	struct fuse_out_header out = {
+		.len = (uint32_t)sizeof(out) + (r > 0 ? (uint32_t)r : 0),
+		.error = r < 0 ? r : 0,
+		.unique = req->in.unique,
+	};
+
+	if (ends)
+		return answer_last(req, &out, head);
+	cursor_write(&head, &out, sizeof(out));
+	return out.len;
+}
+
 uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 {
 	struct cursor head = cursor_over(chain->out, chain->out_len);
+	struct iovec own = {w->reply.bytes, sizeof(w->reply)};
 	struct fuse_req req = {
 		.se = w->se,
 		.w = w,
+		.chain = chain,
 		.data = cursor_over(chain->in, chain->in_len),
 		.out = cursor_over(chain->out, chain->out_len),
 	};
-	struct fuse_out_header out;
-	bool answered;
+	bool answered, ends;
 	int r;
 
 	cursor_read(&req.data, &req.in, sizeof(req.in));
 	req.op = fuse_op_find(req.in.opcode);
 	answered = !req.op || !(req.op->flags & FUSE_OP_NO_REPLY);
-	if (answered && cursor_skip(&req.out, sizeof(out)) < sizeof(out))
+	ends = req.op && req.op->flags & FUSE_OP_ENDS;
+	if (ends)
+		req.out = cursor_over(&own, min_t(size_t, chain->out_len, sizeof(w->reply)));
+	if (answered &&
+		cursor_skip(&req.out, sizeof(struct fuse_out_header)) <
+			sizeof(struct fuse_out_header))
 		return 0;
 	r = check(&req, chain->in_len);
 	if (r == 0)
@@ -192,13 +245,7 @@ uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 		r = -ENFILE;
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
-	if (!answered)
-		return 0;
-	out = (struct fuse_out_header){
-		.len = (uint32_t)sizeof(out) + (r > 0 ? (uint32_t)r : 0),
-		.error = r < 0 ? r : 0,
-		.unique = req.in.unique,
-	};
-	cursor_write(&head, &out, sizeof(out));
-	return out.len;
+	if (r == FUSE_LATER)
+		return FUSE_DEFERRED;
+	return answered ? answer(&req, head, r, ends) : 0;
 }

@@ -179,7 +179,7 @@ int fuse_do_FLUSH(struct fuse_req *req)
 	/* Nothing was opened, nothing is closed; Linux does not ask again. */
 	if (fuse_has(req->se, FUSE_NO_OPEN_SUPPORT))
 		return -ENOSYS;
-	return req->se->fs->ops->flush(req->se->fs, &t);
+	return req->se->fs->ops->flush(req->se->fs, &t, in->lock_owner);
 }
 
 static int fsync_target(struct fuse_req *req, const struct fs_target *t)

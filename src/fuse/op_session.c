@@ -106,9 +106,12 @@ int fuse_do_BATCH_FORGET(struct fuse_req *req)
 	return 0;
 }
 
-/* Requests run to their end on the thread that took them, so there is never one that waits and
- * could be woken: whichever INTERRUPT names has been answered, or will be without delay. */
+/* The only requests that wait are for locks; whichever else INTERRUPT names has been answered, or
+ * will be without delay. */
 int fuse_do_INTERRUPT(struct fuse_req *req)
 {
+	const struct fuse_interrupt_in *in = req->args;
+
+	req->se->fs->ops->end_waits(req->se->fs, NULL, in->unique);
 	return 0;
 }

@@ -21,6 +21,12 @@ void fuse_print(const struct fuse_req *req, int result)
 		log_quote(quoted, sizeof(quoted), req->name[i], strlen(req->name[i]));
 		used += (size_t)snprintf(names + used, sizeof(names) - used, " \"%s\"", quoted);
 	}
+	if (result == FUSE_LATER) {
+		log_print(LOG_TRACE, "queue %u: %s %llu node %#llx uid %u gid %u: waits",
+			req->w->queue, req->op->name, (unsigned long long)in->unique,
+			(unsigned long long)in->nodeid, in->uid, in->gid);
+		return;
+	}
 	snprintf(number, sizeof(number), "opcode %u", in->opcode);
 	log_print(LOG_TRACE, "queue %u: %s %llu node %#llx uid %u gid %u%s: %s%s, %d bytes",
 		req->w->queue, req->op ? req->op->name : number, (unsigned long long)in->unique,

@@ -5,6 +5,8 @@
 #ifndef FUSE_REQUEST_H
 #define FUSE_REQUEST_H
 
+#include <limits.h>
+
 #include "fuse/session.h"
 #include "mem/cursor.h"
 #include "proto/fuse_ops.h"
@@ -47,7 +49,8 @@ struct fuse_worker {
 struct fuse_req;
 
 /* Handlers return how many bytes of payload the reply has (given with fuse_reply() or written to
- * req->out), or -errno. */
+ * req->out), or -errno, or FUSE_LATER where the request was deferred. */
+#define FUSE_LATER INT_MAX
 typedef int fuse_handler(struct fuse_req *req);
 
 struct fuse_op {
@@ -64,6 +67,7 @@ struct fuse_req {
 	struct fuse_session *se;
 	struct fuse_worker *w;
 	const struct fuse_op *op;
+	const struct virtq_chain *chain;
 	struct fuse_in_header in;
 	const void *args;    /* op->fixed bytes */
 	const char *name[2]; /* op->names of them */

@@ -10,6 +10,10 @@
  * States: before INIT only INIT is served; INIT (again, at any time) drops what the guest held,
  * DESTROY too. Whatever is wrong with a request, its answer is an error; where even that has no
  * room, the chain goes back empty. Requests run on many threads at once, one worker each.
+ *
+ * A request for a lock that another holds waits beside its queue, which goes on (op_lock.c). INIT
+ * and DESTROY, an INTERRUPT that names it and the end of its queue end it with EINTR, and its
+ * answer goes out before theirs.
  */
 #ifndef FUSE_SESSION_H
 #define FUSE_SESSION_H
@@ -21,14 +25,34 @@
 #include "fuse/cache.h"
 #include "virtq/virtq.h"
 
+/* What fuse_serve() returns for a request that is answered later, and how it is. */
+#define FUSE_DEFERRED UINT32_MAX
+
+/* How requests are answered later (as vhost/deferred.h has it). A reply is at most
+ * FUSE_DEFERRED_REPLY bytes long. */
+#define FUSE_DEFERRED_REPLY 96
+struct fuse_deferral {
+	/* Takes the chain of the request that runs on a queue; reply is what the guest gets if the
+	 * queue stops first. NULL when that cannot be. */
+	void *(*defer)(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+		const void *reply, uint32_t len);
+	/* Answers, from any thread; false when the queue stopped first. */
+	bool (*finish)(void *deferred, const void *reply, uint32_t len);
+	/* The same, after all that were finished before. */
+	void (*finish_last)(void *deferred, const void *reply, uint32_t len);
+	void *opaque;
+};
+
 struct fuse_session {
 	struct fs *fs;
+	const struct fuse_deferral *deferral; /* NULL: nothing waits */
 	struct fuse_config config;
 	uint32_t open_flags_file, open_flags_dir; /* FOPEN_* */
 
 	_Atomic bool ready;     /* INIT was answered */
 	_Atomic bool told_old;  /* the log has said why the guest is not served */
 	_Atomic uint64_t flags; /* INIT flags that both sides want */
+	_Atomic bool waited;    /* a request was deferred, once */
 };
 
 /* Scratch space of one thread. */
@@ -37,6 +61,9 @@ struct fuse_worker;
 /* fs must outlive the session; config is copied. */
 void fuse_session_init(struct fuse_session *se, struct fs *fs, const struct fuse_config *config);
 
+/* From now on requests may wait; before the first one. */
+void fuse_session_defer(struct fuse_session *se, const struct fuse_deferral *deferral);
+
 /* The guest is gone: what it held is dropped, and the next one starts with INIT. */
 void fuse_session_reset(struct fuse_session *se);
 
@@ -44,7 +71,10 @@ void fuse_session_reset(struct fuse_session *se);
 struct fuse_worker *fuse_worker_new(struct fuse_session *se, unsigned int queue);
 void fuse_worker_free(struct fuse_worker *w);
 
-/* Answers one request. Returns how many bytes of chain->out were written. */
+/* Ends the requests of a worker that wait, with EINTR; none is served meanwhile. */
+void fuse_worker_end_waits(struct fuse_worker *w);
+
+/* Answers one request. Returns how many bytes of chain->out were written, or FUSE_DEFERRED. */
 uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain);
 
 #endif

@@ -27,6 +27,9 @@ void fc_close(struct fuse_client *c);
 /* A configuration of the cache mode of this name, with its timeouts. */
 struct fuse_config fc_config(const char *mode);
 
+/* What fc_send() returns for a request that is answered later; nothing was written then. */
+#define FC_DEFERRED 0x7ffffff0
+
 /* Sends the header (with opcode and in.len set) and len bytes; room bytes wait for the reply.
  * Returns the reply's error, or its length of payload; -EPROTO when there was no reply. */
 int fc_send(struct fuse_client *c, uint32_t opcode, const void *args, size_t len, size_t room);
@@ -47,5 +50,7 @@ extern int fc_recorder_result;
 extern bool fc_recorder_unchanged;
 extern bool fc_recorder_local;
 extern bool fc_recorder_submount;
+/* Who waits for a lock. */
+extern struct fs_wait *fc_recorder_wait;
 
 #endif

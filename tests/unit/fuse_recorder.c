@@ -2,6 +2,7 @@
 /* A file system that only notes how it was called. */
 #include "fuse_client.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@ int fc_recorder_result;
 bool fc_recorder_unchanged;
 bool fc_recorder_local;
 bool fc_recorder_submount;
+struct fs_wait *fc_recorder_wait;
 
 static char calls[65536];
 static size_t used;
@@ -272,9 +274,9 @@ static ssize_t rec_write(struct fs *fs, const struct fs_target *t, const struct 
 	return fc_recorder_result < 0 ? fc_recorder_result : total(iov, n);
 }
 
-static int rec_flush(struct fs *fs, const struct fs_target *t)
+static int rec_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner)
 {
-	note("flush %s;", of(t));
+	note("flush %s owner %" PRIu64 ";", of(t), lock_owner);
 	return fc_recorder_result;
 }
 
@@ -361,6 +363,45 @@ static int rec_set_fileattr(struct fs *fs, const struct fs_target *t,
 	return fc_recorder_result;
 }
 
+static void note_lock(const char *name, const struct fs_target *t, const struct fs_lock *lock)
+{
+	note("%s %s type %d %" PRIu64 "-%" PRIu64 " owner %" PRIu64 " pid %u%s", name, of(t),
+		lock->type, lock->start, lock->end, lock->owner, lock->pid,
+		lock->flock ? " flock" : "");
+}
+
+static int rec_getlk(struct fs *fs, const struct fs_target *t, struct fs_lock *lock)
+{
+	note_lock("getlk", t, lock);
+	note(";");
+	*lock = (struct fs_lock){.type = F_WRLCK, .start = 4, .end = 5, .pid = 6};
+	return fc_recorder_result;
+}
+
+/* With FS_WAITS as the result, whoever can wait does; the test calls done(). */
+static int rec_setlk(struct fs *fs, const struct fs_target *t, const struct fs_lock *lock,
+	struct fs_wait *wait)
+{
+	note_lock("setlk", t, lock);
+	note("%s;", wait ? " waits" : "");
+	if (fc_recorder_result != FS_WAITS)
+		return fc_recorder_result;
+	if (!wait)
+		return -EAGAIN;
+	if (!wait->begin(wait))
+		return -ENOLCK;
+	fc_recorder_wait = wait;
+	return FS_WAITS;
+}
+
+static void rec_end_waits(struct fs *fs, const void *origin, uint64_t id)
+{
+	note("end_waits %s %" PRIu64 ";", origin ? "of a worker" : "of", id);
+	if (fc_recorder_wait)
+		fc_recorder_wait->done(fc_recorder_wait, -EINTR);
+	fc_recorder_wait = NULL;
+}
+
 static int rec_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 {
 	note("opendir %" PRIu64 ";", node);
@@ -428,6 +469,9 @@ struct fs *fc_recorder(void)
 		.listxattr = rec_listxattr,
 		.setxattr = rec_setxattr,
 		.removexattr = rec_removexattr,
+		.getlk = rec_getlk,
+		.setlk = rec_setlk,
+		.end_waits = rec_end_waits,
 		.opendir = rec_opendir,
 		.readdir = rec_readdir,
 	};

@@ -128,7 +128,7 @@ static void test_files(void **state)
 	struct fuse_open_in open_in = {.flags = O_WRONLY | O_APPEND};
 	struct fuse_create_in create_in = {.flags = O_RDWR | O_EXCL, .mode = 0640, .umask = 2};
 	struct fuse_release_in release_in = {.fh = 9};
-	struct fuse_flush_in flush_in = {.fh = 9};
+	struct fuse_flush_in flush_in = {.fh = 9, .lock_owner = 12};
 	struct fuse_fsync_in fsync_in = {.fh = 9};
 	struct fuse_fallocate_in fallocate_in = {
 		.fh = 9, .offset = 1, .length = 2, .mode = 3};
@@ -163,7 +163,7 @@ static void test_files(void **state)
 	assert_int_equal(fc_send(&c, FUSE_TMPFILE, &create_in, sizeof(create_in), ROOM), -EINVAL);
 	expect(FUSE_RELEASE, release_in, "", "release 9;");
 	expect(FUSE_RELEASEDIR, release_in, "", "release 9;");
-	expect(FUSE_FLUSH, flush_in, "", "flush 5/9;");
+	expect(FUSE_FLUSH, flush_in, "", "flush 5/9 owner 12;");
 	expect(FUSE_FSYNC, fsync_in, "", "fsync 5/9;");
 	fsync_in.fsync_flags = FUSE_FSYNC_FDATASYNC;
 	expect(FUSE_FSYNC, fsync_in, "", "fsync 5/9 data;");

@@ -513,6 +513,19 @@ static void test_policies(void **state)
 		assert_ptr_equal(cache_policy_find(cache_policy_at(i)->name), cache_policy_at(i));
 }
 
+/* Locks are offered where they are taken on the host, each kind by itself. */
+static void test_lock_flags(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		struct fuse_config config = fc_config("auto");
+
+		config.posix_lock = i & 1;
+		config.flock = i & 2;
+		assert_int_equal(!!(fuse_init_offer(&config) & FUSE_POSIX_LOCKS), !!(i & 1));
+		assert_int_equal(!!(fuse_init_offer(&config) & FUSE_FLOCK_LOCKS), !!(i & 2));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_attribute_flags),
 		cmocka_unit_test(test_allow_mmap),
 		cmocka_unit_test(test_submounts),
+		cmocka_unit_test(test_lock_flags),
 		cmocka_unit_test(test_no_open),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_versions),

@@ -170,6 +170,18 @@ static void test_legacy(void **state)
 	assert_int_equal(o.fuse.entry_ns, 2500000000);
 	assert_int_equal(o.log_level, LOG_ERROR);
 	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "posix_lock,flock"), 0);
+	assert_true(o.fuse.posix_lock && o.fuse.flock && o.passthrough.locks);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "-o", "posix_lock,flock,no_flock", "-ono_posix_lock"), 0);
+	assert_false(o.fuse.posix_lock || o.fuse.flock || o.passthrough.locks);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "--flock"), 0);
+	assert_true(o.fuse.flock && !o.fuse.posix_lock && o.passthrough.locks);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "--posix-lock"), 0);
+	assert_true(o.fuse.posix_lock && !o.fuse.flock && o.passthrough.locks);
+	options_free(&o);
 	assert_int_equal(PARSE(&o, "-o", "posix_acl"), 0);
 	assert_int_equal(o.fuse.posix_acl, FUSE_WHEN_ALWAYS);
 	options_free(&o);

@@ -49,13 +49,14 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 }
 
 /* Network file systems tell at close what went wrong with earlier writes. */
-int pt_flush(struct fs *fs, const struct fs_target *t)
+int pt_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner)
 {
 	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
 	int fd;
 
 	if (!open.handle)
 		return open.error;
+	pt_locks_flush(pt_of(fs), open.handle->node, lock_owner);
 	cred_be_daemon();
 	fd = fcntl(open.handle->fd, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? -errno : neg_errno(close(fd));

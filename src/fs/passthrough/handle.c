@@ -106,6 +106,8 @@ int pt_release(struct fs *fs, uint64_t id)
 	if (!slot)
 		return -EBADF;
 	closed = close_handle(pt, container_of(slot, struct pt_handle, slot));
+	if (closed)
+		pt_locks_release(pt, container_of(slot, struct pt_handle, slot));
 	idtab_put(pt->handles, slot);
 	return closed ? 0 : -EBADF;
 }

@@ -40,7 +40,7 @@ ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *io
 	uint64_t offset);
 ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 	uint64_t offset, unsigned int how);
-int pt_flush(struct fs *fs, const struct fs_target *t);
+int pt_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner);
 int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only);
 int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
 	uint64_t len);

@@ -19,6 +19,7 @@ static void reset(struct fs *fs)
 
 	pt_streams_forget(pt, 0);
 	pt_handles_reset(pt);
+	pt_locks_reset(pt);
 	pt_nodes_reset(pt);
 }
 
@@ -69,6 +70,9 @@ static const struct fs_ops ops = {
 	.listxattr = pt_listxattr,
 	.setxattr = pt_setxattr,
 	.removexattr = pt_removexattr,
+	.getlk = pt_getlk,
+	.setlk = pt_setlk,
+	.end_waits = pt_end_waits,
 	.opendir = pt_opendir,
 	.readdir = pt_readdir,
 };
@@ -110,7 +114,7 @@ static void init_rename_lock(pthread_rwlock_t *lock)
 	pthread_rwlockattr_destroy(&attr);
 }
 
-/* Descriptors for nodes and handles. */
+/* Descriptors for nodes, handles and locks. */
 static uint32_t fair_share(void)
 {
 	struct rlimit files;
@@ -120,6 +124,12 @@ static uint32_t fair_share(void)
 	if (files.rlim_cur < 2 * PT_FDS_RESERVED)
 		return PT_FDS_RESERVED;
 	return (uint32_t)files.rlim_cur - PT_FDS_RESERVED;
+}
+
+/* How many of them locks may take: an eighth at most. */
+static uint32_t locks_share(const struct passthrough_config *config, uint32_t fds)
+{
+	return config->locks ? min_t(uint32_t, fds / 8, PT_LOCK_OWNERS_MAX) : 0;
 }
 
 /* Where the configuration does not say: an eighth of the machine's memory, which is more than the
@@ -146,6 +156,8 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	if (pt->config.node_bytes == 0)
 		pt->config.node_bytes = default_node_bytes();
 	pt->fds = fair_share();
+	pt_locks_init(pt, locks_share(config, pt->fds));
+	pt->fds -= pt->locks.owners_max;
 	pt->hot_max = pt->fds / 2;
 	init_rename_lock(&pt->rename_lock);
 	pthread_mutex_init(&pt->hot_lock, NULL);
@@ -178,6 +190,7 @@ void passthrough_free(struct fs *fs)
 	}
 	idtab_free(pt->handles);
 	idtab_free(pt->nodes);
+	pt_locks_destroy(pt);
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
 	pthread_mutex_destroy(&pt->streams.lock);

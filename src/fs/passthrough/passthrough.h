@@ -33,6 +33,7 @@ struct passthrough_config {
 	size_t node_bytes; /* what the nodes of a guest may take, or 0 for a default */
 	size_t dir_bytes; /* what its listings may keep, or 0 for a default */
 	unsigned int settle_ms; /* a time of change older than this shows whether a file changed */
+	bool locks; /* will be asked for: descriptors are left to them */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 

@@ -13,6 +13,7 @@
 #include "fs/fs.h"
 #include "fs/passthrough/dirbuf.h"
 #include "fs/passthrough/idtab.h"
+#include "fs/passthrough/lock.h"
 #include "fs/passthrough/ops.h"
 #include "fs/passthrough/passthrough.h"
 
@@ -106,6 +107,7 @@ struct pt_handle {
 	uint64_t node_id;     /* as the guest opened it */
 	int fd;
 	_Atomic bool open;  /* not released yet */
+	_Atomic bool locked; /* locks were asked for through it */
 	struct pt_dir *dir; /* NULL for a file */
 };
 
@@ -154,6 +156,8 @@ struct passthrough {
 	uint64_t *hot;            /* ids of the nodes that have a descriptor, in a ring */
 	_Atomic uint32_t hot_len; /* read without the lock too */
 	uint32_t hot_room;
+	struct pt_locks locks; /* lock.h */
+
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
 };
 
