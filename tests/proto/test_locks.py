@@ -358,7 +358,7 @@ def ended_with(op, args, nodeid=0):
     theirs += [g.wait(0, READ, fh=other, flags=FLOCK, queue=2)]
     g.waits(81)
     q, head, places, unique = g.fs.start(op, nodeid, args, 80)
-    until(f"{op} answered", lambda: q.collect() or head in q.done)
+    until(f"{op} answered", lambda: (q.collect(), head in q.done)[1])
     # What is visible together with its answer counts; nothing may follow.
     q2 = theirs[0][0]
     q2.collect()
@@ -458,7 +458,9 @@ def disconnected():
         until("50 waits", lambda: daemon.tasks() >= tasks + 2 + 50)  # and two queues
         w.close()
         daemon.wait_quiet(1 << 20, tasks)
-        peer.set(0, flags=FLOCK)
+        # Handles are closed after the threads have ended.
+        until("a lock of flock(2) stays", lambda: peer.fs.call(
+            "SETLK", peer.node, lk(peer.fh, 0, flags=FLOCK), 16).error == 0)
         peer.set(0, UNLOCK, flags=FLOCK)
     peer.set(1, UNLOCK)
     peer.set(2)
