@@ -30,6 +30,7 @@ struct fuse_no_args {
 #define FUSE_OP_EARLY    4 /* allowed before INIT */
 #define FUSE_OP_CREATES  8 /* may carry extensions (struct fuse_ext_header) behind its names */
 #define FUSE_OP_ENDS    16 /* ends waiting requests, and is answered after them */
+#define FUSE_OP_SLEEPS  32 /* waits for disks by nature: may run beside its queue */
 
 /* clang-format off */
 #define FUSE_OPS(X) \
@@ -50,7 +51,7 @@ struct fuse_no_args {
 	X(WRITE,           struct fuse_write_in,           0, DATA, struct fuse_write_out,     FUSE_OP_CHANGES) \
 	X(STATFS,          FUSE_NO_ARGS,                   0, NONE, struct fuse_statfs_out,    0) \
 	X(RELEASE,         struct fuse_release_in,         0, NONE, FUSE_NO_ARGS,              0) \
-	X(FSYNC,           struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              0) \
+	X(FSYNC,           struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              FUSE_OP_SLEEPS) \
 	X(SETXATTR,        struct fuse_setxattr_in_oldest, 0, DATA, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
 	X(GETXATTR,        struct fuse_getxattr_in,        1, NONE, FUSE_NO_ARGS,              0) \
 	X(LISTXATTR,       struct fuse_getxattr_in,        0, NONE, FUSE_NO_ARGS,              0) \
@@ -60,7 +61,7 @@ struct fuse_no_args {
 	X(OPENDIR,         struct fuse_open_in,            0, NONE, struct fuse_open_out,      0) \
 	X(READDIR,         struct fuse_read_in,            0, NONE, FUSE_NO_ARGS,              0) \
 	X(RELEASEDIR,      struct fuse_release_in,         0, NONE, FUSE_NO_ARGS,              0) \
-	X(FSYNCDIR,        struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              0) \
+	X(FSYNCDIR,        struct fuse_fsync_in,           0, NONE, FUSE_NO_ARGS,              FUSE_OP_SLEEPS) \
 	X(GETLK,           struct fuse_lk_in,              0, NONE, struct fuse_lk_out,        0) \
 	X(SETLK,           struct fuse_lk_in,              0, NONE, FUSE_NO_ARGS,              0) \
 	X(SETLKW,          struct fuse_lk_in,              0, NONE, FUSE_NO_ARGS,              0) \
@@ -70,14 +71,14 @@ struct fuse_no_args {
 	X(DESTROY,         FUSE_NO_ARGS,                   0, NONE, FUSE_NO_ARGS,              FUSE_OP_ENDS) \
 	X(IOCTL,           struct fuse_ioctl_in,           0, DATA, struct fuse_ioctl_out,     0) \
 	X(BATCH_FORGET,    struct fuse_batch_forget_in,    0, DATA, FUSE_NO_ARGS,              FUSE_OP_NO_REPLY) \
-	X(FALLOCATE,       struct fuse_fallocate_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
+	X(FALLOCATE,       struct fuse_fallocate_in,       0, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES | FUSE_OP_SLEEPS) \
 	X(READDIRPLUS,     struct fuse_read_in,            0, NONE, FUSE_NO_ARGS,              0) \
 	X(RENAME2,         struct fuse_rename2_in,         2, NONE, FUSE_NO_ARGS,              FUSE_OP_CHANGES) \
 	X(LSEEK,           struct fuse_lseek_in,           0, NONE, struct fuse_lseek_out,     0) \
-	X(COPY_FILE_RANGE, struct fuse_copy_file_range_in, 0, NONE, struct fuse_write_out,     FUSE_OP_CHANGES) \
-	X(SYNCFS,          struct fuse_syncfs_in,          0, NONE, FUSE_NO_ARGS,              0) \
+	X(COPY_FILE_RANGE, struct fuse_copy_file_range_in, 0, NONE, struct fuse_write_out,     FUSE_OP_CHANGES | FUSE_OP_SLEEPS) \
+	X(SYNCFS,          struct fuse_syncfs_in,          0, NONE, FUSE_NO_ARGS,              FUSE_OP_SLEEPS) \
 	X(TMPFILE,         struct fuse_create_in,          1, NONE, struct fuse_create_out,    FUSE_OP_CHANGES | FUSE_OP_CREATES) \
-	X(COPY_FILE_RANGE_64, struct fuse_copy_file_range_in, 0, NONE, struct fuse_copy_file_range_out, FUSE_OP_CHANGES) \
+	X(COPY_FILE_RANGE_64, struct fuse_copy_file_range_in, 0, NONE, struct fuse_copy_file_range_out, FUSE_OP_CHANGES | FUSE_OP_SLEEPS) \
 	X(STATX,           struct fuse_statx_in,           0, NONE, struct fuse_statx_out,     0)
 /* clang-format on */
 

@@ -20,6 +20,7 @@
 #include "daemon/listen.h"
 #include "daemon/options.h"
 #include "fs/passthrough/passthrough.h"
+#include "fuse/pool.h"
 #include "fuse/session.h"
 #include "vhost/backend.h"
 
@@ -181,8 +182,6 @@ static void open_export(struct daemon *d)
 	if (o->fuse.writeback && !fuse_config_writeback(&o->fuse))
 		log_warn("--writeback has no effect with --cache %s, which caches no data",
 			o->fuse.cache->name);
-	if (o->thread_pool_size > 0)
-		log_info("--thread-pool-size has no effect: each queue has one thread");
 	fuse_session_init(&d->session, d->fs, &o->fuse);
 	d->deferral = (struct fuse_deferral){
 		.defer = defer_request,
@@ -225,6 +224,16 @@ static void open_socket(struct daemon *d, struct listener *l)
 		die("--keep-listening needs a socket that listens; --fd %d is a connection", o->fd);
 	if (o->socket_path)
 		log_info("listening on %s", o->socket_path);
+}
+
+/* Threads start with what the process has by now. */
+static void start_pool(struct daemon *d)
+{
+	unsigned int n = min_t(unsigned int, d->options.thread_pool_size, FUSE_POOL_THREADS_MAX);
+	int r = n > 0 ? fuse_pool_start(&d->session, n) : 0;
+
+	if (r < 0)
+		die("--thread-pool-size: cannot start %u threads: %s", n, strerror(-r));
 }
 
 /* Serves front-ends until it is time to end; the exit status. */
@@ -287,8 +296,10 @@ int main(int argc, char **argv)
 	prepare_process(&d);
 	open_export(&d);
 	open_socket(&d, &listener);
+	start_pool(&d);
 	status = serve(&d, &listener);
 	listener_close(&listener);
+	fuse_pool_stop(&d.session);
 	vhost_backend_destroy(&d.backend);
 	passthrough_free(d.fs);
 	xattrmap_free(d.options.xattrmap);

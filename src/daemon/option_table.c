@@ -314,7 +314,7 @@ const struct option_desc option_descs[] = {
 	{"allow-direct-io", NULL, set_allow_direct_io, "pass O_DIRECT of guests on to the host"},
 	{"allow-mmap", NULL, set_allow_mmap, "let guests map files shared where no data is cached"},
 	{"preserve-noatime", NULL, set_preserve_noatime, "refuse O_NOATIME where the host does, instead of opening without it"},
-	{"thread-pool-size", "N", set_thread_pool_size, "accepted for virtiofsd's users: here each queue has one thread"},
+	{"thread-pool-size", "N", set_thread_pool_size, "threads for what waits for disks, beside one for each queue [4]"},
 	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
 	{"log-level", "LEVEL", set_log_level, "off, error, warn, info, debug or trace [info]"},
 	{"syslog", NULL, set_syslog, "log to syslog(3) instead of standard error"},

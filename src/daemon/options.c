@@ -7,6 +7,9 @@
 #include "base/util.h"
 #include "daemon/parse.h"
 
+/* Enough that a few slow calls do not wait for each other. */
+#define POOL_SIZE 4
+
 void options_help(FILE *to)
 {
 	fprintf(to, "Usage: causewayd --shared-dir DIR (--socket-path PATH | --fd N) [OPTION...]\n"
@@ -121,6 +124,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		.passthrough = {.settle_ms = PT_SETTLE_MS},
 		.log_level = LOG_INFO,
 		.rlimit_nofile = -1,
+		.thread_pool_size = POOL_SIZE,
 	};
 	for (size_t i = 0; i < option_count; i++)
 		longs[i] = (struct option){.name = option_descs[i].name,

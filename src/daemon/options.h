@@ -29,7 +29,7 @@ struct options {
 	enum log_level log_level;
 	bool syslog; /* instead of standard error */
 	bool keep_listening;
-	int thread_pool_size; /* has no effect but a line in the log */
+	int thread_pool_size; /* threads beside those of the queues */
 	int rlimit_nofile; /* 0: as it is, -1: the hard limit */
 	bool help, version, print_capabilities;
 	char *legacy[OPTIONS_LEGACY_MAX]; /* copies of -o lists; strings above point into them */

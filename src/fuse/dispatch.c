@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "fuse/pool.h"
 #include "fuse/request.h"
 
 _Static_assert(sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out) <= FUSE_DEFERRED_REPLY,
@@ -60,6 +61,7 @@ void fuse_worker_free(struct fuse_worker *w)
 void fuse_worker_end_waits(struct fuse_worker *w)
 {
 	w->se->fs->ops->end_waits(w->se->fs, w, 0);
+	fuse_pool_drain(w);
 }
 
 const struct fuse_op *fuse_op_find(uint32_t opcode)
@@ -199,13 +201,26 @@ static uint32_t answer_last(struct fuse_req *req, const struct fuse_out_header *
 	return (uint32_t)cursor_write(&head, reply, out->len);
 }
 
-static uint32_t answer(struct fuse_req *req, struct cursor head, int r, bool ends)
+struct fuse_out_header fuse_out_head(const struct fuse_req *req, int r)
 {
-	struct fuse_out_header out = {
-		.len = (uint32_t)sizeof(out) + (r > 0 ? (uint32_t)r : 0),
+	return (struct fuse_out_header){
+		.len = (uint32_t)sizeof(struct fuse_out_header) + (r > 0 ? (uint32_t)r : 0),
 		.error = r < 0 ? r : 0,
 		.unique = req->in.unique,
 	};
+}
+
+int fuse_handle(struct fuse_req *req)
+{
+	int r = req->op->handle(req);
+
+	/* The limit that was met is not one of the guest's process. */
+	return r == -EMFILE ? -ENFILE : r;
+}
+
+static uint32_t answer(struct fuse_req *req, struct cursor head, int r, bool ends)
+{
+	struct fuse_out_header out = fuse_out_head(req, r);
 
 	if (ends)
 		return answer_last(req, &out, head);
@@ -239,10 +254,7 @@ uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 		return 0;
 	r = check(&req, chain->in_len);
 	if (r == 0)
-		r = req.op->handle(&req);
-	/* The limit that was met is not one of the guest's process. */
-	if (r == -EMFILE)
-		r = -ENFILE;
+		r = fuse_pool_take(&req) ? FUSE_LATER : fuse_handle(&req);
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
 	if (r == FUSE_LATER)

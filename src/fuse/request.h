@@ -33,6 +33,7 @@ struct fuse_ext {
 struct fuse_worker {
 	struct fuse_session *se;
 	unsigned int queue;
+	unsigned int jobs; /* in the pool, of requests that came by this queue; under its lock */
 	union {
 		char bytes[FUSE_ARGS_MAX];
 		uint64_t align;
@@ -77,6 +78,12 @@ struct fuse_req {
 
 /* Finds an operation by its number, or NULL. (dispatch.c) */
 const struct fuse_op *fuse_op_find(uint32_t opcode);
+
+/* Runs the handler of a request that was checked. (dispatch.c) */
+int fuse_handle(struct fuse_req *req);
+
+/* The header of the reply to a request whose handler returned r. */
+struct fuse_out_header fuse_out_head(const struct fuse_req *req, int r);
 
 /* Makes size bytes the payload of the reply. Returns size, or -EINVAL where it has no room. */
 int fuse_reply(struct fuse_req *req, const void *payload, size_t size);

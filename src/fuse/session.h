@@ -13,7 +13,8 @@
  *
  * A request for a lock that another holds waits beside its queue, which goes on (op_lock.c). INIT
  * and DESTROY, an INTERRUPT that names it and the end of its queue end it with EINTR, and its
- * answer goes out before theirs.
+ * answer goes out before theirs. What sleeps by nature, such as FSYNC, is run beside its queue too,
+ * by a pool of threads (pool.h).
  */
 #ifndef FUSE_SESSION_H
 #define FUSE_SESSION_H
@@ -46,6 +47,7 @@ struct fuse_deferral {
 struct fuse_session {
 	struct fs *fs;
 	const struct fuse_deferral *deferral; /* NULL: nothing waits */
+	struct fuse_pool *pool;               /* NULL: what sleeps holds up its queue (pool.h) */
 	struct fuse_config config;
 	uint32_t open_flags_file, open_flags_dir; /* FOPEN_* */
 
@@ -71,7 +73,8 @@ void fuse_session_reset(struct fuse_session *se);
 struct fuse_worker *fuse_worker_new(struct fuse_session *se, unsigned int queue);
 void fuse_worker_free(struct fuse_worker *w);
 
-/* Ends the requests of a worker that wait, with EINTR; none is served meanwhile. */
+/* Ends the requests of a worker that wait, with EINTR, and sees those to their end that the pool
+ * runs; none is served meanwhile. */
 void fuse_worker_end_waits(struct fuse_worker *w);
 
 /* Answers one request. Returns how many bytes of chain->out were written, or FUSE_DEFERRED. */

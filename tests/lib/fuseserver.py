@@ -5,7 +5,7 @@ Run as a program: fuseserver.py MOUNTPOINT. It serves until the file system is u
 has files whose names say what happens to them:
 
     fail-ENOSPC      WRITE fails with this error     broken-EIO      READ fails with it
-    slow             READ is answered when a line comes on standard input
+    slow             READ and FSYNC are answered when a line comes on standard input
     everything else  holds what is written
 
 Directory "many" has MANY files, listed without types, by position: unlinking one moves those after
@@ -22,7 +22,7 @@ MANY = 600
 ROOT, DIR, FIRST = 1, 2, 3
 ATTR = struct.Struct("<6Q10I")
 LOOKUP, FORGET, GETATTR, SETATTR, UNLINK, OPEN, READ, WRITE = 1, 2, 3, 4, 10, 14, 15, 16
-STATFS, RELEASE, FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR = 17, 18, 25, 26, 27, 28, 29
+STATFS, RELEASE, FSYNC, FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR = 17, 18, 20, 25, 26, 27, 28, 29
 DESTROY, BATCH_FORGET, INTERRUPT = 38, 42, 36
 
 
@@ -104,7 +104,7 @@ class Server:
             return b""
         if op == STATFS:
             return struct.pack("<5Q4I24x", 1000, 500, 500, 100, 50, 4096, 255, 4096, 0)
-        if op in (RELEASE, RELEASEDIR, FLUSH, DESTROY):
+        if op in (RELEASE, RELEASEDIR, FSYNC, FLUSH, DESTROY):
             return b""
         raise Failed(errno.ENOSYS)
 
@@ -113,8 +113,8 @@ class Server:
         _, op, unique, node = struct.unpack_from("<IIQQ", request)
         if op in (FORGET, BATCH_FORGET, INTERRUPT):
             return
-        if op == READ and self.names.get(node) == "slow":
-            self.slow.append((unique, node, request))
+        if op in (READ, FSYNC) and self.names.get(node) == "slow":
+            self.slow.append((op, unique, node, request))
             print("slow", flush=True)
             return
         self.answer(op, unique, node, request)
@@ -135,8 +135,7 @@ class Server:
                     self.serve_one()
                 elif sys.stdin.readline():
                     while self.slow:
-                        unique, node, request = self.slow.pop()
-                        self.answer(READ, unique, node, request)
+                        self.answer(*self.slow.pop())
                 else:
                     return
 

@@ -117,7 +117,15 @@ class Daemon:
         return self.proc.poll() is None
 
     def tasks(self):
-        return len(os.listdir(f"/proc/{self.pid}/task"))
+        """Threads, those of the pool apart, which stay."""
+        return sum(self.task_name(t) != "pool" for t in os.listdir(f"/proc/{self.pid}/task"))
+
+    def task_name(self, task):
+        try:
+            with open(f"/proc/{self.pid}/task/{task}/comm") as f:
+                return f.read().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            return "pool"  # it has just ended
 
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

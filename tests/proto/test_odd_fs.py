@@ -8,9 +8,11 @@ import struct
 import subprocess
 import sys
 
+import vu
 from daemon import Daemon, make_share
-from fuse import name, parse_dirents, parse_entry, read_in, write_in
-from harness import Skip, at_end, case, check, equal, main, tempdir
+from fuse import ROOT, name, parse_dirents, parse_entry, read_in, write_in
+from harness import Skip, at_end, case, check, equal, errname, main, tempdir
+from ring import wait_fd
 from world import World
 
 sys.path.insert(0, os.path.join(os.environ["CAUSEWAY_SRC"], "tests/lib"))
@@ -85,6 +87,57 @@ def slow():
     o.server.stdin.flush()
     equal(o.fs.finish(token).data, b"data of slow", "the slow answer")
     o.w.check((1, 2))
+
+
+def slow_fsync(o):
+    """Starts an FSYNC that is not answered until somebody lets it; how to see it end."""
+    node, fh = o.open("slow")
+    token = o.fs.start("FSYNC", node, struct.pack("<QII", fh, 0, 0), 16)
+    equal(o.server.stdout.readline(), "slow\n", "the slow call")
+
+    def finish():
+        o.server.stdin.write("go\n")
+        o.server.stdin.flush()
+        equal(errname(o.fs.finish(token).error), "0", "FSYNC")
+    return token, finish
+
+
+@case("an FSYNC that takes long holds up nothing of its queue")
+def beside():
+    o = Odd()
+    token, finish = slow_fsync(o)
+    for _ in range(50):
+        o.fs.alive(1)
+    token[0].collect()
+    check(token[1] not in token[0].done, "FSYNC was answered early")
+    finish()
+    o.w.check()
+
+
+@case("... but with --thread-pool-size 0 it does")
+def in_turn():
+    o = Odd("--thread-pool-size", "0")
+    _, finish = slow_fsync(o)
+    later = o.fs.start("GETATTR", ROOT, bytes(16), 120)
+    check(not wait_fd(later[0].call_fd, 0.2), "a request overtook FSYNC")
+    finish()
+    equal(errname(o.fs.finish(later).error), "0", "GETATTR")
+    o.w.check()
+
+
+@case("a queue is stopped when what it began has ended, and was answered")
+def stopped():
+    o = Odd()
+    token, _ = slow_fsync(o)
+    fe = o.w.fe
+    fe.send(vu.GET_VRING_BASE, vu.vring_state(1, 0))
+    check(not wait_fd(fe.sock, 0.2), "stopped while an FSYNC ran")
+    o.server.stdin.write("go\n")
+    o.server.stdin.flush()
+    fe.recv()
+    token[0].collect()
+    check(token[1] in token[0].done, "the queue stopped before FSYNC was answered")
+    equal(errname(o.fs.finish(token).error), "0", "FSYNC")
 
 
 @case("types that are not told: READDIR says so, READDIRPLUS knows")

@@ -93,7 +93,7 @@ static void test_of_virtiofsd(void **state)
 	assert_int_equal(PARSE(&o, NULL), 0);
 	assert_null(o.socket_group);
 	assert_int_equal(o.rlimit_nofile, -1);
-	assert_int_equal(o.thread_pool_size, 0);
+	assert_int_equal(o.thread_pool_size, 4);
 	assert_false(o.fuse.allow_mmap || o.passthrough.preserve_noatime || o.print_capabilities);
 	assert_int_equal(PARSE(&o, "--socket-group", "kvm", "--rlimit-nofile=0", "--allow-mmap",
 				 "--preserve-noatime", "--thread-pool-size=8"), 0);
