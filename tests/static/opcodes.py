@@ -27,7 +27,7 @@ FAULTS = (
     (opcodes.NOTES, r"(?m)^condition if_xattr .*\n", "", r"depends on if_xattr\(\)"),
     (opcodes.NOTES, r"(?m)^condition ", "condition if_never | never\n\\g<0>", r"depends on if_never\(\)"),
     (opcodes.OPS, r"X\(SYNCFS,", "X(SYNCFILES,", "SYNCFILES .* is no opcode"),
-    (opcodes.OPS, r"(?m)^(\tX\(SYNCFS,.*)0\)", r"\1ONE(2))", "does not understand"),
+    (opcodes.OPS, r"(?m)^(\tX\(SYNCFS,.*)FUSE_OP_SLEEPS\)", r"\1ONE(2))", "does not understand"),
     (opcodes.NEW, r"(?m)^#define FUSE_STATX .*\n", "\\g<0>#define FUSE_NEXT 99\n", "opcode NEXT has no line"),
     (opcodes.NEW, r"(?m)^#define FUSE_ALLOW_IDMAP .*\n", "\\g<0>#define FUSE_NEXT (1ull << 50)\n",
      r"FUSE_NEXT has no line in init_flags\[\]"),
