@@ -126,4 +126,7 @@ void options_free(struct options *o)
 {
 	while (o->legacy_used > 0)
 		free(o->legacy[--o->legacy_used]);
+	idmap_free(o->uids);
+	idmap_free(o->gids);
+	o->uids = o->gids = NULL;
 }

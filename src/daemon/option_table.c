@@ -147,6 +147,39 @@ static int set_security_label(struct parse *p, const char *arg)
 	return set_when(p, arg, &p->o->fuse.security_label);
 }
 
+static int add_rule(struct parse *p, const char *arg, struct idmap **map)
+{
+	char what[200];
+
+	if (idmap_add(map, arg, what, sizeof(what)) < 0)
+		return fail(p, "--%s: %s", p->name, what);
+	p->o->fuse.uids = p->o->uids;
+	p->o->fuse.gids = p->o->gids;
+	return 0;
+}
+
+static int add_translate_uid(struct parse *p, const char *arg)
+{
+	return add_rule(p, arg, &p->o->uids);
+}
+
+static int add_translate_gid(struct parse *p, const char *arg)
+{
+	return add_rule(p, arg, &p->o->gids);
+}
+
+static int set_killpriv_v2(struct parse *p, const char *arg)
+{
+	p->o->fuse.killpriv = true;
+	return 0;
+}
+
+static int set_no_killpriv_v2(struct parse *p, const char *arg)
+{
+	p->o->fuse.killpriv = false;
+	return 0;
+}
+
 static int set_posix_lock(struct parse *p, const char *arg)
 {
 	p->o->fuse.posix_lock = true;
@@ -305,6 +338,12 @@ const struct option_desc option_descs[] = {
 		"label what guests create at once: never, auto, always [never; always]"},
 	{"posix-lock", NULL, set_posix_lock, "take locks of fcntl(2) on the host, so that they exclude others"},
 	{"flock", NULL, set_flock, "take locks of flock(2) on the host, so that they exclude others"},
+	{"translate-uid", "RULE", add_translate_uid,
+		"translate user ids between guest and host; rules as in causewayd(1)"},
+	{"translate-gid", "RULE", add_translate_gid, "the same for group ids"},
+	{"killpriv-v2", NULL, set_killpriv_v2,
+		"clear set-id bits and capabilities for the guest [yes]"},
+	{"no-killpriv-v2", NULL, set_no_killpriv_v2, "leave that to the guest"},
 	{"inode-file-handles", "WHEN", set_file_handles,
 		"find idle inodes by file handle: never, prefer, mandatory [prefer]"},
 	{"announce-submounts", NULL, set_announce_submounts,

@@ -41,6 +41,10 @@ static int check(struct parse *p)
 		return fail(p, "--socket-path and --fd exclude each other");
 	if (o->socket_group && !o->socket_path)
 		return fail(p, "--socket-group and --fd exclude each other");
+	/* Their ids are in the values, which nobody translates. */
+	if ((o->uids || o->gids) && o->fuse.posix_acl != FUSE_WHEN_NEVER)
+		return fail(p, "--%s and --posix-acl exclude each other: the ids of ACLs are not "
+			       "translated", o->uids ? "translate-uid" : "translate-gid");
 	/* ACLs and labels are kept as extended attributes. */
 	if (o->fuse.posix_acl != FUSE_WHEN_NEVER || o->fuse.security_label != FUSE_WHEN_NEVER)
 		o->fuse.xattr = true;
@@ -120,7 +124,8 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 	*o = (struct options){
 		.fd = -1,
 		.fuse = {.cache = cache_policy_find("auto"), .readdirplus = true,
-			.announce_submounts = true},
+			.announce_submounts = true,
+			.killpriv = true},
 		.passthrough = {.settle_ms = PT_SETTLE_MS},
 		.log_level = LOG_INFO,
 		.rlimit_nofile = -1,

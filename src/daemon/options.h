@@ -25,6 +25,7 @@ struct options {
 	struct fuse_config fuse;
 	struct passthrough_config passthrough;
 	struct xattrmap *xattrmap; /* passthrough has it too; freed by the caller */
+	struct idmap *uids, *gids; /* fuse has them too; freed by options_free() */
 	bool has_attr_timeout, has_entry_timeout;
 	enum log_level log_level;
 	bool syslog; /* instead of standard error */

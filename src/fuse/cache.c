@@ -117,6 +117,11 @@ static bool if_flock(const struct fuse_config *config)
 	return config->flock;
 }
 
+static bool if_killpriv(const struct fuse_config *config)
+{
+	return config->killpriv;
+}
+
 static bool if_mmap(const struct fuse_config *config)
 {
 	return config->allow_mmap && !config->cache->caches_data;
@@ -176,7 +181,8 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(MAP_ALIGNMENT, NULL, "there is no DAX window"),
 	FLAG(SUBMOUNTS, if_submounts,
 		"what is mounted below the share is a file system of its own to the guest"),
-	FLAG(HANDLE_KILLPRIV_V2, always, "the host clears set-id bits: no request before a write"),
+	FLAG(HANDLE_KILLPRIV_V2, if_killpriv,
+		"the host clears set-id bits: no request before a write"),
 	FLAG(SETXATTR_EXT, if_xattr, "--xattr: says when an ACL clears the set-group-id bit"),
 	FLAG(INIT_EXT, always, "flags beyond 32 bits"),
 	FLAG(SECURITY_CTX, if_security_label, "--security-label: new inodes have theirs at once"),

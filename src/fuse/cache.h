@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fuse/idmap.h"
+
 struct cache_policy {
 	const char *name;
 	const char *alias; /* or NULL */
@@ -40,6 +42,8 @@ struct fuse_config {
 	enum fuse_when posix_acl;      /* the guest enforces POSIX ACLs; needs xattr */
 	enum fuse_when security_label; /* the guest labels what it creates; needs xattr */
 	bool posix_lock, flock; /* locks are taken on the host */
+	bool killpriv; /* the host clears set-id bits and capabilities, and the guest need not */
+	const struct idmap *uids, *gids; /* outlive the session; or NULL */
 	uint64_t attr_ns;
 	uint64_t entry_ns;
 };

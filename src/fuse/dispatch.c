@@ -154,10 +154,29 @@ static int decode(struct fuse_req *req)
 	return op->tail == FUSE_TAIL_DATA ? 0 : split(req, args + op->fixed, len - op->fixed);
 }
 
+/* Who asks, as the host has it. Who is forbidden there creates nothing; what else they may do, the
+ * guest has decided. */
+static int translate_caller(struct fuse_req *req)
+{
+	const struct fuse_config *config = &req->se->config;
+	struct fuse_ext *ext = &req->w->ext;
+	int r;
+
+	if (!config->uids && !config->gids)
+		return 0;
+	r = idmap_to_host(config->uids, &req->in.uid);
+	if (r == 0)
+		r = idmap_to_host(config->gids, &req->in.gid);
+	for (unsigned int i = 0; r == 0 && i < ext->n_groups; i++)
+		r = idmap_to_host(config->gids, &ext->groups[i]);
+	return req->op->flags & FUSE_OP_CREATES || req->in.opcode == FUSE_ACCESS ? r : 0;
+}
+
 /* Everything that must hold before a handler may run. */
 static int check(struct fuse_req *req, size_t in_len)
 {
 	const struct fuse_op *op = req->op;
+	int r;
 
 	if (in_len < sizeof(req->in) || req->in.len != in_len)
 		return -EIO;
@@ -170,7 +189,8 @@ static int check(struct fuse_req *req, size_t in_len)
 	/* A reply without room is refused here, so that no handler has to undo its work. */
 	if (req->out.left < op->reply)
 		return -EINVAL;
-	return decode(req);
+	r = decode(req);
+	return r < 0 ? r : translate_caller(req);
 }
 
 int fuse_reply(struct fuse_req *req, const void *payload, size_t size)

@@ -48,8 +48,8 @@ int fuse_do_STATX(struct fuse_req *req)
 		.blksize = st.stx_blksize,
 		.attributes = st.stx_attributes,
 		.nlink = st.stx_nlink,
-		.uid = st.stx_uid,
-		.gid = st.stx_gid,
+		.uid = idmap_to_guest(req->se->config.uids, st.stx_uid),
+		.gid = idmap_to_guest(req->se->config.gids, st.stx_gid),
 		.mode = st.stx_mode,
 		.ino = st.stx_ino,
 		.size = st.stx_size,
@@ -78,6 +78,16 @@ static struct timespec set_time(uint32_t valid, uint32_t given, uint32_t now, ui
 	return (struct timespec){.tv_nsec = UTIME_OMIT};
 }
 
+/* The owner that a guest gives a file, as the host's. */
+static int translate_owner(const struct fuse_session *se, struct fs_setattr *set)
+{
+	int r = set->set & FS_SET_UID ? idmap_to_host(se->config.uids, &set->uid) : 0;
+
+	if (r == 0 && set->set & FS_SET_GID)
+		r = idmap_to_host(se->config.gids, &set->gid);
+	return r;
+}
+
 int fuse_do_SETATTR(struct fuse_req *req)
 {
 	const struct fuse_setattr_in *in = req->args;
@@ -101,6 +111,9 @@ int fuse_do_SETATTR(struct fuse_req *req)
 	if ((v & FATTR_ATIME && in->atimensec > 999999999) ||
 		(v & FATTR_MTIME && in->mtimensec > 999999999))
 		return -EINVAL;
+	r = translate_owner(req->se, &set);
+	if (r < 0)
+		return r;
 	r = req->se->fs->ops->setattr(req->se->fs, &t, &set, &st);
 	return r < 0 ? r : fuse_reply_attr(req, &st);
 }

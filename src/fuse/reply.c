@@ -14,7 +14,7 @@ static uint32_t encode_dev(uint32_t major_nr, uint32_t minor_nr)
 	return (minor_nr & 0xff) | (major_nr << 8) | ((minor_nr & ~0xffu) << 12);
 }
 
-void fuse_fill_attr(struct fuse_attr *attr, const struct statx *st)
+void fuse_fill_attr(const struct fuse_session *se, struct fuse_attr *attr, const struct statx *st)
 {
 	*attr = (struct fuse_attr){
 		.ino = st->stx_ino,
@@ -28,8 +28,8 @@ void fuse_fill_attr(struct fuse_attr *attr, const struct statx *st)
 		.ctimensec = st->stx_ctime.tv_nsec,
 		.mode = st->stx_mode,
 		.nlink = st->stx_nlink,
-		.uid = st->stx_uid,
-		.gid = st->stx_gid,
+		.uid = idmap_to_guest(se->config.uids, st->stx_uid),
+		.gid = idmap_to_guest(se->config.gids, st->stx_gid),
 		.rdev = encode_dev(st->stx_rdev_major, st->stx_rdev_minor),
 		.blksize = st->stx_blksize,
 	};
@@ -45,7 +45,7 @@ void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 		.attr_valid = se->config.attr_ns / SECOND_NS,
 		.attr_valid_nsec = (uint32_t)(se->config.attr_ns % SECOND_NS),
 	};
-	fuse_fill_attr(&out->attr, &entry->attr);
+	fuse_fill_attr(se, &out->attr, &entry->attr);
 	if (entry->submount && fuse_has(se, FUSE_SUBMOUNTS))
 		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
 }
@@ -74,6 +74,6 @@ int fuse_reply_attr(struct fuse_req *req, const struct statx *st)
 		.attr_valid_nsec = (uint32_t)(req->se->config.attr_ns % SECOND_NS),
 	};
 
-	fuse_fill_attr(&out.attr, st);
+	fuse_fill_attr(req->se, &out.attr, st);
 	return fuse_reply(req, &out, sizeof(out));
 }

@@ -89,7 +89,7 @@ struct fuse_out_header fuse_out_head(const struct fuse_req *req, int r);
 int fuse_reply(struct fuse_req *req, const void *payload, size_t size);
 
 /* Replies that several operations share. (reply.c) */
-void fuse_fill_attr(struct fuse_attr *attr, const struct statx *st);
+void fuse_fill_attr(const struct fuse_session *se, struct fuse_attr *attr, const struct statx *st);
 void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 	const struct fs_entry *entry);
 void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, uint64_t handle,

@@ -5,12 +5,14 @@ import errno
 import os
 import struct
 
-from fuse import INIT_FLAGS, ROOT, groups_ext, labels_ext, name, parse_entry
+from fuse import (INIT_FLAGS, ROOT, groups_ext, labels_ext, name, parse_attr, parse_entry,
+                  setattr_in)
 from harness import Skip, case, check, equal, main
 from world import World
 
 EINVAL, EPERM, EOPNOTSUPP = -errno.EINVAL, -errno.EPERM, -errno.EOPNOTSUPP
 USER, GROUP, OTHER, NOBODY = 1234, 1235, 1236, 0xFFFFFFFF
+UID, GID = 1 << 1, 1 << 2  # FATTR_*
 # INIT flags, upper half
 SECURITY_CTX, CREATE_SUPP_GROUP = 1 << 0, 1 << 2
 LABEL = "security.selinux"
@@ -185,6 +187,68 @@ def no_id():
     equal(make(fs, "MKDIR", creating("new")[1][1], uid=USER, gid=GROUP).error, 0, "MKDIR")
     st = os.stat(os.path.join(root, "new"))
     equal((st.st_uid, st.st_gid), (USER, GROUP), "owner")
+    w.check()
+
+
+RULES = ("--translate-uid=map:0:2000:10", "--translate-uid=squash-guest:10:3000:90",
+         "--translate-uid=squash-host:3000:77:5", "--translate-uid=forbid-guest:100:50",
+         "--translate-gid=guest:0:4000:10", "--translate-gid=host:5000:5:10",
+         "--translate-gid=forbid-guest:100:50")
+
+
+def owner(path):
+    st = os.lstat(path)
+    return st.st_uid, st.st_gid
+
+
+@case("--translate-uid, --translate-gid: what is created, given away and shown")
+def translated():
+    w, fs, root, _ = world(*RULES)
+    os.chmod(root, 0o777)
+    for i, (uid, gid, host, guest) in enumerate((
+            (3, 4, (2003, 4004), (3, 4004)),      # back by uid only
+            (50, 11, (3000, 11), (77, 11)),
+            (200, 200, (200, 200), (200, 200)))):
+        for op, args in creating(f"by{i}"):
+            r = make(fs, op, args, uid=uid, gid=gid)
+            equal(r.error, 0, f"{op} by {uid}")
+            entry = parse_entry(r.data[:128])
+            equal(owner(f"{root}/by{i}"), host, f"{op} by {uid}: on the host")
+            equal((entry.attr.uid, entry.attr.gid), guest, f"{op} by {uid}: in the entry")
+            got = fs.getattr(entry.nodeid)
+            equal((got.uid, got.gid), guest, f"{op} by {uid}: in GETATTR")
+            os.rmdir(f"{root}/by{i}") if op == "MKDIR" else os.unlink(f"{root}/by{i}")
+    os.chown(f"{root}/file", 2009, 5009)
+    fs_file = fs.lookup("file")
+    equal((fs_file.attr.uid, fs_file.attr.gid), (9, 14), "LOOKUP")
+    fh = fs.opendir(ROOT)
+    plus = {d.name: d.entry for d in fs.readdir(ROOT, fh, plus=True)}
+    equal((plus["file"].attr.uid, plus["file"].attr.gid), (9, 14), "READDIRPLUS")
+    statx = fs.good("STATX", fs_file.nodeid, struct.pack("<IIQII", 0, 0, 0, 0, 0x7ff), 16 + 288)
+    equal(struct.unpack_from("<II", statx, 32 + 20), (9, 14), "STATX")
+    data = fs.good("SETATTR", fs_file.nodeid, setattr_in(UID | GID, uid=5, gid=6), 120)
+    equal(owner(f"{root}/file"), (2005, 4006), "SETATTR: on the host")
+    equal((parse_attr(data[16:]).uid, parse_attr(data[16:]).gid), (5, 4006), "SETATTR's reply")
+    w.check()
+
+
+@case("ids that are forbidden own nothing")
+def forbidden():
+    w, fs, root, _ = world(*RULES)
+    before = sorted(os.listdir(root))
+    for op, args in creating("new"):
+        for uid, gid, ext in ((100, 0, b""), (149, 200, b""), (0, 120, b""),
+                              (200, 200, groups_ext(120))):
+            r = make(fs, op, args, ext, uid=uid, gid=gid)
+            equal(r.error, EPERM, f"{op} by {uid}, {gid}")
+    equal(sorted(os.listdir(root)), before, "what was created")
+    entry = fs.lookup("file")
+    for change in ({"uid": 100}, {"gid": 149}):
+        valid = UID if "uid" in change else GID
+        fs.fails(EPERM, "SETATTR", entry.nodeid, setattr_in(valid, **change), 120)
+    # What creates nothing is the guest's affair, whoever asks.
+    fs.good("GETATTR", entry.nodeid, bytes(16), 120, uid=100, gid=100)
+    fs.fails(-errno.EINVAL, "SETATTR", entry.nodeid, setattr_in(UID, uid=NOBODY), 120)
     w.check()
 
 

@@ -32,7 +32,7 @@ EXPLAINED = {
 }
 
 # Words whose options another change brings.
-PENDING = ("flock", "posix_lock", "sandbox", "modcaps", "killpriv_v2", "no_killpriv_v2")
+PENDING = ("sandbox", "modcaps")
 
 # Besides the good forms of every option and word.
 LINES = (

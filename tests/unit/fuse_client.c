@@ -30,6 +30,7 @@ struct fuse_config fc_config(const char *mode)
 	return (struct fuse_config){
 		.cache = policy,
 		.readdirplus = true,
+		.killpriv = true,
 		.attr_ns = policy->timeout_ns,
 		.entry_ns = policy->timeout_ns,
 	};

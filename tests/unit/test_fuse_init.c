@@ -526,6 +526,16 @@ static void test_lock_flags(void **state)
 	}
 }
 
+/* --killpriv-v2, --no-killpriv-v2 */
+static void test_killpriv(void **state)
+{
+	struct fuse_config config = fc_config("auto");
+
+	assert_true(fuse_init_offer(&config) & FUSE_HANDLE_KILLPRIV_V2);
+	config.killpriv = false;
+	assert_false(fuse_init_offer(&config) & FUSE_HANDLE_KILLPRIV_V2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -534,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_allow_mmap),
 		cmocka_unit_test(test_submounts),
 		cmocka_unit_test(test_lock_flags),
+		cmocka_unit_test(test_killpriv),
 		cmocka_unit_test(test_no_open),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_versions),

@@ -115,6 +115,11 @@ static void test_of_virtiofsd(void **state)
 	assert_false(o.fuse.announce_submounts);
 	assert_int_equal(PARSE(&o, "--no-announce-submounts", "-o", "announce_submounts"), 0);
 	assert_true(o.fuse.announce_submounts);
+	assert_true(o.fuse.killpriv);
+	assert_int_equal(PARSE(&o, "--killpriv-v2", "--no-killpriv-v2"), 0);
+	assert_false(o.fuse.killpriv);
+	assert_int_equal(PARSE(&o, "--no-killpriv-v2", "-o", "killpriv_v2"), 0);
+	assert_true(o.fuse.killpriv);
 	options_free(&o);
 	assert_int_equal(PARSE(&o, "-d", "-f"), 0);
 	assert_int_equal(o.log_level, LOG_DEBUG);
@@ -259,6 +264,11 @@ static void test_refused(void **state)
 		{{"--rlimit-nofile=-1"}, "--rlimit-nofile"},
 		{{"--rlimit-nofile=2147483648"}, "--rlimit-nofile"},
 		{{"--thread-pool-size="}, "--thread-pool-size"},
+		{{"--translate-uid=map:1:2"}, "--translate-uid: 'map:1:2'"},
+		{{"--translate-gid=map:0:0:2", "--translate-gid=guest:1:5:1"}, "'map:0:0:2' and 'guest:1:5:1'"},
+		{{"--translate-uid=map:0:5:1", "--posix-acl=auto"}, "--translate-uid and --posix-acl"},
+		{{"--translate-gid=map:0:5:1", "--posix-acl"}, "--translate-gid and --posix-acl"},
+		{{"-o", "translate_gid=forbid-guest:1"}, "'forbid-guest:1'"},
 		{{"--migration-mode=find-paths"}, "--migration-mode"},
 		{{"--migration-on-error=abort"}, "--migration-on-error"},
 		{{"--migration-verify-handles"}, "--migration-verify-handles"},
