@@ -10,6 +10,8 @@
 #include "base/syslog.h"
 #include "base/util.h"
 
+/* #syscalls: write */
+
 enum log_level log_threshold = LOG_INFO;
 
 static const char *log_program = "causeway";

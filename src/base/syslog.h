@@ -15,8 +15,9 @@ enum syslog_severity {
 	SYSLOG_DEBUG = 7,
 };
 
-/* Connects to the system's log, as facility daemon; the program's name is not copied. 0, or -errno
- * where nobody listens there. */
+/* Connects to the system's log, as facility daemon, once and for all: a log that is started anew
+ * gets nothing more. Lines name the process that calls this; the name of the program is not copied.
+ * 0, or -errno where nobody listens there. */
 int syslog_open(const char *program);
 
 /* Sends one line. From any thread. */

@@ -13,6 +13,8 @@
 
 #include "base/util.h"
 
+/* #syscalls: accept4 poll ppoll unlink unlinkat */
+
 #define fail(...) (snprintf(error, size, __VA_ARGS__), -1)
 
 static int bind_private(int fd, const struct sockaddr_un *addr)
@@ -122,5 +124,6 @@ void listener_close(struct listener *l)
 {
 	if (l->path)
 		unlink(l->path);
+	l->path = NULL;
 	close_fd(&l->fd);
 }

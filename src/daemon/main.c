@@ -2,12 +2,14 @@
 /*
  * causewayd: from a command line to a served directory.
  *
- * main() reads options, prepares the process, opens the directory and the socket, and serves one
- * front-end after the other: vhost/ turns its messages into threads, one for each ring, which
- * call fuse/ with each request. SIGTERM, SIGINT and SIGHUP end it, SIGUSR1 logs counters.
+ * main() reads options, prepares the process, opens the socket, goes into the sandbox
+ * (isolation.h), opens the directory there and serves one front-end after the other: vhost/ turns
+ * its messages into threads, one for each ring, which call fuse/ with each request. SIGTERM,
+ * SIGINT and SIGHUP end it, SIGUSR1 logs counters.
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_fs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,12 +19,15 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "daemon/isolation.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
 #include "fs/passthrough/passthrough.h"
 #include "fuse/pool.h"
 #include "fuse/session.h"
 #include "vhost/backend.h"
+
+/* #syscalls: read */
 
 #ifndef CAUSEWAY_VERSION
 #define CAUSEWAY_VERSION "unknown"
@@ -41,7 +46,10 @@ struct daemon {
 	struct fuse_deferral deferral;
 	struct virtio_fs_config config;
 	int stop_fd, counters_fd;
+	int share_fd; /* the directory, until it is isolated */
+	struct listener listener;
 };
+static struct daemon the_daemon;
 
 /* A device's worker is FUSE's, one for each ring that is used. */
 static void *start_worker(void *opaque, unsigned int queue)
@@ -166,11 +174,24 @@ static void prepare_process(struct daemon *d)
 	limit_descriptors(d->options.rlimit_nofile);
 }
 
-static void open_export(struct daemon *d)
+/* Before the socket is made, which nobody shall find where there is nothing to share. */
+static void open_share(struct daemon *d)
 {
-	const struct options *o = &d->options;
-	int r = passthrough_new(o->shared_dir, &o->passthrough, &d->fs);
+	const char *dir = d->options.shared_dir;
 
+	d->share_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (d->share_fd < 0)
+		die("--shared-dir: cannot share '%s': %s", dir, strerror(errno));
+}
+
+static void open_export(struct daemon *d, const struct isolated *where)
+{
+	struct options *o = &d->options;
+	int r;
+
+	o->passthrough.has_proc_fd = true;
+	o->passthrough.proc_fd = where->proc_fd;
+	r = passthrough_new(where->root, &o->passthrough, &d->fs);
 	if (r == -EINVAL)
 		die("--shared-dir: '%s' is in a pseudo file system, which is never shared",
 			o->shared_dir);
@@ -210,9 +231,16 @@ static void open_export(struct daemon *d)
 		die("cannot prepare the device: %s", strerror(-r));
 }
 
-static void open_socket(struct daemon *d, struct listener *l)
+/* However the program ends. */
+static void close_listener(void)
+{
+	listener_close(&the_daemon.listener);
+}
+
+static void open_socket(struct daemon *d)
 {
 	const struct options *o = &d->options;
+	struct listener *l = &d->listener;
 	char error[300];
 	int r = o->socket_path ? listener_open(l, o->socket_path, o->socket_group, error,
 					 sizeof(error))
@@ -222,6 +250,38 @@ static void open_socket(struct daemon *d, struct listener *l)
 		die("%s", error);
 	if (l->connected && o->keep_listening)
 		die("--keep-listening needs a socket that listens; --fd %d is a connection", o->fd);
+	atexit(close_listener);
+}
+
+/* The process that stays outside the sandbox; it has no part in what is served. */
+static _Noreturn void stay_outside(struct daemon *d, pid_t child)
+{
+	const int signals[] = {d->stop_fd, d->counters_fd};
+	int status;
+
+	close_fd(&d->share_fd);
+	close_fd(&d->listener.fd);
+	status = monitor_run(child, signals, ARRAY_SIZE(signals));
+	close_listener();
+	monitor_end_like(status);
+}
+
+static void isolate(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	const struct isolation *i = &o->isolation;
+	struct isolated where;
+	pid_t child = isolation_split(i);
+
+	if (child > 0)
+		stay_outside(d, child);
+	/* Where names lead from here on, there is no socket of ours. */
+	if (i->sandbox != SANDBOX_NONE)
+		d->listener.path = NULL;
+	isolation_enter(i, d->share_fd, o->shared_dir, &where);
+	close_fd(&d->share_fd);
+	open_export(d, &where);
+	isolation_seal(i, &where);
 	if (o->socket_path)
 		log_info("listening on %s", o->socket_path);
 }
@@ -237,8 +297,9 @@ static void start_pool(struct daemon *d)
 }
 
 /* Serves front-ends until it is time to end; the exit status. */
-static int serve(struct daemon *d, struct listener *l)
+static int serve(struct daemon *d)
 {
+	struct listener *l = &d->listener;
 	struct vhost_events events = {
 		.stop_fd = d->stop_fd,
 		.other_fd = d->counters_fd,
@@ -268,43 +329,44 @@ static int serve(struct daemon *d, struct listener *l)
 
 int main(int argc, char **argv)
 {
-	static struct daemon d;
-	struct listener listener;
+	struct daemon *d = &the_daemon;
 	char error[300];
 	int status;
 
 	log_open("causewayd", LOG_INFO);
-	if (options_parse(&d.options, argc, argv, error, sizeof(error)) < 0)
+	if (options_parse(&d->options, argc, argv, error, sizeof(error)) < 0)
 		die("%s", error);
-	if (d.options.help) {
+	if (d->options.help) {
 		options_help(stdout);
 		return 0;
 	}
-	if (d.options.version) {
+	if (d->options.version) {
 		printf("causewayd %s\n", CAUSEWAY_VERSION);
 		return 0;
 	}
-	if (d.options.print_capabilities) {
+	if (d->options.print_capabilities) {
 		printf("{\n  \"type\": \"fs\",\n  \"features\": [\n"
 		       "    \"posix-acl-negotiation-mode\",\n    \"separate-options\"\n  ]\n}\n");
 		return 0;
 	}
-	log_open("causewayd", d.options.log_level);
-	status = d.options.syslog ? log_to_syslog() : 0;
+	log_open("causewayd", d->options.log_level);
+	if (d->options.isolation.sandbox != SANDBOX_NONE)
+		isolation_close_inherited(d->options.fd);
+	status = d->options.syslog ? log_to_syslog() : 0;
 	if (status < 0)
 		die("--syslog: no system log is listening: %s", strerror(-status));
-	prepare_process(&d);
-	open_export(&d);
-	open_socket(&d, &listener);
-	start_pool(&d);
-	status = serve(&d, &listener);
-	listener_close(&listener);
-	fuse_pool_stop(&d.session);
-	vhost_backend_destroy(&d.backend);
-	passthrough_free(d.fs);
-	xattrmap_free(d.options.xattrmap);
-	close_fd(&d.stop_fd);
-	close_fd(&d.counters_fd);
-	options_free(&d.options);
+	prepare_process(d);
+	open_share(d);
+	open_socket(d);
+	isolate(d);
+	start_pool(d);
+	status = serve(d);
+	fuse_pool_stop(&d->session);
+	vhost_backend_destroy(&d->backend);
+	passthrough_free(d->fs);
+	xattrmap_free(d->options.xattrmap);
+	close_fd(&d->stop_fd);
+	close_fd(&d->counters_fd);
+	options_free(&d->options);
 	return status;
 }

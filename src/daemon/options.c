@@ -53,7 +53,7 @@ static int check(struct parse *p)
 		o->fuse.attr_ns = o->fuse.cache->timeout_ns;
 	if (!o->has_entry_timeout)
 		o->fuse.entry_ns = o->fuse.cache->timeout_ns;
-	return 0;
+	return check_isolation(p);
 }
 
 static const struct option_desc *find(const char *name)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "daemon/isolation.h"
 #include "fs/passthrough/passthrough.h"
 #include "fuse/cache.h"
 
@@ -24,6 +25,7 @@ struct options {
 	const char *tag;          /* or NULL */
 	struct fuse_config fuse;
 	struct passthrough_config passthrough;
+	struct isolation isolation;
 	struct xattrmap *xattrmap; /* passthrough has it too; freed by the caller */
 	struct idmap *uids, *gids; /* fuse has them too; freed by options_free() */
 	bool has_attr_timeout, has_entry_timeout;

@@ -30,6 +30,16 @@ struct option_desc {
 extern const struct option_desc option_descs[];
 extern const size_t option_count;
 
+/* option_isolation.c */
+int set_sandbox(struct parse *p, const char *arg);
+int set_seccomp(struct parse *p, const char *arg);
+int set_modcaps(struct parse *p, const char *arg);
+int set_uid_map(struct parse *p, const char *arg);
+int set_gid_map(struct parse *p, const char *arg);
+
+/* What no option of isolation alone can tell; tells isolation what the others need. */
+int check_isolation(struct parse *p);
+
 #define fail(p, ...) (snprintf((p)->error, (p)->size, __VA_ARGS__), -1)
 
 /* Sets the long option of this name; arg is NULL where none was given. 0, or -1 and an error line:

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* #syscalls: mmap:2&PROT_EXEC=0 write rt_sigaction */
+
 static struct mem *guarded;
 
 /* Runs on the thread that touched the memory, which is inside its gate: the table is stable. */

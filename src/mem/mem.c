@@ -9,6 +9,8 @@
 
 #include "base/util.h"
 
+/* #syscalls: mmap:2&PROT_EXEC=0 munmap madvise fstat newfstatat */
+
 void mem_init(struct mem *mem)
 {
 	memset(mem, 0, sizeof(*mem));

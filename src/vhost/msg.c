@@ -8,6 +8,8 @@
 
 #include "base/util.h"
 
+/* #syscalls: recvmsg sendto poll ppoll close */
+
 static int wait_readable(int sock, int stop_fd)
 {
 	struct pollfd fds[2] = {

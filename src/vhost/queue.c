@@ -21,6 +21,8 @@
 #include "base/util.h"
 #include "vhost/backend.h"
 
+/* #syscalls: poll ppoll read write */
+
 /* How often a ring is looked at whose front-end gave no kick descriptor. */
 #define POLL_INTERVAL_NS 50000
 

@@ -12,6 +12,8 @@
 #include "mem/guard.h"
 #include "vhost/backend.h"
 
+/* #syscalls: poll ppoll */
+
 int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *device)
 {
 	int r = 0;

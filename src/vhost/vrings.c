@@ -11,6 +11,8 @@
 #include "base/util.h"
 #include "vhost/handlers.h"
 
+/* #syscalls: fcntl:1=F_GETFL fcntl:1=F_SETFL */
+
 /* Finds the ring that a message names, or NULL after vhost_bad(). */
 static struct vhost_queue *named_queue(struct vhost_backend *dev, uint64_t index)
 {

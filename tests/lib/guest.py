@@ -22,6 +22,13 @@ CAUSEWAY = os.environ["CAUSEWAY"]
 CAUSEWAYD = os.environ["CAUSEWAYD"]
 BUILD = os.environ["CAUSEWAY_CHECK_BUILD"]
 FULL = bool(os.environ["CAUSEWAY_FULL"])
+if BUILD != "plain":
+    # Sanitizers look at themselves through ptrace(2) and make system calls of their own.
+    with open("causewayd", "w", encoding="ascii") as script:
+        script.write(f"#!/bin/sh\nexec {shlex.quote(CAUSEWAYD)} --sandbox none --seccomp none "
+                     "--modcaps +sys_ptrace \"$@\"\n")
+    os.chmod("causewayd", 0o755)
+    CAUSEWAYD = os.environ["CAUSEWAYD"] = os.path.abspath("causewayd")
 # A copy in the test's directory: a guest sees that one, wherever the build is.
 FSCASES = os.path.abspath("fscases")
 shutil.copy(os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/fs/fscases"), FSCASES)
@@ -91,6 +98,13 @@ class Daemon:
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         atexit.register(self.kill)
         self.wait_log("listening on")
+
+    @property
+    def pid(self):
+        """The process that serves: with a sandbox, the child of the one that was started."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children",
+                  encoding="ascii") as f:
+            return int((f.read().split() or [self.process.pid])[0])
 
     def text(self):
         with open(self.log_path, errors="replace") as f:

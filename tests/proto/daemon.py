@@ -6,11 +6,13 @@ write any amount, and is searched for sanitizer reports when it has ended.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 from harness import HANG, Failure, at_end, check, tempdir, until
 
@@ -33,9 +35,19 @@ def sanitizer():
     return "asan" if b"__asan_init" in data else "tsan" if b"__tsan_init" in data else None
 
 
-def environment():
+def without_sandbox(user=None):
+    """Options for a sanitizer build: it looks at itself through ptrace(2) and makes system calls of
+    its own."""
+    if not sanitizer():
+        return []
+    return ["--sandbox", "none", "--seccomp", "none",
+            *([] if user else ["--modcaps", "+sys_ptrace"])]
+
+
+def environment(leaks=True):
+    """leaks: an ordinary user's daemon cannot be looked at, by itself neither."""
     env = dict(os.environ)
-    add = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+    add = {"ASAN_OPTIONS": f"detect_leaks={int(leaks)}:abort_on_error=0",
            "UBSAN_OPTIONS": "print_stacktrace=1",
            "TSAN_OPTIONS": "second_deadlock_stack=1"}
     for name, value in add.items():
@@ -58,6 +70,15 @@ def make_share():
     return root
 
 
+def is_init(pid):
+    """Whether a process is the first of a pid namespace."""
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return re.search(r"^NSpid:.*\t1$", f.read(), re.M) is not None
+    except OSError:
+        return False
+
+
 class Daemon:
     """One process. listen=True gives it a listening socket, else one end of a socketpair. command
     makes the whole command line of another program, or another way to start ours, of a descriptor
@@ -77,13 +98,20 @@ class Daemon:
             self.sock = None
         else:
             self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        if not command:
+            options = [*without_sandbox(user), *options]
+            if sanitizer() and "--modcaps" in options[6:]:
+                options[len(options) - options[::-1].index("--modcaps")] += ":+sys_ptrace"
+        words = [*options, "--sandbox", "none" if command else "namespace"]
+        self.sandbox = words[words.index("--sandbox") + 1]
         self.errlog = tempfile.TemporaryFile()
         argv = [binary(), "--shared-dir", self.share, "--fd", str(theirs.fileno()), *options]
         if tag:
             argv += ["--tag", tag]
         if command:
             argv = command(theirs.fileno(), self.share)
-        self.proc = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=environment(),
+        self.proc = subprocess.Popen(argv, pass_fds=[theirs.fileno()],
+                                     env=environment(leaks=user is None),
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                      stderr=self.errlog, user=user, group=user,
                                      extra_groups=None if user is None else [])
@@ -92,6 +120,18 @@ class Daemon:
 
     @property
     def pid(self):
+        """The process that serves: with a sandbox, the child of the one that was started."""
+        while self.sandbox != "none":
+            try:
+                with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children") as f:
+                    child = f.read().split()
+            except FileNotFoundError:
+                break
+            # The helper that maps ids comes and goes before.
+            if child and (self.sandbox == "chroot" or is_init(child[0])):
+                return int(child[0])
+            check(self.running(), "the daemon has ended")
+            time.sleep(0.001)
         return self.proc.pid
 
     def connect(self):

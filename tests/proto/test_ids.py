@@ -21,7 +21,8 @@ LABEL = "security.selinux"
 def world(*options, flags2=CREATE_SUPP_GROUP, **kw):
     if os.getuid():
         raise Skip("needs root")
-    w = World(*options, init=False, **kw)
+    # For trusted and security attributes.
+    w = World("--modcaps", "+sys_admin", *options, init=False, **kw)
     got = w.fs.init(minor=45, flags=INIT_FLAGS, flags2=flags2)
     return w, w.fs, w.daemon.share, got
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import vu
-from daemon import Daemon, binary, environment, make_share
+from daemon import Daemon, binary, environment, make_share, without_sandbox
 from fuse import INIT_FLAGS, ROOT, Fs, init_in, read_in
 from harness import HANG, add, at_end, case, check, equal, main, tempdir, until
 from vu import Closed, Conn, Frontend, u64
@@ -304,7 +304,8 @@ def socket_path():
             s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             s.bind(path)
             s.close()
-        p = subprocess.Popen([binary(), "--shared-dir", share, "--socket-path", path],
+        p = subprocess.Popen([binary(), *without_sandbox(), "--shared-dir", share, "--socket-path",
+                              path],
                              stdin=subprocess.DEVNULL, env=environment(),
                              stderr=subprocess.DEVNULL)
         at_end(lambda p=p: p.poll() is None and (p.kill(), p.wait()))

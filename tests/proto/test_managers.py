@@ -9,7 +9,8 @@ import os
 import socket
 import subprocess
 
-from daemon import Daemon, binary, environment, make_share, run_options, sanitizer
+from daemon import (Daemon, binary, environment, make_share, run_options, sanitizer,
+                    without_sandbox)
 from harness import HANG, Skip, add, among, at_end, case, check, equal, main, tempdir, until
 from world import World
 
@@ -112,7 +113,8 @@ def serves(words):
     """A command line with FD: a front-end that comes before or after the daemon is served."""
     need(words)
     daemon = Daemon(listen=True, command=lambda fd, share: [
-        binary(), *(w.replace("FD", str(fd)).replace("DIR", share) for w in words)])
+        binary(), *(w.replace("FD", str(fd)).replace("DIR", share) for w in words),
+        *without_sandbox()])
     w = World(daemon=daemon)
     w.check()
     w.close()
@@ -124,7 +126,7 @@ def serves_path(words):
     need(words)
     share, path = make_share(), os.path.join(tempdir(), "sock")
     env = {**environment(), "RUST_LOG": "ERROR"}  # as Podman sets it
-    words = [w.replace("PATH", path).replace("DIR", share) for w in words]
+    words = [*(w.replace("PATH", path).replace("DIR", share) for w in words), *without_sandbox()]
     proc = subprocess.Popen([binary(), *words], cwd=share, env=env, stdin=subprocess.DEVNULL,
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     at_end(proc.wait)

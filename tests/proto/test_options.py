@@ -14,7 +14,7 @@ import struct
 import subprocess
 import tempfile
 
-from daemon import Daemon, binary, environment, make_share, run_options
+from daemon import Daemon, binary, environment, make_share, run_options, without_sandbox
 from harness import HANG, Skip, add, at_end, case, check, equal, main, tempdir
 from world import World
 
@@ -158,7 +158,8 @@ def socket_group():
     for options, mode, gid in (((), 0o600, os.getgid()),
                                (("--socket-group", last.gr_name), 0o660, last.gr_gid)):
         share, path = make_share(), os.path.join(tempdir(), "sock")
-        proc = subprocess.Popen([binary(), "--shared-dir", share, "--socket-path", path, *options],
+        proc = subprocess.Popen([binary(), *without_sandbox(), "--shared-dir", share,
+                                 "--socket-path", path, *options],
                                 stderr=subprocess.PIPE, env=environment())
         at_end(proc.wait)
         at_end(proc.stderr.close)
@@ -228,8 +229,8 @@ def syslog():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     at_end(ours.close)
     fd = str(theirs.fileno())
-    proc = subprocess.Popen(own_dev(f"ln -s {path} /dev/log", binary(), "--shared-dir", share,
-                                    "--fd", fd, "--syslog", "--thread-pool-size", "2"),
+    proc = subprocess.Popen(own_dev(f"ln -s {path} /dev/log", binary(), *without_sandbox(),
+                                    "--shared-dir", share, "--fd", fd, "--syslog", "--thread-pool-size", "2"),
                             pass_fds=[theirs.fileno()], env=environment(),
                             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
     theirs.close()

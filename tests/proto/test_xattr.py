@@ -65,7 +65,7 @@ def values():
 
 @case("each kind of node has its own attributes: nothing is followed, nothing is opened")
 def kinds():
-    w, fs, root = world()
+    w, fs, root = world("--modcaps", "+sys_admin")
     if os.getuid():
         raise Skip("needs root for trusted attributes")
     outside = os.path.join(os.path.dirname(root), "outside")

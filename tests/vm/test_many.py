@@ -29,12 +29,12 @@ def make_tree():
 
 
 def resident(daemon):
-    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as f:
+    with open(f"/proc/{daemon.pid}/status", encoding="ascii") as f:
         return next(int(line.split()[1]) << 10 for line in f if line.startswith("RssAnon"))
 
 
 def descriptors(daemon):
-    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
 
 
 def find_all(guest, daemon, tree):

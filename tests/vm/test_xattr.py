@@ -95,7 +95,7 @@ def acls(guest):
 
 for directory in ("x", "n", "a"):
     os.mkdir(directory)
-daemons = [Daemon("x", "--xattr", name="x"), Daemon("n", name="n"),
+daemons = [Daemon("x", "--xattr", "--modcaps", "+sys_admin", name="x"), Daemon("n", name="n"),
            Daemon("a", "--posix-acl", name="a")]
 vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")])
 cases(vm)

@@ -56,6 +56,10 @@ static void daemon_words(
 	// The guest puts an overlay over it, which does not enter what announces itself.
 	if (s->is_root)
 		words_add(w, "--no-announce-submounts");
+	// In an ordinary user's user namespace files of others belong to nobody: a guest's programs
+	// would not trust their own configuration.
+	if (s->is_root && geteuid() != 0)
+		words_add(w, "--sandbox"), words_add(w, "none");
 	for (unsigned int i = 0; !s->is_root && i < o->daemon_options.n; i++)
 		words_add(w, o->daemon_options.v[i]);
 }

@@ -9,6 +9,9 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: fchmodat fchownat utimensat ftruncate faccessat faccessat2 readlinkat
+ * #syscalls: fstatfs syncfs */
+
 int pt_getattr(struct fs *fs, const struct fs_target *t, struct statx *attr)
 {
 	struct passthrough *pt = pt_of(fs);

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "base/util.h"
 
+/* #syscalls: capget capset umask unshare:0=CLONE_FS */
+
 #define BIT(cap) (1ull << (cap))
 
 /* What the kernel takes from the effective capabilities of a thread whose file system uid leaves 0,
@@ -125,7 +127,7 @@ void cred_init(void)
 }
 
 /* Umask and working directory belong to the fs_struct that threads share until they unshare it.
- * #syscalls: unshare */
+ * #syscalls: unshare:0=CLONE_FS */
 static int own_fs(void)
 {
 	if (now.own_fs)

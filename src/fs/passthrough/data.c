@@ -10,6 +10,9 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: preadv pwritev2 fsync fdatasync fallocate lseek copy_file_range
+ * #syscalls: fcntl:1=F_DUPFD_CLOEXEC */
+
 ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 	uint64_t offset)
 {

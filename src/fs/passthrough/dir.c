@@ -11,6 +11,8 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: getdents64 lseek */
+
 static bool is_dots(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;

@@ -10,6 +10,8 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: openat openat2 statx clock_gettime */
+
 /* What of a guest's open flags reaches open(2); O_DIRECT comes afterwards (direct.c). */
 #define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME)
 

@@ -9,6 +9,8 @@
 
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: close */
+
 int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int taken_fd,
 	bool directory, uint64_t *id)
 {

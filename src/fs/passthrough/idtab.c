@@ -6,6 +6,8 @@
 
 #include "base/util.h"
 
+/* #syscalls: getrandom */
+
 #define REFS(word)       ((uint32_t)(word))
 #define GENERATION(word) ((uint32_t)((word) >> 32))
 

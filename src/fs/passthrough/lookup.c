@@ -14,6 +14,8 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: openat openat2 fcntl:1=F_DUPFD_CLOEXEC */
+
 #define NAME_BYTES_MAX 255
 
 /* Directories above a node that are visited to find the root; deeper ones cannot be exported. */

@@ -11,6 +11,9 @@
 
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: fstatfs statx fstat newfstatat openat
+ * #syscalls(file-handles): name_to_handle_at open_by_handle_at */
+
 /* File systems through which a guest could reach the daemon, other processes or the kernel. */
 static const uint32_t barred_magics[] = {
 	PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,

@@ -9,6 +9,8 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls: linkat mkdirat mknodat renameat renameat2 symlinkat unlinkat */
+
 /* A directory in which a name is to change. */
 static struct pt_node_ref parent_ref(struct passthrough *pt, uint64_t id, const char *name,
 	int *error)

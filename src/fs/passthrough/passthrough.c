@@ -166,7 +166,8 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pt_dir_pool_init(&pt->dirs, config->dir_bytes ? config->dir_bytes : DIR_BYTES);
 	pt->nodes = idtab_new(sizeof(struct pt_node), UINT32_MAX, pt_node_destroy, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->fds / 2, pt_handle_destroy, pt);
-	pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	pt->proc_fd = config->has_proc_fd ? config->proc_fd
+					  : open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = pt->proc_fd < 0 ? -errno : pt->nodes && pt->handles ? 0 : -ENOMEM;
 	if (r == 0)
 		r = open_root(pt, path);

@@ -34,6 +34,8 @@ struct passthrough_config {
 	size_t dir_bytes; /* what its listings may keep, or 0 for a default */
 	unsigned int settle_ms; /* a time of change older than this shows whether a file changed */
 	bool locks; /* will be asked for: descriptors are left to them */
+	bool has_proc_fd; /* below; else /proc/self/fd is opened */
+	int proc_fd;      /* of a proc that has this process; taken, also on failure */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 

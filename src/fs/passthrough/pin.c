@@ -24,6 +24,8 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls(file-handles): open_by_handle_at */
+
 /* Ways that are gone to one node: each is as long as a path may be (way.c). */
 #define WAYS_MAX 64
 

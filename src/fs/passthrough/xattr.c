@@ -14,6 +14,9 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
+/* #syscalls(xattr): getxattr listxattr setxattr removexattr
+ * #syscalls: fchmodat */
+
 /* The checks before an attribute of a node is touched; from here on the thread is ready to. */
 static int prepare(struct passthrough *pt, const struct pt_node_ref *ref)
 {
