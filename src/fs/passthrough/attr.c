@@ -143,9 +143,10 @@ int pt_syncfs(struct fs *fs, uint64_t node, bool all)
 	if (all)
 		return pt_mounts_sync(pt);
 	fd = pt_open_node(pt, ref.node, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	return neg_errno(syncfs(fd));
+	/* Unmounted on the host, and so out of Landlock's sight. */
+	if (fd == -EACCES)
+		return pt_mount_sync(pt, ref.node->mount);
+	return fd < 0 ? fd : neg_errno(syncfs(fd));
 }
 
 ssize_t pt_readlink(struct fs *fs, uint64_t node, char *buf, size_t size)

@@ -132,6 +132,20 @@ static struct pt_mount *find(struct passthrough *pt, uint64_t id)
 	return mount;
 }
 
+/* A directory is opened for reading at once: when the host has unmounted what it is in, Landlock
+ * lets nobody do it any more, and what was written still has to be synced. */
+static int open_found(struct passthrough *pt, int fd)
+{
+	struct stat st;
+	int r = fstat(fd, &st);
+
+	if (r == 0 && S_ISDIR(st.st_mode))
+		r = openat(pt->proc_fd, pt_fdname(fd).s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	else
+		r = -1;
+	return r >= 0 ? r : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 {
 	struct pt_mount *mount;
@@ -143,7 +157,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 		if (mount) {
 			mount->id = id;
 			mount->fd = try_file_handles(pt, fd);
-			mount->path_fd = mount->fd < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+			mount->path_fd = mount->fd < 0 ? open_found(pt, fd) : -1;
 			mount->local = pt_is_local(fd);
 			mount->next = pt->mounts;
 			pt->mounts = mount;
@@ -188,13 +202,15 @@ void pt_mount_put(struct passthrough *pt, struct pt_mount *mount)
 
 /* syncfs(2) wants a descriptor that is open for something; a device or FIFO is not opened, and what
  * was found first is one only where somebody mounted it by itself. */
-static int sync_mount(struct passthrough *pt, const struct pt_mount *mount)
+int pt_mount_sync(struct passthrough *pt, const struct pt_mount *mount)
 {
 	CLEANUP_FD int fd = -1;
 	struct stat st;
 
 	if (mount->fd >= 0)
 		return neg_errno(syncfs(mount->fd));
+	if (mount->path_fd >= 0 && syncfs(mount->path_fd) == 0)
+		return 0;
 	if (mount->path_fd < 0 || fstat(mount->path_fd, &st) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
@@ -223,7 +239,7 @@ int pt_mounts_sync(struct passthrough *pt)
 
 	/* A sync takes its time: not under the lock. */
 	while ((next = next_mount(pt, mount))) {
-		int r = sync_mount(pt, next);
+		int r = pt_mount_sync(pt, next);
 
 		if (mount)
 			pt_mount_put(pt, mount);

@@ -44,7 +44,7 @@ struct pt_mount {
 	uint64_t id;
 	_Atomic uint32_t users; /* nodes among them; 0 only under the lock of the list */
 	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
-	int path_fd; /* O_PATH, of what was found there first, where there is no fd; or -1 */
+	int path_fd; /* of what was found there first, where there is no fd; or -1 */
 	bool local; /* close(2) never fails there: nothing is held back until then */
 	struct pt_mount *next;
 };
@@ -294,6 +294,9 @@ void pt_mount_put(struct passthrough *pt, struct pt_mount *mount);
 
 /* Syncs every mount that is known: 0 or the first error. */
 int pt_mounts_sync(struct passthrough *pt);
+
+/* Syncs the one. 0 or -errno. */
+int pt_mount_sync(struct passthrough *pt, const struct pt_mount *mount);
 void pt_mounts_free(struct passthrough *pt);
 
 /* The file handle of a descriptor (allocated), or NULL where there is none. */
