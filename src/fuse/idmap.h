@@ -12,9 +12,9 @@
  *   squash-host:HOST:GUEST:COUNT   host ids to the one guest id
  *   forbid-guest:GUEST:COUNT       guest ids that nothing may belong to
  *
- * Ids that no rule names stay as they are, -1 always does. The directions need not agree. The ids of
- * a request are translated once, before its handler sees them (dispatch.c, op_attr.c), those of
- * attributes when the reply is built (reply.c): the file system knows ids of the host only.
+ * Ids that no rule names stay as they are, -1 always does. The directions need not agree. The ids
+ * of a request are translated once, before its handler sees them (dispatch.c, op_attr.c), those
+ * of attributes when the reply is built (reply.c): the file system knows ids of the host only.
  */
 #ifndef FUSE_IDMAP_H
 #define FUSE_IDMAP_H
@@ -24,8 +24,8 @@
 
 struct idmap;
 
-/* Adds a rule, whose text must outlive the map; *map is made where it is NULL. 0, or -1 and a line in
- * error: the rule is none, or translates what another one does. */
+/* Adds a rule, whose text must outlive the map; *map is made where it is NULL. 0, or -1 and a line
+ * in error: the rule is none, or translates what another one does. */
 int idmap_add(struct idmap **map, const char *rule, char *error, size_t size);
 void idmap_free(struct idmap *map);
 

@@ -27,10 +27,11 @@ struct fuse_pool {
 	struct fuse_session *se;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t work;  /* a job waits, or it is time to end */
-	pthread_cond_t idle;  /* a worker has no job here any more */
+	pthread_cond_t idle;  /* a worker has no job here any more, or a thread has begun */
 	struct job *first, **last; /* waiting */
 	struct job *free;
 	bool stop;
+	unsigned int running; /* threads that have begun */
 	unsigned int nthreads;
 	pthread_t threads[FUSE_POOL_THREADS_MAX];
 	struct job jobs[FUSE_POOL_JOBS];
@@ -97,6 +98,10 @@ static void *pool_thread(void *arg)
 	struct job *job;
 
 	pthread_setname_np(pthread_self(), "pool");
+	pthread_mutex_lock(&pool->lock);
+	pool->running++;
+	pthread_cond_broadcast(&pool->idle);
+	pthread_mutex_unlock(&pool->lock);
 	while ((job = next_job(pool))) {
 		run(w, job);
 		job_done(pool, job);
@@ -137,6 +142,10 @@ int fuse_pool_start(struct fuse_session *se, unsigned int n)
 	se->pool = pool;
 	while (r == 0 && pool->nthreads < n)
 		r = start_thread(pool);
+	pthread_mutex_lock(&pool->lock);
+	while (pool->running < pool->nthreads)
+		pthread_cond_wait(&pool->idle, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
 	if (r < 0)
 		fuse_pool_stop(se);
 	return r;

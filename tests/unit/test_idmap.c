@@ -120,7 +120,8 @@ static void test_order(void **state)
 	for (unsigned int i = 0; i < 100; i++) {
 		unsigned int at = i * 37 % 100;
 
-		snprintf(rules[at], sizeof(rules[at]), "map:%u:%u:10", at * 10, 5000 + (99 - at) * 10);
+		snprintf(rules[at], sizeof(rules[at]), "map:%u:%u:10", at * 10,
+			5000 + (99 - at) * 10);
 		add(rules[at]);
 	}
 	for (uint32_t id = 0; id < 1000; id++) {
@@ -147,8 +148,8 @@ static void test_overlap(void **state)
 
 static void test_wrong(void **state)
 {
-	static const char *const kinds[] = {"", ":1:2:3", "user:1:2:3", "Guest:1:2:3", "guests:1:2:3",
-		"map"};
+	static const char *const kinds[] = {"", ":1:2:3", "user:1:2:3", "Guest:1:2:3",
+		"guests:1:2:3", "map"};
 	static const char *const forms[] = {"map:", "map:1", "map:1:2", "map:1:2:", "map:1:2:3:4",
 		"map:1:2:3:", "map:a:2:3", "map:1:-2:3", "map: 1:2:3", "map:1:2:3x", "map:0x1:2:3",
 		"map:4294967296:1:1", "map:1:2:99999999999999999999999", "forbid-guest:1",

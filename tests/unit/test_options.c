@@ -116,6 +116,7 @@ static void test_of_virtiofsd(void **state)
 	assert_int_equal(PARSE(&o, "--no-announce-submounts", "-o", "announce_submounts"), 0);
 	assert_true(o.fuse.announce_submounts);
 	assert_true(o.fuse.killpriv);
+	options_free(&o);
 	assert_int_equal(PARSE(&o, "--killpriv-v2", "--no-killpriv-v2"), 0);
 	assert_false(o.fuse.killpriv);
 	assert_int_equal(PARSE(&o, "--no-killpriv-v2", "-o", "killpriv_v2"), 0);
