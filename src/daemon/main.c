@@ -346,7 +346,9 @@ int main(int argc, char **argv)
 	}
 	if (d->options.print_capabilities) {
 		printf("{\n  \"type\": \"fs\",\n  \"features\": [\n"
-		       "    \"posix-acl-negotiation-mode\",\n    \"separate-options\"\n  ]\n}\n");
+		       "    \"posix-acl-negotiation-mode\",\n"
+		       "    \"security-label-negotiation-mode\",\n"
+		       "    \"separate-options\"\n  ]\n}\n");
 		return 0;
 	}
 	log_open("causewayd", d->options.log_level);
