@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""docs/semantics.md names only cases and tests that there are, and at least one for each promise;
+then the same on copies of the page with one fault each, which must be told."""
+import glob
+import os
+import re
+import sys
+
+ROOT = os.environ["CAUSEWAY_SRC"]
+PAGE = "docs/semantics.md"
+# (what is replaced once, by what, what must be told)
+FAULTS = (
+    ("`sticky`", "`stick`", "no case stick"),
+    ("vm/test_xattr.py", "vm/test_none.py", "no test vm/test_none.py"),
+    ("`list-types`", "", "d_type: nothing shows it"),
+    ("`holes`,", "see below,", "neither a case nor a test: see below"),
+)
+
+
+def cases():
+    """Names in the tables at the ends of tests/fs/cases_*.c."""
+    found = set()
+    for path in glob.glob(os.path.join(ROOT, "tests/fs/cases_*.c")):
+        with open(path, encoding="utf-8") as f:
+            table = re.search(r"const struct fs_case \w+_cases\[\] = \{(.*?)\};", f.read(), re.S)
+        found.update(re.findall(r'\{"([^"]+)",', table.group(1)))
+    return found
+
+
+def wrong(text, known):
+    rows = re.findall(r"(?m)^\| (.+?) \| *(.*?) *\|$", text)[1:]
+    if not rows:
+        yield "no rows"
+    for promise, cell in rows:
+        names = [n.strip() for n in cell.split(",") if n.strip()]
+        if not names:
+            yield f"{promise}: nothing shows it"
+        for name in names:
+            if re.fullmatch(r"`[^`]+`", name):
+                if name[1:-1] not in known:
+                    yield f"{promise}: no case {name[1:-1]}"
+            elif not re.fullmatch(r"\w+/\w+\.(py|c)", name):
+                yield f"{promise}: neither a case nor a test: {name}"
+            elif not os.path.isfile(os.path.join(ROOT, "tests", name)):
+                yield f"{promise}: no test {name}"
+
+
+def main():
+    known = cases()
+    with open(os.path.join(ROOT, PAGE), encoding="utf-8") as f:
+        page = f.read()
+    told = list(wrong(page, known))
+    if told:
+        sys.exit("\n".join([f"{PAGE}:"] + told))
+    for old, new, want in FAULTS:
+        if old not in page:
+            sys.exit(f"{PAGE} has no {old!r} any more: adapt this test")
+        told = "\n".join(wrong(page.replace(old, new, 1), known))
+        if want not in told:
+            sys.exit(f"{PAGE} with {old!r} changed: not told {want!r}, but: {told}")
+    print(f"{len(known)} cases; {len(FAULTS)} faults are told")
+
+
+main()
