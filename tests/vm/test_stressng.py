@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: timeout=600 needs=stress-ng
+"""stress-ng's file system stressors in a guest, on a share in the default mode with --xattr: each
+verifies what it did. One that fails counts if it passes on the host's own directory. Plain runs take
+the quick ones."""
+import os
+import re
+import time
+
+from guest import FULL, Daemon, Guest, check, host, same, warnings_of
+
+# (stressor, operations): few, where one operation is many calls or waits for the disk.
+FEW = (("access", 20), ("chmod", 20), ("dentry", 100), ("flock", 200), ("fstat", 50),
+       ("getdent", 50), ("locka", 200), ("lockf", 200), ("rename", 200), ("seek", 30),
+       ("utime", 200), ("xattr", 3))
+# An operation of these makes and removes thousands of names.
+REST = (("link", 1), ("symlink", 1))
+STRESSORS = FEW + REST if FULL else FEW
+
+
+def command(name, count, where):
+    # A stressor of which one operation is long ends after two seconds.
+    return (f"mkdir -p {where}; stress-ng --temp-path {where} --{name} 1 --{name}-ops {count} "
+            f"--timeout 2 --verify --metrics-brief 2>&1")
+
+
+def done(name, text):
+    """How many operations a run did."""
+    found = re.search(rf"metrc:.*\] {re.escape(name)} +(\d+) ", text)
+    return int(found.group(1)) if found else 0
+
+
+def run_all(guest, tag):
+    """What failed on this share, and not on the host."""
+    for name, count in STRESSORS:
+        begin = time.monotonic()
+        status, text = guest.try_run(command(name, count, f"/mnt/{tag}/t"), 60)
+        print(f"{tag}: {name}: {done(name, text)} in {time.monotonic() - begin:.1f} s", flush=True)
+        if status == 0 and done(name, text) > 0:
+            continue
+        ours = host(command(name, count, "own") + "; echo status $?", check_status=False)
+        if "status 0" not in ours or done(name, ours) == 0:
+            print(f"{tag}: {name} fails on the host too:\n{ours}")
+            continue
+        yield f"{tag}: {name}: status {status}\n{text}"
+
+
+shares = {"plain": ("--xattr",)}
+daemons = []
+for tag, options in shares.items():
+    os.mkdir(tag)
+    daemons.append(Daemon(tag, *options, name=tag))
+vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
+           "--memory", "1G")
+failed = []
+for tag in shares:
+    failed += run_all(vm, tag)
+    same(f"left in {tag}", vm.run(f"ls -A /mnt/{tag}/t"), "")
+failed += warnings_of(vm)
+same("status", vm.close(), 0)
+for d in daemons:
+    same(f"{d.name}: status", d.wait(), 0)
+    queues, _, _ = d.last_statistics()
+    same(f"{d.name}: ring errors", sum(q["errors"] for q in queues.values()), 0)
+check(not failed, "\n".join(failed))
