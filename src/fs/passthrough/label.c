@@ -76,7 +76,7 @@ int pt_begin_making(const struct passthrough *pt, const struct fs_caller *who)
 	return r < 0 ? r : cred_be_caller(who);
 }
 
-/* #syscalls: setxattr */
+/* #syscalls(xattr): setxattr */
 static int set_labels(struct passthrough *pt, const struct fs_caller *who, int fd)
 {
 	const struct fs_label *done = kernels(pt, who);

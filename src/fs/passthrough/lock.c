@@ -95,7 +95,8 @@ static bool find_noted(struct pt_locks *locks, const struct pt_node *node, struc
 	return found || own;
 }
 
-/* Asks the kernel, through a description that has no locks but the owner's. */
+/* Asks the kernel, through a description that has no locks but the owner's.
+ * #syscalls: fcntl:1=F_OFD_GETLK */
 static int find_foreign(int fd, struct fs_lock *lock)
 {
 	struct range wanted = {.start = lock->start, .end = lock->end, .type = lock->type};

@@ -23,7 +23,7 @@ struct flock pt_to_flock(const struct range *change)
 	};
 }
 
-/* #syscalls: fcntl */
+/* #syscalls: fcntl:1=F_OFD_SETLK fcntl:1=F_GETFL */
 int pt_ofd_lock(int fd, int cmd, const struct range *change)
 {
 	struct flock l = pt_to_flock(change);

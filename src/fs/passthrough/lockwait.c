@@ -194,7 +194,8 @@ static bool is_ended(struct pt_waiter *w)
 	return ended;
 }
 
-/* Sleeps in the kernel until the lock is there, or a signal comes. #syscalls: fcntl flock */
+/* Sleeps in the kernel until the lock is there, or a signal comes.
+ * #syscalls: fcntl:1=F_OFD_SETLKW flock */
 static int block(struct pt_waiter *w)
 {
 	struct pt_lock_owner *o = w->owner;
@@ -255,7 +256,7 @@ static void *wait_thread(void *arg)
 	return NULL;
 }
 
-/* The thread begins with the credentials of this one. #syscalls: clone clone3 */
+/* The thread begins with the credentials of this one. */
 static int start_thread(struct pt_waiter *w)
 {
 	pthread_attr_t attr;
@@ -330,7 +331,7 @@ static unsigned int count_ended(const struct pt_locks *locks, bool signal)
 	return n;
 }
 
-/* Returns when all who were told to end are gone. The table's lock is held. #syscalls: tgkill */
+/* Returns when all who were told to end are gone. The table's lock is held. */
 static void see_them_end(struct pt_locks *locks)
 {
 	while (count_ended(locks, true) > 0) {

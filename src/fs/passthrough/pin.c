@@ -138,7 +138,7 @@ static struct file_handle *copy_handle(struct passthrough *pt, struct pt_node *n
 	return copy;
 }
 
-/* #syscalls: open_by_handle_at */
+/* #syscalls(file-handles): open_by_handle_at */
 static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone)
 {
 	CLEANUP_FREE struct file_handle *handle = NULL;
