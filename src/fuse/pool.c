@@ -201,6 +201,7 @@ bool fuse_pool_take(struct fuse_req *req)
 	/* The queue does not end before the job has: nobody sees this. */
 	struct fuse_out_header never = {
 		.len = sizeof(never), .error = -EIO, .unique = req->in.unique};
+	void *deferred;
 	struct job *job;
 
 	if (!pool || !(req->op->flags & FUSE_OP_SLEEPS))
@@ -212,13 +213,15 @@ bool fuse_pool_take(struct fuse_req *req)
 	job->from = req->w;
 	job->in = req->in;
 	memcpy(job->args.bytes, req->args, req->op->fixed);
-	job->deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, &never,
+	deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, &never,
 		sizeof(never));
-	if (job->deferred)
+	job->deferred = deferred;
+	/* From here on it may be done, and another's. */
+	if (deferred)
 		add_job(pool, job);
 	else
 		job_done(pool, job);
-	return job->deferred != NULL;
+	return deferred != NULL;
 }
 
 void fuse_pool_drain(struct fuse_worker *w)

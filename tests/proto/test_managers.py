@@ -104,15 +104,8 @@ WITH_PATH = {
 }
 
 
-def need(words):
-    """Until the daemon has all of them: skip a line with an option that is not there yet."""
-    if run_options(*words, "--help")[0]:
-        raise Skip("has an option that is not there yet")
-
-
 def serves(words):
     """A command line with FD: a front-end that comes before or after the daemon is served."""
-    need(words)
     daemon = Daemon(listen=True, command=lambda fd, share: [
         binary(), *(w.replace("FD", str(fd)).replace("DIR", share) for w in words),
         *without_sandbox()])
@@ -123,8 +116,7 @@ def serves(words):
 
 
 def serves_path(words):
-    """A command line with PATH: ready when the socket is there, gone with its front-end."""
-    need(words)
+    """A command line with PATH: ready when the socket takes connections, gone with its front-end."""
     share, path = make_share(), os.path.join(tempdir(), "sock")
     env = {**environment(), "RUST_LOG": "ERROR"}  # as Podman sets it
     words = [*(w.replace("PATH", path).replace("DIR", share) for w in words), *without_sandbox()]
@@ -133,12 +125,10 @@ def serves_path(words):
     at_end(proc.wait)
     at_end(proc.stderr.close)
     at_end(proc.terminate)
-    until("socket", lambda: os.path.exists(path) or proc.poll() is not None)
-    check(proc.poll() is None, "ended:", proc.poll() is not None and proc.stderr.read())
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(HANG)
-    sock.connect(path)
-    sock.settimeout(None)
+    # It has its name a moment before it listens.
+    until("socket", lambda: sock.connect_ex(path) == 0 or proc.poll() is not None)
+    check(proc.poll() is None, "ended:", proc.poll() is not None and proc.stderr.read())
     w = World(daemon=Started(proc, sock, share))
     w.check()
     w.close()

@@ -68,7 +68,8 @@ static void test_killed(void **state)
 	static const long never[] = {
 		SYS_execve, SYS_execveat, SYS_fork, SYS_vfork, SYS_ptrace, SYS_process_vm_writev,
 		SYS_socket, SYS_connect, SYS_bind, SYS_listen, SYS_kill, SYS_mount, SYS_umount2,
-		SYS_pivot_root, SYS_chroot, SYS_setns, SYS_init_module, SYS_bpf, SYS_perf_event_open,
+		SYS_pivot_root, SYS_chroot, SYS_setns, SYS_init_module, SYS_bpf,
+		SYS_perf_event_open,
 		SYS_keyctl, SYS_io_uring_setup, SYS_userfaultfd, SYS_setuid, SYS_setresuid,
 		SYS_memfd_create, SYS_personality, SYS_swapon, SYS_reboot,
 	};
