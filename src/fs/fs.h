@@ -113,6 +113,7 @@ struct fs_listing {
 struct fs_copy {
 	struct fs_target from, to;
 	uint64_t from_offset, to_offset, len;
+	bool kill_priv; /* clearing set-id bits */
 };
 
 /* An attribute to set: name is NUL-terminated, value has size bytes, flags are setxattr(2)'s. */
@@ -212,7 +213,7 @@ struct fs_ops {
 	int (*flush)(struct fs *fs, const struct fs_target *t, uint64_t lock_owner);
 	int (*fsync)(struct fs *fs, const struct fs_target *t, bool data_only);
 	int (*fallocate)(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
-		uint64_t len);
+		uint64_t len, bool kill_priv);
 	int64_t (*lseek)(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence);
 	ssize_t (*copy_file_range)(struct fs *fs, const struct fs_copy *copy);
 

@@ -172,7 +172,7 @@ static int null_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 }
 
 static int null_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
-	uint64_t len)
+	uint64_t len, bool kill_priv)
 {
 	return -EOPNOTSUPP;
 }

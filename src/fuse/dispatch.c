@@ -189,6 +189,7 @@ static int check(struct fuse_req *req, size_t in_len)
 	/* A reply without room is refused here, so that no handler has to undo its work. */
 	if (req->out.left < op->reply)
 		return -EINVAL;
+	req->unprivileged = req->in.uid != 0;
 	r = decode(req);
 	return r < 0 ? r : translate_caller(req);
 }

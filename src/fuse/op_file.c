@@ -205,12 +205,20 @@ int fuse_do_FSYNCDIR(struct fuse_req *req)
 	return fsync_target(req, &t);
 }
 
+/* Writes say whether set-id bits go; for these two it is who asks that counts, as Linux then leaves
+ * all of it to us. */
+static bool kills_priv(const struct fuse_req *req)
+{
+	return req->unprivileged && fuse_has(req->se, FUSE_HANDLE_KILLPRIV_V2);
+}
+
 int fuse_do_FALLOCATE(struct fuse_req *req)
 {
 	const struct fuse_fallocate_in *in = req->args;
 	struct fs_target t = fuse_target(req, in->fh);
 
-	return req->se->fs->ops->fallocate(req->se->fs, &t, (int)in->mode, in->offset, in->length);
+	return req->se->fs->ops->fallocate(req->se->fs, &t, (int)in->mode, in->offset, in->length,
+		kills_priv(req));
 }
 
 int fuse_do_LSEEK(struct fuse_req *req)
@@ -232,6 +240,7 @@ static ssize_t copy_range(struct fuse_req *req, uint64_t len_max)
 		.from_offset = in->off_in,
 		.to_offset = in->off_out,
 		.len = min_t(uint64_t, in->len, len_max),
+		.kill_priv = kills_priv(req),
 	};
 
 	if (in->flags)

@@ -17,6 +17,7 @@ struct job {
 	const struct fuse_op *op;
 	struct fuse_worker *from; /* of the queue that it came by */
 	struct fuse_in_header in;
+	bool unprivileged;
 	union {
 		char bytes[ARGS_MAX];
 		uint64_t align;
@@ -75,6 +76,7 @@ static void run(struct fuse_worker *w, const struct job *job)
 		.w = w,
 		.op = job->op,
 		.in = job->in,
+		.unprivileged = job->unprivileged,
 		.args = job->args.bytes,
 		.out = cursor_over(&iov, sizeof(reply)),
 	};
@@ -212,6 +214,7 @@ bool fuse_pool_take(struct fuse_req *req)
 	job->op = req->op;
 	job->from = req->w;
 	job->in = req->in;
+	job->unprivileged = req->unprivileged;
 	memcpy(job->args.bytes, req->args, req->op->fixed);
 	deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, &never,
 		sizeof(never));

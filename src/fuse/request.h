@@ -70,6 +70,7 @@ struct fuse_req {
 	const struct fuse_op *op;
 	const struct virtq_chain *chain;
 	struct fuse_in_header in;
+	bool unprivileged; /* the caller is not the guest's root */
 	const void *args;    /* op->fixed bytes */
 	const char *name[2]; /* op->names of them */
 	struct cursor data;  /* FUSE_TAIL_DATA */

@@ -2,6 +2,33 @@
 /* Hard links and symbolic links. */
 #include "fscases.h"
 
+/* Names of one file have one inode number, by every way to ask for it. */
+static void one_inode(void)
+{
+	struct stat a, b, c, other, open_one;
+	int fd;
+
+	put("a", "text");
+	put("other", "text");
+	R(mkdir("d", 0755));
+	R(link("a", "b"));
+	R(link("a", "d/c"));
+	fd = FD(open("d/c", O_RDONLY));
+	R(stat("a", &a) | stat("b", &b) | stat("d/c", &c) | stat("other", &other));
+	R(fstat(fd, &open_one));
+	say("same inode", "%d %d %d", b.st_ino == a.st_ino, c.st_ino == a.st_ino,
+		open_one.st_ino == a.st_ino);
+	say("another file's", "%d", other.st_ino == a.st_ino);
+	R(rename("a", "b"));
+	show("a");
+	R(rename("d/c", "other"));
+	R(stat("other", &other) | stat("b", &b));
+	say("same inode after renames", "%d %d", other.st_ino == a.st_ino, b.st_ino == a.st_ino);
+	R(link("other", "again"));
+	show_fd("links of the open one", fd);
+	close(fd);
+}
+
 static void hard(void)
 {
 	char name[16];
@@ -113,5 +140,6 @@ static void long_targets(void)
 	}
 }
 
-const struct fs_case link_cases[] = {{"hard-links", hard}, {"symlinks", symbolic},
+const struct fs_case link_cases[] = {{"hard-links", hard}, {"one-inode", one_inode},
+	{"symlinks", symbolic},
 	{"symlink-chain", chain}, {"symlink-targets", long_targets}, {NULL, NULL}};

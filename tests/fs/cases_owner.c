@@ -175,9 +175,32 @@ static void change_suid(void *arg)
 	show("chown");
 }
 
+/* Ways to change content that are no write(). */
+static void change_suid_otherwise(void *arg)
+{
+	int in = FD(open("ftruncate", O_RDWR)), fd;
+
+	R(ftruncate(in, 2));
+	show("ftruncate");
+	fd = FD(open("fallocate", O_WRONLY));
+	R(fallocate(fd, 0, 0, 100));
+	show("fallocate");
+	close(fd);
+	fd = FD(open("copy", O_WRONLY));
+	R(copy_file_range(in, (loff_t[]){0}, fd, (loff_t[]){0}, 2, 0));
+	show("copy");
+	close(fd);
+	fd = FD(open("append", O_WRONLY | O_APPEND));
+	R(write(fd, "x", 1));
+	show("append");
+	close(fd);
+	close(in);
+}
+
 static void drop_suid(void)
 {
-	static const char *const names[] = {"write", "truncate", "trunc-open", "chown"};
+	static const char *const names[] = {"write", "truncate", "trunc-open", "chown",
+		"ftruncate", "fallocate", "copy", "append"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		put(names[i], "text");
@@ -185,6 +208,7 @@ static void drop_suid(void)
 		R(chmod(names[i], 06775));
 	}
 	as_user(USER, GROUP, EXTRA, change_suid, NULL);
+	as_user(USER, GROUP, EXTRA, change_suid_otherwise, NULL);
 	put("by-root", "text");
 	R(chmod("by-root", 06775));
 	put("by-root", "other");

@@ -287,9 +287,10 @@ static int rec_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 }
 
 static int rec_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
-	uint64_t len)
+	uint64_t len, bool kill_priv)
 {
-	note("fallocate %s mode %d %" PRIu64 " at %" PRIu64 ";", of(t), mode, len, offset);
+	note("fallocate %s mode %d %" PRIu64 " at %" PRIu64 "%s;", of(t), mode, len, offset,
+		kill_priv ? " kill" : "");
 	return fc_recorder_result;
 }
 
@@ -301,8 +302,9 @@ static int64_t rec_lseek(struct fs *fs, const struct fs_target *t, uint64_t offs
 
 static ssize_t rec_copy_file_range(struct fs *fs, const struct fs_copy *copy)
 {
-	note("copy %" PRIu64 " from %s at %" PRIu64 " to %s at %" PRIu64 ";", copy->len,
-		of(&copy->from), copy->from_offset, of(&copy->to), copy->to_offset);
+	note("copy %" PRIu64 " from %s at %" PRIu64 " to %s at %" PRIu64 "%s;", copy->len,
+		of(&copy->from), copy->from_offset, of(&copy->to), copy->to_offset,
+		copy->kill_priv ? " kill" : "");
 	return fc_recorder_result;
 }
 

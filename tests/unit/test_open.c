@@ -183,7 +183,7 @@ static void test_read_unopened(void **state)
 	assert_int_equal(read_at(&p, buf, sizeof(buf), 0), -ENXIO);
 	/* Nothing but reading works that way. */
 	assert_int_equal(fs->ops->write(fs, &f, NULL, 0, 0, 0), -EBADF);
-	assert_int_equal(fs->ops->fallocate(fs, &f, 0, 0, 1), -EBADF);
+	assert_int_equal(fs->ops->fallocate(fs, &f, 0, 0, 1, false), -EBADF);
 	/* A file that is removed is there while it is known. */
 	assert_int_equal(unlink("export/f"), 0);
 	assert_int_equal(read_at(&f, buf, sizeof(buf), 0), 8);

@@ -22,6 +22,16 @@ ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *io
 	return file.fd < 0 ? file.error : pt_io(pt_of(fs), &io, file.fd);
 }
 
+/* Who changes what a file holds: the daemon (quotas and reserved blocks are its own, files are
+ * charged to their owner), or somebody who clears set-id bits by it. */
+static int be_writer(bool kill_priv)
+{
+	if (kill_priv)
+		return cred_be_unprivileged_writer();
+	cred_be_daemon();
+	return 0;
+}
+
 ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 	uint64_t offset, unsigned int how)
 {
@@ -35,20 +45,14 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 			(how & FS_WRITE_DSYNC ? RWF_DSYNC : 0) |
 			(how & FS_WRITE_SYNC ? RWF_SYNC : 0),
 	};
-	int r = 0;
+	int r;
 
 	if (!open.handle)
 		return open.error;
 	if (offset > INT64_MAX)
 		return -EINVAL;
-	/* Quotas and reserved blocks are the daemon's; files are charged to their owner. */
-	if (how & FS_WRITE_KILL_PRIV)
-		r = cred_be_unprivileged_writer();
-	else
-		cred_be_daemon();
-	if (r < 0)
-		return r;
-	return pt_io(pt_of(fs), &io, open.handle->fd);
+	r = be_writer(how & FS_WRITE_KILL_PRIV);
+	return r < 0 ? r : pt_io(pt_of(fs), &io, open.handle->fd);
 }
 
 /* Network file systems tell at close what went wrong with earlier writes. */
@@ -74,14 +78,16 @@ int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 	return neg_errno(data_only ? fdatasync(file.fd) : fsync(file.fd));
 }
 
-int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset, uint64_t len)
+int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset, uint64_t len,
+	bool kill_priv)
 {
 	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	int r;
 
 	if (!open.handle)
 		return open.error;
-	cred_be_daemon();
-	return neg_errno(fallocate(open.handle->fd, mode, (off_t)offset, (off_t)len));
+	r = be_writer(kill_priv);
+	return r < 0 ? r : neg_errno(fallocate(open.handle->fd, mode, (off_t)offset, (off_t)len));
 }
 
 /* Only what depends on where the file has data; a directory's position is its listing's. */
@@ -103,12 +109,15 @@ ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy)
 	PT_HANDLE struct pt_handle_ref to = pt_handle_ref(pt, &copy->to);
 	off_t from_offset = (off_t)copy->from_offset;
 	off_t to_offset = (off_t)copy->to_offset;
+	int r;
 
 	if (!from.handle)
 		return from.error;
 	if (!to.handle)
 		return to.error;
-	cred_be_daemon();
+	r = be_writer(copy->kill_priv);
+	if (r < 0)
+		return r;
 	return neg_errno(copy_file_range(from.handle->fd, &from_offset, to.handle->fd, &to_offset,
 		copy->len, 0));
 }

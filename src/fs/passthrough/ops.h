@@ -43,7 +43,7 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 int pt_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner);
 int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only);
 int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
-	uint64_t len);
+	uint64_t len, bool kill_priv);
 int64_t pt_lseek(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence);
 ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy);
 
