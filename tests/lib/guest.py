@@ -82,11 +82,11 @@ def host(command, check_status=True, **more):
 
 
 class Daemon:
-    """A causewayd with a socket of its own."""
+    """A causewayd with a socket of its own, run by a user (a number, without groups) or by us."""
 
     count = 0
 
-    def __init__(self, directory, *options, name=None):
+    def __init__(self, directory, *options, name=None, user=None):
         Daemon.count += 1
         self.name = name or f"d{Daemon.count}"
         self.socket = os.path.abspath(f"{self.name}.sock")
@@ -95,7 +95,8 @@ class Daemon:
         self.process = subprocess.Popen(
             [CAUSEWAYD, "--shared-dir", directory, "--socket-path", self.socket,
              "--log-level", "info", *options],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, user=user, group=user,
+            extra_groups=None if user is None else [])
         atexit.register(self.kill)
         self.wait_log("listening on")
 
