@@ -101,8 +101,9 @@ static void log_nodes(struct daemon *d)
 
 	d->fs->ops->count(d->fs, &n);
 	log_info("nodes: %zu known, handles: %zu open; %zu nodes cold, %zu bytes of nodes, "
-		 "%zu bytes of listings",
-		n.nodes, n.handles, n.cold, n.node_bytes, n.listing_bytes);
+		 "%zu bytes of listings; locks: %zu owners, %zu ranges, %zu waits",
+		n.nodes, n.handles, n.cold, n.node_bytes, n.listing_bytes,
+		n.lock_owners, n.lock_ranges, n.lock_waits);
 }
 
 static void guest_reset(void *opaque)

@@ -141,6 +141,7 @@ struct fs_count {
 	size_t node_bytes;
 	size_t handles;
 	size_t listing_bytes; /* kept of directories */
+	size_t lock_owners, lock_ranges, lock_waits;
 };
 
 /* A lock: bytes of a file, or all of an open file (flock(2)). */

@@ -6,7 +6,9 @@ bounds; forged requests."""
 import errno
 import fcntl
 import os
+import re
 import resource
+import signal
 import struct
 
 import vu
@@ -474,6 +476,34 @@ def terminated():
     g.set(1)
     storm(g, 20)
     g.daemon.terminate()
+
+
+@case("locks are counted: owners, ranges, waits")
+def counted():
+    g = Guest()
+
+    def counts():
+        lines = len(g.daemon.stderr())
+        os.kill(g.daemon.proc.pid, signal.SIGUSR1)
+        until("no counters", lambda: b" waits\n" in g.daemon.stderr()[lines:])
+        line = g.daemon.stderr()[lines:].decode()
+        return tuple(map(int, re.search(r"locks: (\d+) owners, (\d+) ranges, (\d+) waits",
+                                        line).groups()))
+
+    equal(counts(), (0, 0, 0), "without locks")
+    g.set(1, WRITELK, 0, 9)
+    g.set(1, WRITELK, 20, 29)
+    g.set(2, READ, 40, 49)
+    token = g.wait(3, WRITELK, 0, 9)
+    g.waits(1)
+    equal(counts(), (3, 3, 1), "with locks of two, and one who waits")
+    g.set(1, UNLOCK)
+    g.finish(token)
+    g.waits(0)
+    g.set(3, UNLOCK)
+    g.set(2, UNLOCK)
+    equal(counts(), (0, 0, 0), "when all are dropped")
+    g.w.check()
 
 
 @case("INTERRUPT ends the one that it names, also when it comes first")

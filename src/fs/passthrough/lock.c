@@ -193,3 +193,14 @@ void pt_locks_reset(struct passthrough *pt)
 	pt_lock_end_waits(pt, NULL);
 	drop_all(&pt->locks, 0);
 }
+
+void pt_locks_count(struct passthrough *pt, struct fs_count *count)
+{
+	struct pt_locks *locks = &pt->locks;
+
+	pthread_mutex_lock(&locks->lock);
+	count->lock_owners = atomic_load(&locks->owners);
+	count->lock_ranges = locks->ranges;
+	count->lock_waits = locks->waits;
+	pthread_mutex_unlock(&locks->lock);
+}

@@ -95,6 +95,9 @@ void pt_locks_init(struct passthrough *pt, unsigned int owners_max);
 /* All locks were dropped by then. */
 void pt_locks_destroy(struct passthrough *pt);
 
+/* Fills in what of the counts is about locks. */
+void pt_locks_count(struct passthrough *pt, struct fs_count *count);
+
 /* After handles were closed: ends waits and drops locks. */
 void pt_locks_reset(struct passthrough *pt);
 void pt_locks_release(struct passthrough *pt, struct pt_handle *handle);

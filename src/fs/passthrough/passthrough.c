@@ -34,6 +34,7 @@ static void count(struct fs *fs, struct fs_count *count)
 		.handles = pt->handles->used,
 		.listing_bytes = pt_dir_pool_bytes(&pt->dirs),
 	};
+	pt_locks_count(pt, count);
 }
 
 static const struct fs_ops ops = {
