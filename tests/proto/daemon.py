@@ -56,9 +56,13 @@ def environment(leaks=True):
     return env
 
 
-def make_share():
-    """A small tree that the cases know; returned as a path."""
-    root = os.path.join(tempdir(), "share")
+def make_share(public=False):
+    """A small tree that the cases know; returned as a path. public: where other users get to."""
+    if public:
+        above = tempfile.mkdtemp(prefix="cw-public-", dir="/var/tmp")
+        at_end(shutil.rmtree, above, True)
+        os.chmod(above, 0o755)
+    root = os.path.join(above if public else tempdir(), "share")
     os.makedirs(os.path.join(root, "dir", "sub"))
     for path, data in (("file", b"hello, world\n"), ("big", bytes(range(256)) * 4096),
                        ("empty", b""), ("dir/inner", b"inner\n")):

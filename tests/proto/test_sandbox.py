@@ -158,8 +158,7 @@ def together():
 def ordinary():
     if os.getuid():
         raise Skip("needs root")
-    share = make_share()
-    os.chmod(os.path.dirname(share), 0o755)
+    share = make_share(public=True)
     for path, dirs, files in os.walk(share):
         os.chown(path, NOBODY, NOBODY)
         for text in files:
@@ -190,8 +189,7 @@ def mapped():
 
 
 def open_share():
-    share = make_share()
-    os.chmod(os.path.dirname(share), 0o755)
+    share = make_share(public=True)
     os.chmod(share, 0o777)
     return share
 
