@@ -5,12 +5,13 @@ the process that was started and the one that serves end together."""
 
 import errno
 import os
+import shutil
 import signal
 import struct
 
-from daemon import Daemon, make_share, run_options
+from daemon import Daemon, binary, make_share, run_options
 from fuse import ROOT, name
-from harness import Skip, case, check, equal, main, until
+from harness import Skip, case, check, equal, main, tempdir, until
 from world import World
 
 NOBODY = 65534
@@ -169,6 +170,33 @@ def ordinary():
     w.fs.create("new")
     st = os.stat(f"{share}/new")
     equal((st.st_uid, st.st_gid), (NOBODY, NOBODY), "owner")
+    w.check()
+
+
+@case("an ordinary user with ranges in /etc/subuid: the guest's other users are the ranges")
+def ranges():
+    if not shutil.which("newuidmap"):
+        raise Skip("newuidmap is not installed")
+    share = make_share(public=True)
+    os.chown(share, NOBODY, NOBODY)
+    os.chmod(share, 0o777)
+    subid = os.path.join(tempdir(), "subid")
+    with open(subid, "w") as f:
+        f.write(f"{NOBODY}:300000:1000\n")
+    # In a mount namespace of its own, the machine's files are as they were.
+    script = (f"mount --bind {subid} /etc/subuid && mount --bind {subid} /etc/subgid && "
+              f"exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \"$@\"")
+    w, daemon, pid = start(share=share, command=lambda fd, share: [
+        "unshare", "-m", "sh", "-c", script, "sh", binary(), "--shared-dir", share, "--fd",
+        str(fd)])
+    for uid, owner in ((0, NOBODY), (1, 300000), (1000, 300999)):
+        w.fs.good("MKDIR", ROOT, struct.pack("<II", 0o755, 0) + name(f"r{uid}"), 144, uid=uid,
+                  gid=uid)
+        st = os.stat(f"{share}/r{uid}")
+        equal((st.st_uid, st.st_gid), (owner, owner), f"owner of r{uid}")
+        equal(w.fs.lookup(f"r{uid}").attr.uid, uid, f"owner of r{uid} in the guest")
+    w.fs.fails((EPERM, -errno.EINVAL), "MKDIR", ROOT, struct.pack("<II", 0o755, 0) + name("no"),
+               144, uid=1001, gid=0)
     w.check()
 
 
