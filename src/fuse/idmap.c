@@ -159,6 +159,9 @@ static int parse(const char *rule, const struct kind **kind, struct range *r, ch
 	*r = (struct range){.from = numbers[0], .effect = (*kind)->effect, .rule = rule};
 	r->count = (*kind)->effect == FORBID ? numbers[1] : numbers[2];
 	r->to = (*kind)->effect == FORBID ? 0 : numbers[1];
+	/* "All from here on" is often said with a count that goes further than ids do. */
+	if (r->effect != EACH && r->from < UINT32_MAX)
+		r->count = min_t(uint32_t, r->count, UINT32_MAX - r->from);
 	if (!is_range(r->from, r->count) || !is_range(r->to, r->effect == EACH ? r->count : 1))
 		return fail("'%s' goes beyond the ids that there are, 0 to %u, or has none", rule,
 			UINT32_MAX - 1);

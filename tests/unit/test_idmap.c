@@ -109,6 +109,14 @@ static void test_forbid(void **state)
 	}
 	id = 4294967294u;
 	assert_int_equal(idmap_to_host(map, &id), -EPERM);
+	/* A count that goes further than ids do means all that there are. */
+	idmap_free(map);
+	map = NULL;
+	add("forbid-guest:7:4294967295");
+	id = 4294967294u;
+	assert_int_equal(idmap_to_host(map, &id), -EPERM);
+	id = 6;
+	assert_int_equal(idmap_to_host(map, &id), 0);
 	assert_int_equal(idmap_to_guest(map, 0), 0);
 }
 
@@ -155,7 +163,7 @@ static void test_wrong(void **state)
 		"map:4294967296:1:1", "map:1:2:99999999999999999999999", "forbid-guest:1",
 		"forbid-guest:1:2:3"};
 	static const char *const ends[] = {"map:1:2:0", "map:1:4294967295:1", "map:4294967295:1:1",
-		"guest:4294967294:1:2", "guest:1:4294967294:2", "forbid-guest:1:4294967295",
+		"guest:4294967294:1:2", "guest:1:4294967294:2", "forbid-guest:1:0",
 		"squash-guest:0:4294967295:1"};
 
 	for (size_t i = 0; i < 5; i++)

@@ -84,8 +84,9 @@ def differing(got, want):
 
 for name in ("x", "y"):
     os.mkdir(name)
-daemons = [Daemon("x", "--xattr", "--posix-acl", name="x"),
-           Daemon("y", "--posix-acl", "--cache", "always", "--writeback", name="y")]
+TRUSTED = ("--modcaps", "+sys_admin")  # for trusted attributes, which the overlay needs too
+daemons = [Daemon("x", "--xattr", "--posix-acl", *TRUSTED, name="x"),
+           Daemon("y", "--posix-acl", "--cache", "always", "--writeback", *TRUSTED, name="y")]
 vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--memory", "1G")
 overlay(vm)
 copies(vm)
