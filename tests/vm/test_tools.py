@@ -55,16 +55,20 @@ def overlay(guest):
     same("what overlayfs misses of the share", lacks, [])
 
 
+# It takes times of one second for equal otherwise, and the tree is as new as its copies.
+RSYNC = "rsync -aHAXS --modify-window=-1 "
+
+
 def copies(guest):
     """Of a tree that the host has made, to another share and back."""
     host(TREE.replace("TREE", "x/tree"))
     want = host(SHOW.replace("TREE", "x/tree"))
     check(want.count("user.one") == 3 and "7:c8" in want, f"the tree lacks something:\n{want}")
-    guest.run("cd /mnt/x; rsync -aHAXS tree/ to-local/; rsync -aHAXS tree/ /mnt/y/rsync/; "
+    guest.run("cd /mnt/x; " + RSYNC + "tree/ to-local/; " + RSYNC + "tree/ /mnt/y/rsync/; "
               "tar --xattrs --xattrs-include='*' --acls --numeric-owner -Scf /mnt/y/tree.tar tree; "
               "mkdir /mnt/y/tar; tar --xattrs --xattrs-include='*' --acls --numeric-owner -xpf "
               "/mnt/y/tree.tar -C /mnt/y/tar; cd /", 200)
-    guest.run("rsync -aHAXS /mnt/y/rsync/ /mnt/x/back/; sync", 200)
+    guest.run(RSYNC + "/mnt/y/rsync/ /mnt/x/back/; sync", 200)
     for path in ("x/tree", "x/to-local", "y/rsync", "y/tar/tree", "x/back"):
         got = host(SHOW.replace("TREE", path))
         same(f"{path}: on the host", differing(got, want), [])
