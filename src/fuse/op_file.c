@@ -23,6 +23,18 @@ static int host_flags(const struct fuse_session *se, uint32_t guest)
 	return flags;
 }
 
+/*
+ * Whether an O_TRUNC clears set-id bits. A guest that has agreed to HANDLE_KILLPRIV_V2 says so;
+ * another one's kernel leaves the truncation to us and forgets the bits: then it is who asks that
+ * counts.
+ */
+static bool truncation_kills(const struct fuse_req *req, const struct fuse_open_in *in)
+{
+	if (fuse_has(req->se, FUSE_HANDLE_KILLPRIV_V2))
+		return in->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	return in->flags & O_TRUNC && req->unprivileged;
+}
+
 int fuse_do_OPEN(struct fuse_req *req)
 {
 	const struct fuse_open_in *in = req->args;
@@ -39,7 +51,7 @@ int fuse_do_OPEN(struct fuse_req *req)
 	if (fuse_has(req->se, FUSE_NO_OPEN_SUPPORT))
 		return -ENOSYS;
 	r = fs->ops->open(fs, req->in.nodeid, host_flags(req->se, in->flags),
-		in->open_flags & FUSE_OPEN_KILL_SUIDGID, &handle, &opened);
+		truncation_kills(req, in), &handle, &opened);
 	if (r < 0)
 		return r;
 	fuse_fill_open(req->se, &out, handle, false);

@@ -6,7 +6,7 @@ import os
 import struct
 
 from fuse import (INIT_FLAGS, ROOT, groups_ext, labels_ext, name, parse_attr, parse_entry,
-                  setattr_in)
+                  setattr_in, write_in)
 from harness import Skip, case, check, equal, main
 from world import World
 
@@ -250,6 +250,64 @@ def forbidden():
     # What creates nothing is the guest's affair, whoever asks.
     fs.good("GETATTR", entry.nodeid, bytes(16), 120, uid=100, gid=100)
     fs.fails(-errno.EINVAL, "SETATTR", entry.nodeid, setattr_in(UID, uid=NOBODY), 120)
+    w.check()
+
+
+def set_id(path, uid):
+    """A file with set-id bits, of this owner."""
+    with open(path, "wb") as f:
+        f.write(b"text")
+    os.chown(path, uid, uid)
+    os.chmod(path, 0o6777)
+
+
+@case("O_TRUNC at an OPEN clears set-id bits, whether or not the guest says so")
+def truncation():
+    trunc, kill, v2 = 0o1001, 1, 1 << 28
+    for flags, ways in ((v2, ((USER, kill, 0o777), (USER, 0, 0o6777), (0, 0, 0o6777))),
+                        (0, ((USER, 0, 0o777), (0, 0, 0o6777), (NOBODY, 0, 0o777)))):
+        w, fs, root, _ = world()
+        fs.init(minor=45, flags=INIT_FLAGS | flags)
+        for n, (uid, open_flags, want) in enumerate(ways):
+            path = os.path.join(root, f"f{n}")
+            set_id(path, USER)
+            fs.good("OPEN", fs.lookup(f"f{n}").nodeid, struct.pack("<II", trunc, open_flags),
+                    uid=uid, gid=uid)
+            st = os.stat(path)
+            equal((st.st_size, oct(st.st_mode & 0o7777)), (0, oct(want)),
+                  f"by {uid} with flags {open_flags}, INIT flags {flags:#x}")
+        w.check()
+
+
+@case("a write takes file capabilities away, also where --xattrmap has them under another name")
+def capabilities():
+    key, value = "security.capability", bytes.fromhex("01000002002000000000000000000000") + bytes(4)
+    for options, kept in ((("--xattr",), key),
+                          (("--xattrmap", ":map:security.:trusted.vm.:"), f"trusted.vm.{key}"),
+                          (("--xattrmap", ":map:security.:user.vm.:"), f"user.vm.{key}")):
+        w, fs, root, _ = world("--cache=none", *options)
+        probe(root)
+        for uid in (USER, 0):
+            path = os.path.join(root, f"by{uid}")
+            set_id(path, USER)
+            os.setxattr(path, "user.other", b"x")
+            node = fs.lookup(f"by{uid}").nodeid
+            fs.good("SETXATTR", node, struct.pack("<II", 20, 0) + name(key) + value)
+            equal(os.getxattr(path, kept), value, f"{kept} on the host")
+            fh = fs.open(node, os.O_WRONLY)
+            fs.good("WRITE", node, write_in(fh, 0, 1) + b"x", uid=uid, gid=uid)
+            equal([a for a in os.listxattr(path) if "capability" in a], [], f"{kept} by {uid}")
+            equal(os.getxattr(path, "user.other"), b"x", "another attribute")
+            # A file that has none is written all the same.
+            fs.good("WRITE", node, write_in(fh, 0, 1) + b"y", uid=uid, gid=uid)
+            fs.release(node, fh)
+        w.check()
+    # Where the daemon may not see them, neither does the guest, and files are written.
+    w = World("--cache=none", "--xattrmap", ":map:security.:trusted.vm.:")
+    node = w.fs.lookup("empty").nodeid
+    w.fs.fails(EPERM, "SETXATTR", node, struct.pack("<II", 20, 0) + name(key) + value)
+    fh = w.fs.open(node, os.O_WRONLY)
+    w.fs.write(node, fh, 0, b"x")
     w.check()
 
 

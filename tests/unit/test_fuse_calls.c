@@ -123,6 +123,24 @@ static void test_attributes(void **state)
 	assert_string_equal(fc_calls(), "");
 }
 
+/* A guest that did not agree to say whether a truncation clears: it is who asks that counts. */
+static void test_kill_untold(void **state)
+{
+	struct fuse_open_in in = {.flags = O_WRONLY | O_TRUNC};
+	struct fuse_config config = fc_config("none");
+
+	config.killpriv = false;
+	fc_close(&c);
+	fc_open(&c, fc_recorder(), &config);
+	fc_init(&c);
+	fc_calls();
+	assert_false(atomic_load(&c.se.flags) & FUSE_HANDLE_KILLPRIV_V2);
+	c.in.nodeid = 5;
+	expect(FUSE_OPEN, in, "", "open 5 flags 0x201 kill;");
+	c.in.uid = 0;
+	expect(FUSE_OPEN, in, "", "open 5 flags 0x201;");
+}
+
 static void test_files(void **state)
 {
 	struct fuse_open_in open_in = {.flags = O_WRONLY | O_APPEND};
@@ -537,6 +555,7 @@ int main(void)
 		CASE(test_names),
 		CASE(test_attributes),
 		CASE(test_files),
+		CASE(test_kill_untold),
 		CASE(test_ioctl),
 		CASE(test_xattr),
 		CASE(test_acl),

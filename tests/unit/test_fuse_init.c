@@ -431,7 +431,7 @@ static void test_writeback(void **state)
 		fc_send(&c, FUSE_WRITE, &write_in, sizeof(write_in), ROOM);
 		assert_string_equal(fc_calls(), "write 1/9 0 at 0 how 0 \"\";");
 		/* Asked for, but the guest does not want it. */
-		init(7, 45, 0, &r);
+		init(7, 45, FUSE_HANDLE_KILLPRIV_V2, &r);
 		fc_calls();
 		fc_send(&c, FUSE_OPEN, &in, sizeof(in), ROOM);
 		assert_string_equal(fc_calls(), cases[i].through);

@@ -52,6 +52,8 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 	if (offset > INT64_MAX)
 		return -EINVAL;
 	r = be_writer(how & FS_WRITE_KILL_PRIV);
+	if (r == 0)
+		r = pt_clear_capability(pt_of(fs), open.handle->fd);
 	return r < 0 ? r : pt_io(pt_of(fs), &io, open.handle->fd);
 }
 

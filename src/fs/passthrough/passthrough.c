@@ -177,6 +177,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 		return r;
 	}
 	cred_init();
+	pt_note_capability(pt);
 	pt->labels_by_kernel = pt_labels_by_kernel(pt);
 	*fs = &pt->fs;
 	return 0;

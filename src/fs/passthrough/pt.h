@@ -135,6 +135,8 @@ struct passthrough {
 	struct idtab *handles;
 	struct pt_shard shards[PT_SHARDS];
 	struct passthrough_config config;
+	/* What --xattrmap makes of security.capability, or "": the host knows it. */
+	char capability[XATTR_NAME_MAX + 1];
 	bool labels_by_kernel; /* the host's SELinux sets its labels itself (label.c) */
 	struct pt_streams streams;
 	_Atomic bool goes_direct; /* some handle has, or had, O_DIRECT (direct.c) */
@@ -361,6 +363,13 @@ int pt_end_making(struct passthrough *pt, const struct fs_caller *who, int dir_f
 /* The host's name for an attribute of the guest's: 0, or as xattrmap_client(). */
 int pt_xattr_host_name(const struct passthrough *pt, const char *name,
 	struct xattrmap_name *host);
+
+/* Notes under which name file capabilities are kept. */
+void pt_note_capability(struct passthrough *pt);
+
+/* Takes a file's capabilities away, as the host does at a write where it knows them; for writes,
+ * before which a guest does not always do so itself. 0 or -errno. */
+int pt_clear_capability(const struct passthrough *pt, int fd);
 
 /* file.c */
 

@@ -51,6 +51,27 @@ int pt_xattr_host_name(const struct passthrough *pt, const char *name, struct xa
 	return 0;
 }
 
+/* #syscalls(xattr): fremovexattr */
+
+#define CAPABILITY "security.capability"
+
+void pt_note_capability(struct passthrough *pt)
+{
+	struct xattrmap_name host;
+
+	pt->capability[0] = '\0';
+	if (pt_xattr_host_name(pt, CAPABILITY, &host) == 0 && strcmp(host.s, CAPABILITY) != 0)
+		strcpy(pt->capability, host.s);
+}
+
+int pt_clear_capability(const struct passthrough *pt, int fd)
+{
+	if (!pt->capability[0] || fremovexattr(fd, pt->capability) == 0)
+		return 0;
+	/* Without CAP_SYS_ADMIN nobody, the guest included, sees what is kept as trusted. */
+	return errno == ENODATA || errno == EOPNOTSUPP || errno == EPERM ? 0 : -errno;
+}
+
 int pt_setxattr(struct fs *fs, const struct fs_xattr *x)
 {
 	struct passthrough *pt = pt_of(fs);
