@@ -193,7 +193,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(PASSTHROUGH, NULL, "of /dev/fuse"),
 	FLAG(NO_EXPORT_SUPPORT, NULL, "LOOKUP serves \".\" and \"..\""),
 	FLAG(HAS_RESEND, NULL, "Linux takes no notifications over virtio"),
-	FLAG(ALLOW_IDMAP, NULL, "ids are the guest's own"),
+	FLAG(ALLOW_IDMAP, NULL, "only what creates would say who asks; set-id bits need it"),
 	FLAG(OVER_IO_URING, NULL, "of /dev/fuse"),
 	FLAG(REQUEST_TIMEOUT, NULL, "slow disks are no reason to give up"),
 	/* clang-format on */
