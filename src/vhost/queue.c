@@ -134,10 +134,11 @@ static int run_once(struct vhost_queue *q, void *worker, bool *idle)
 	*idle = false;
 	mem_enter(mem, &q->gate);
 	/* Memory may have changed while the thread slept, and the ring be gone. */
-	if (q->vq.broken) {
+	r = q->vq.broken;
+	if (r < 0) {
 		break_queue(q, q->vq.broken_by);
 		mem_leave(&q->gate);
-		return q->vq.broken;
+		return r;
 	}
 	virtq_refuse_kicks(&q->vq);
 	r = drain(q, worker);
