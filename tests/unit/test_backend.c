@@ -678,6 +678,7 @@ static void test_refused_kicks(void **state)
 {
 	struct world *w = start(true);
 	struct ring_used_elem elem;
+	unsigned int kicked = 0;
 
 	assert_int_equal(sem_init(&holding, 0, 0), 0);
 	assert_int_equal(sem_init(&held, 0, 0), 0);
@@ -686,8 +687,11 @@ static void test_refused_kicks(void **state)
 
 		rd_set_used_event(&w->d, since);
 		offer_bytes(w, 0, "hold");
-		assert_true(rd_needs_kick(&w->d, since));
-		kick(w);
+		/* Not in each round: a kick that it did not need wakes the thread to look again. */
+		if (rd_needs_kick(&w->d, since)) {
+			kick(w);
+			kicked++;
+		}
 		sem_wait(&holding);
 		for (unsigned int slot = 1; slot < 8; slot++) {
 			since = w->d.avail_idx;
@@ -705,6 +709,7 @@ static void test_refused_kicks(void **state)
 		while (rd_avail_event(&w->d) != w->d.avail_idx)
 			sched_yield();
 	}
+	assert_true(kicked > 0);
 	finish(w);
 }
 
