@@ -6,6 +6,8 @@ has files whose names say what happens to them:
 
     fail-ENOSPC      WRITE fails with this error     broken-EIO      READ fails with it
     slow             READ and FSYNC are answered when a line comes on standard input
+    mortal           when it is unlinked, "heir" takes its place, and its inode number
+    twin-a, twin-b   two inodes with one number, as some servers have the names of one file
     everything else  holds what is written
 
 Directory "many" has MANY files, listed without types, by position: unlinking one moves those after
@@ -43,17 +45,23 @@ class Server:
     def __init__(self, fd):
         self.fd = fd
         self.slow = []
-        names = ["fail-ENOSPC", "fail-EDQUOT", "broken-EIO", "slow", "plain"]
+        names = ["fail-ENOSPC", "fail-EDQUOT", "broken-EIO", "slow", "plain", "mortal", "heir",
+                 "twin-a", "twin-b"]
         self.tree = {ROOT: {"many": DIR}, DIR: {}}
         self.data, self.names = {}, {}
         for ino, name in enumerate(names + [f"m{i}" for i in range(MANY)], FIRST):
             self.tree[ROOT if ino < FIRST + len(names) else DIR][name] = ino
             self.data[ino], self.names[ino] = b"data of " + name.encode(), name
+        root = self.tree[ROOT]
+        self.heir = root.pop("heir")
+        self.numbers = {self.heir: root["mortal"], root["twin-b"]: root["twin-a"]}
 
     def attr(self, ino):
         mode = 0o040755 if ino in self.tree else 0o100644
         links = sum(ino in d.values() for d in self.tree.values())
-        return ATTR.pack(ino, len(self.data.get(ino, b"")), 0, *3 * [1000], *3 * [0], mode,
+        if links == 0 and self.names.get(ino) == "mortal":
+            raise Failed(errno.ENOENT)
+        return ATTR.pack(self.numbers.get(ino, ino), len(self.data.get(ino, b"")), 0, *3 * [1000], *3 * [0], mode,
                          links or (2 if ino in self.tree else 0), 0, 0, 0, 4096, 0)
 
     def reply(self, unique, data=b"", error=0):
@@ -100,7 +108,10 @@ class Server:
             self.data[node] = old[:offset] + body[40:40 + size] + old[offset + size:]
             return struct.pack("<II", size, 0)
         if op == UNLINK:
-            del self.tree[node][body[:-1].decode()]
+            name = body[:-1].decode()
+            del self.tree[node][name]
+            if name == "mortal":
+                self.tree[node]["heir"] = self.heir
             return b""
         if op == STATFS:
             return struct.pack("<5Q4I24x", 1000, 500, 500, 100, 50, 4096, 255, 4096, 0)

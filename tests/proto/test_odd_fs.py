@@ -173,6 +173,22 @@ def positions():
     check(not missing, f"{len(missing)} names were not seen: {sorted(missing)[:5]}")
 
 
+@case("a number given to the next file while the last one is known: two nodes")
+def heirs():
+    o = Odd()
+    mortal = o.fs.lookup("mortal", o.node)
+    o.fs.good("UNLINK", o.node, name("mortal"), 16)
+    heir = o.fs.lookup("heir", o.node)
+    equal(heir.attr.ino, mortal.attr.ino, "inode numbers")
+    check(heir.nodeid != mortal.nodeid, "the heir was taken for what was unlinked")
+    equal(o.fs.read(heir.nodeid, o.fs.open(heir.nodeid, 0), 0, 100), b"data of heir", "content")
+    equal(o.fs.lookup("heir", o.node).nodeid, heir.nodeid, "the heir's node again")
+    o.fs.fails(-errno.ENOENT, "GETATTR", mortal.nodeid, bytes(16), 120)
+    twins = [o.fs.lookup(f"twin-{x}", o.node).nodeid for x in "abab"]
+    equal(len(set(twins)), 1, "nodes of one file with two names")
+    o.w.check()
+
+
 @case("without file handles and birth times: known inodes are found again, or stale")
 def cold():
     o = Odd("--rlimit-nofile", "300")

@@ -129,9 +129,9 @@ static int insert(struct pt_shard *shard, uint64_t hash, struct pt_node *node)
 	return 0;
 }
 
-static void remove_node(struct pt_shard *shard, uint64_t hash, struct pt_node *node)
+void pt_shard_remove(struct pt_shard *shard, struct pt_node *node)
 {
-	struct pt_node **p = bucket_of(shard, hash);
+	struct pt_node **p = bucket_of(shard, hash_of(&node->key));
 
 	while (*p != node)
 		p = &(*p)->next;
@@ -212,15 +212,20 @@ static struct pt_node *new_node(struct passthrough *pt, const struct pt_key *key
 	return node;
 }
 
+/* The number was given to another file: the node's own is gone. */
+static void lose(struct pt_shard *shard, struct pt_node *node)
+{
+	node->lost = true;
+	pt_shard_remove(shard, node);
+}
+
 /* Known: counts a lookup, and takes the descriptor where the node has none. */
-static struct pt_node *use_known(struct passthrough *pt, struct pt_shard *shard, uint64_t hash,
+static struct pt_node *use_known(struct passthrough *pt, struct pt_shard *shard,
 	struct pt_node *node, struct found *f)
 {
 	if (atomic_load(&node->pins) & PT_COLD) {
 		if (!pt_is_same_inode(node, *f->fd, f->attr)) {
-			/* The number was given to another file: the node's own is gone. */
-			node->lost = true;
-			remove_node(shard, hash, node);
+			lose(shard, node);
 			return NULL;
 		}
 		pt_warm(pt, node, steal_fd(f->fd));
@@ -239,7 +244,7 @@ static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t
 	int r = 0;
 
 	if (node)
-		node = use_known(pt, shard, hash, node, f);
+		node = use_known(pt, shard, node, f);
 	if (!node) {
 		node = new_node(pt, &key, f);
 		if (!node)
@@ -249,6 +254,37 @@ static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t
 	*id = pt_node_id(pt, node);
 	*before = r < 0 ? node : pt_set_name(pt, node, f->parent, f->name);
 	return r;
+}
+
+/*
+ * A descriptor of ours keeps the number of a local file system's inode, but not that of a server's:
+ * it may give the number of a file that was removed to the next one while the node is hot. Two
+ * inodes here with one number there may be names of one file, too: then the node's still answers.
+ */
+static void lose_removed(struct passthrough *pt, struct pt_shard *shard, uint64_t hash, int fd,
+	const struct statx *attr)
+{
+	struct pt_key key = key_of(attr);
+	struct pt_node *node;
+	uint32_t pins;
+
+	pthread_mutex_lock(&shard->lock);
+	node = find(shard, hash, &key);
+	if (node) {
+		idtab_get(pt->nodes, idtab_id(&node->slot));
+		pins = atomic_fetch_add(&node->pins, 1);
+	}
+	pthread_mutex_unlock(&shard->lock);
+	if (!node)
+		return;
+	if (!(pins & PT_COLD) && pt_is_removed(node, fd, attr)) {
+		pthread_mutex_lock(&shard->lock);
+		if (find(shard, hash, &key) == node)
+			lose(shard, node);
+		pthread_mutex_unlock(&shard->lock);
+	}
+	pt_unpin(node);
+	pt_node_put(pt, node);
 }
 
 int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr,
@@ -274,6 +310,8 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 	if (barred < 0 || !f.mount)
 		return barred < 0 ? barred : -ENOMEM;
 	f.barred = barred;
+	if (!f.mount->local)
+		lose_removed(pt, shard, hash, fd, attr);
 	pthread_mutex_lock(&shard->lock);
 	r = find_or_make(pt, shard, hash, &f, &before, id);
 	pthread_mutex_unlock(&shard->lock);
@@ -330,58 +368,4 @@ void pt_node_destroy(void *opaque, struct idslot *slot)
 	pt_mount_put(pt, node->mount);
 	free(node->file_handle);
 	free(node->name);
-}
-
-/* Takes count lookups back; the node leaves when none is left. */
-static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
-{
-	uint64_t hash = hash_of(&node->key);
-	struct pt_shard *shard = shard_of(pt, hash);
-	struct pt_node *parent = NULL;
-	uint64_t lookups;
-	bool last;
-
-	pthread_mutex_lock(&shard->lock);
-	lookups = atomic_load_explicit(&node->lookups, memory_order_relaxed);
-	last = lookups > 0 && count >= lookups;
-	/* A guest that forgets more than it was given forgets all of it. */
-	atomic_store_explicit(&node->lookups, count >= lookups ? 0 : lookups - count,
-		memory_order_relaxed);
-	if (last && !node->lost)
-		remove_node(shard, hash, node);
-	/* Names that lead in a circle, after changes on the host, must not keep each other. */
-	if (last) {
-		parent = node->parent;
-		node->parent = NULL;
-	}
-	pthread_mutex_unlock(&shard->lock);
-	if (parent)
-		pt_node_put(pt, parent);
-	if (last)
-		pt_node_put(pt, node);
-}
-
-void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count)
-{
-	struct pt_node *node = pt_node_get(pt, id);
-
-	if (!node)
-		return;
-	if (node != pt->root && count > 0)
-		forget(pt, node, count);
-	pt_node_put(pt, node);
-}
-
-static void forget_all(void *opaque, struct idslot *slot)
-{
-	struct passthrough *pt = opaque;
-	struct pt_node *node = container_of(slot, struct pt_node, slot);
-
-	if (node != pt->root)
-		forget(pt, node, UINT64_MAX);
-}
-
-void pt_nodes_reset(struct passthrough *pt)
-{
-	idtab_each(pt->nodes, forget_all, pt);
 }

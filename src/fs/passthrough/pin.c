@@ -90,17 +90,35 @@ static bool is_proven(const struct pt_node *cold, const struct statx *attr)
 	return false;
 }
 
+static bool same_handle(const struct file_handle *a, const struct file_handle *b)
+{
+	return a && b && a->handle_type == b->handle_type && a->handle_bytes == b->handle_bytes &&
+		memcmp(a->f_handle, b->f_handle, a->handle_bytes) == 0;
+}
+
 bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr)
 {
 	CLEANUP_FREE struct file_handle *now = NULL;
-	const struct file_handle *then = cold->file_handle;
 
-	if (!then)
+	if (!cold->file_handle)
 		return is_proven(cold, attr);
 	now = pt_file_handle(fd);
-	return now && now->handle_type == then->handle_type &&
-		now->handle_bytes == then->handle_bytes &&
-		memcmp(now->f_handle, then->f_handle, then->handle_bytes) == 0;
+	return same_handle(now, cold->file_handle);
+}
+
+bool pt_is_removed(const struct pt_node *hot, int fd, const struct statx *attr)
+{
+	CLEANUP_FREE struct file_handle *its = NULL, *now = NULL;
+	struct statx still;
+
+	if (hot->type != (attr->stx_mode & S_IFMT))
+		return true;
+	its = pt_file_handle(hot->fd);
+	now = pt_file_handle(fd);
+	if (same_handle(its, now))
+		return false;
+	return statx(hot->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &still) ||
+		still.stx_nlink == 0 || still.stx_ino != attr->stx_ino;
 }
 
 static size_t size_of(const struct file_handle *handle)

@@ -188,16 +188,15 @@ uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node);
  */
 int pt_node_found(struct passthrough *pt, int fd, const struct statx *attr,
 	struct pt_node *parent, const char *name, uint64_t *id);
-void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count);
 
 /* Whether an inode with these attributes is on the device and mount of a node. */
 bool pt_is_beside(const struct statx *attr, const struct pt_node *node);
 
-/* Forgets all nodes but the root. */
-void pt_nodes_reset(struct passthrough *pt);
-
 /* The shard that a node is in. */
 struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *node);
+
+/* Takes a node out of its shard, whose lock is held: nobody finds it any more. */
+void pt_shard_remove(struct pt_shard *shard, struct pt_node *node);
 
 /* The node of an O_PATH descriptor, referenced and pinned, or NULL where it is not known. A cold
  * one takes the descriptor. */
@@ -238,6 +237,14 @@ struct pt_node_ref {
 void pt_cleanup_node(struct pt_node_ref *ref);
 struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id);
 
+/* forget.c */
+
+/* Takes count lookups back; the node leaves when none is left. Too many are all that it has. */
+void pt_node_forget(struct passthrough *pt, uint64_t id, uint64_t count);
+
+/* Forgets all nodes but the root. */
+void pt_nodes_reset(struct passthrough *pt);
+
 /* pin.c */
 
 /* Makes a node's fd usable until it is unpinned, opening it again where it is cold: 0 or -errno,
@@ -247,6 +254,10 @@ void pt_unpin(struct pt_node *node);
 
 /* Whether a descriptor is the inode of a cold node; the lock of its shard is held. */
 bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr);
+
+/* Whether a pinned node of a file system that is not local is another inode than the one with its
+ * number that was found now. May ask the file system's server. */
+bool pt_is_removed(const struct pt_node *hot, int fd, const struct statx *attr);
 
 /* Gives a cold node a descriptor, which it takes; the lock of its shard is held. */
 void pt_warm(struct passthrough *pt, struct pt_node *node, int fd);
