@@ -192,6 +192,7 @@ static void open_export(struct daemon *d, const struct isolated *where)
 
 	o->passthrough.has_proc_fd = true;
 	o->passthrough.proc_fd = where->proc_fd;
+	o->passthrough.rooted = o->isolation.sandbox == SANDBOX_NAMESPACE;
 	r = passthrough_new(where->root, &o->passthrough, &d->fs);
 	if (r == -EINVAL)
 		die("--shared-dir: '%s' is in a pseudo file system, which is never shared",

@@ -79,6 +79,8 @@ static int readdir_open(struct passthrough *pt, const struct fs_target *t, uint6
 		return open.error;
 	if (!open.handle->dir)
 		return -ENOTDIR;
+	if (pt_is_outside(pt, open.handle->node))
+		return -ESTALE;
 	cred_be_daemon();
 	pthread_mutex_lock(&open.handle->dir->lock);
 	r = pt_dir_seek(&pt->dirs, open.handle->dir, open.handle->fd, offset);

@@ -128,7 +128,8 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 	uint64_t *handle, struct fs_opened *opened)
 {
 	struct passthrough *pt = pt_of(fs);
-	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
+	PT_NODE struct pt_node_ref ref =
+		type == S_IFDIR ? pt_dir_ref(pt, node_id) : pt_ref(pt, node_id);
 	int fd, r = 0;
 
 	if (!ref.node)
@@ -242,7 +243,7 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	mode_t mode, int flags, bool kill_priv, struct fs_entry *entry, uint64_t *handle)
 {
 	struct passthrough *pt = pt_of(fs);
-	PT_NODE struct pt_node_ref parent = pt_ref(pt, parent_id);
+	PT_NODE struct pt_node_ref parent = pt_dir_ref(pt, parent_id);
 	int r = name ? pt_check_name(name) : 0;
 	int fd;
 

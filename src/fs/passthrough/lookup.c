@@ -101,6 +101,33 @@ static int check_below_root(struct passthrough *pt, int dir_fd)
 	return r;
 }
 
+/*
+ * Where the export is a mount of its own and our root, the kernel does not go up from what is not
+ * below that: a directory that was moved out has no "..". Without such a mount nothing tells, short
+ * of going up step by step.
+ */
+bool pt_is_outside(struct passthrough *pt, const struct pt_node *dir)
+{
+	struct statx above;
+
+	if (!pt->config.rooted || dir == pt->root)
+		return false;
+	cred_be_daemon();
+	return statx(dir->fd, "..", AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &above) < 0 &&
+		errno == ENOENT;
+}
+
+struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id)
+{
+	struct pt_node_ref ref = pt_ref(pt, id);
+
+	if (ref.node && pt_is_outside(pt, ref.node)) {
+		pt_cleanup_node(&ref);
+		ref = (struct pt_node_ref){.pt = pt, .error = -ESTALE};
+	}
+	return ref;
+}
+
 /* ".." and ".": how a guest that exports its mount over NFS finds its way back. */
 static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 	struct fs_entry *entry)
@@ -124,7 +151,7 @@ static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_entry *entry)
 {
 	struct passthrough *pt = pt_of(fs);
-	PT_NODE struct pt_node_ref parent = pt_ref(pt, parent_id);
+	PT_NODE struct pt_node_ref parent = pt_dir_ref(pt, parent_id);
 	bool up = strcmp(name, "..") == 0;
 	int r;
 

@@ -15,7 +15,7 @@
 static struct pt_node_ref parent_ref(struct passthrough *pt, uint64_t id, const char *name,
 	int *error)
 {
-	struct pt_node_ref ref = pt_ref(pt, id);
+	struct pt_node_ref ref = pt_dir_ref(pt, id);
 
 	*error = ref.node ? pt_check_name(name) : ref.error;
 	if (ref.node && *error == 0 && ref.node->barred)

@@ -36,6 +36,7 @@ struct passthrough_config {
 	bool locks; /* will be asked for: descriptors are left to them */
 	bool has_proc_fd; /* below; else /proc/self/fd is opened */
 	int proc_fd;      /* of a proc that has this process; taken, also on failure */
+	bool rooted; /* the directory is the root that this process has, by a mount of its own */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 

@@ -237,6 +237,11 @@ struct pt_node_ref {
 void pt_cleanup_node(struct pt_node_ref *ref);
 struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id);
 
+/* lookup.c: the same as pt_ref() for a directory in which names are looked up, listed or changed:
+ * -ESTALE where the host has moved it out of the export, as far as that can be told. */
+struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id);
+bool pt_is_outside(struct passthrough *pt, const struct pt_node *dir);
+
 /* forget.c */
 
 /* Takes count lookups back; the node leaves when none is left. Too many are all that it has. */
