@@ -13,6 +13,7 @@ from world import World
 EINVAL, EPERM, EOPNOTSUPP = -errno.EINVAL, -errno.EPERM, -errno.EOPNOTSUPP
 USER, GROUP, OTHER, NOBODY = 1234, 1235, 1236, 0xFFFFFFFF
 UID, GID = 1 << 1, 1 << 2  # FATTR_*
+TMPFILE = 0o20200002  # O_TMPFILE | O_RDWR
 # INIT flags, upper half
 SECURITY_CTX, CREATE_SUPP_GROUP = 1 << 0, 1 << 2
 LABEL = "security.selinux"
@@ -182,6 +183,18 @@ def no_id():
         r = make(fs, op, args, groups_ext(NOBODY), uid=USER, gid=USER)
         equal(r.error, EPERM, f"{op} with a group of -1")
         equal(sorted(os.listdir(root)), before, f"{op} with a group of -1")
+    known = fs.lookup("file").nodeid
+    owned = owner(f"{root}/file")
+    for uid, gid in ((NOBODY, NOBODY), (NOBODY, USER), (USER, NOBODY)):
+        who = {"uid": uid, "gid": gid}
+        fs.fails(EINVAL, "TMPFILE", ROOT, struct.pack("<IIII", TMPFILE, 0o644, 0, 0) + name("t"),
+                 **who)
+        fs.fails(EINVAL, "ACCESS", known, struct.pack("<II", 4, 0), **who)
+        fs.fails(EINVAL, "CREATE", ROOT, struct.pack("<IIII", 0o102, 0o644, 0, 0) + name("file"),
+                 **who)
+    fs.fails(EINVAL, "SETATTR", known, setattr_in(UID, uid=NOBODY), 120)
+    fs.fails(EINVAL, "SETATTR", known, setattr_in(GID, gid=NOBODY), 120)
+    equal(owner(f"{root}/file"), owned, "the owner")
     # What needs no id is served.
     fs.good("GETATTR", ROOT, bytes(16), uid=NOBODY, gid=NOBODY)
     # The next one that is somebody is that one.
@@ -189,6 +202,23 @@ def no_id():
     st = os.stat(os.path.join(root, "new"))
     equal((st.st_uid, st.st_gid), (USER, GROUP), "owner")
     w.check()
+
+
+@case("the umask of one queue's requests is not that of another's")
+def umasks():
+    if os.getuid():
+        raise Skip("needs root")
+    w = World(requests=2)
+    for i in range(20):
+        tokens = [w.fs.start("CREATE", ROOT, struct.pack("<IIII", 0o101, 0o100666, umask, 0) +
+                             name(f"f{i}-{umask:o}"), 160, queue=queue)
+                  for queue, umask in ((1, 0), (2, 0o077))]
+        for token in tokens:
+            equal(w.fs.finish(token).error, 0, "CREATE")
+    for umask in (0, 0o077):
+        modes = {os.stat(f"{w.daemon.share}/f{i}-{umask:o}").st_mode & 0o777 for i in range(20)}
+        equal(modes, {0o666 & ~umask}, f"modes under umask {umask:03o}")
+    w.check((1, 2))
 
 
 RULES = ("--translate-uid=map:0:2000:10", "--translate-uid=squash-guest:10:3000:90",
