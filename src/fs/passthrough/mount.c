@@ -32,6 +32,9 @@ static const uint32_t local_magics[] = {
 	0x3153464a /* jfs */,
 };
 
+/* What is stacked on others on this machine: it numbers inodes as they do. */
+static const uint32_t stacked_magics[] = {OVERLAYFS_SUPER_MAGIC, ECRYPTFS_SUPER_MAGIC};
+
 struct pt_fdname pt_fdname(int fd)
 {
 	struct pt_fdname name;
@@ -63,6 +66,13 @@ bool pt_is_local(int fd)
 	struct statfs st;
 
 	return fstatfs(fd, &st) == 0 && is_among(local_magics, ARRAY_SIZE(local_magics), &st);
+}
+
+static bool is_stacked(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && is_among(stacked_magics, ARRAY_SIZE(stacked_magics), &st);
 }
 
 int pt_stat(int fd, struct statx *attr)
@@ -159,6 +169,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 			mount->fd = try_file_handles(pt, fd);
 			mount->path_fd = mount->fd < 0 ? open_found(pt, fd) : -1;
 			mount->local = pt_is_local(fd);
+			mount->keeps_numbers = mount->local || is_stacked(fd);
 			mount->next = pt->mounts;
 			pt->mounts = mount;
 		}

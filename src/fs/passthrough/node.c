@@ -256,9 +256,17 @@ static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t
 	return r;
 }
 
+/* References and pins a node that was found in its shard, whose lock is held, where it has the
+ * reference of its lookups. Its pins before: a cold one has no descriptor yet. */
+static uint32_t hold(struct passthrough *pt, struct pt_node *node)
+{
+	idtab_get(pt->nodes, idtab_id(&node->slot));
+	return atomic_fetch_add(&node->pins, 1);
+}
+
 /*
- * A descriptor of ours keeps the number of a local file system's inode, but not that of a server's:
- * it may give the number of a file that was removed to the next one while the node is hot. Two
+ * A descriptor of ours keeps the number of an inode of this machine, but not of a server's: that
+ * may give the number of a file that was removed to the next one while the node is hot. Two
  * inodes here with one number there may be names of one file, too: then the node's still answers.
  */
 static void lose_removed(struct passthrough *pt, struct pt_shard *shard, uint64_t hash, int fd,
@@ -266,18 +274,15 @@ static void lose_removed(struct passthrough *pt, struct pt_shard *shard, uint64_
 {
 	struct pt_key key = key_of(attr);
 	struct pt_node *node;
-	uint32_t pins;
+	bool cold;
 
 	pthread_mutex_lock(&shard->lock);
 	node = find(shard, hash, &key);
-	if (node) {
-		idtab_get(pt->nodes, idtab_id(&node->slot));
-		pins = atomic_fetch_add(&node->pins, 1);
-	}
+	cold = node && hold(pt, node) & PT_COLD;
 	pthread_mutex_unlock(&shard->lock);
 	if (!node)
 		return;
-	if (!(pins & PT_COLD) && pt_is_removed(node, fd, attr)) {
+	if (!cold && pt_is_removed(node, fd, attr)) {
 		pthread_mutex_lock(&shard->lock);
 		if (find(shard, hash, &key) == node)
 			lose(shard, node);
@@ -310,7 +315,7 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 	if (barred < 0 || !f.mount)
 		return barred < 0 ? barred : -ENOMEM;
 	f.barred = barred;
-	if (!f.mount->local)
+	if (!f.mount->keeps_numbers)
 		lose_removed(pt, shard, hash, fd, attr);
 	pthread_mutex_lock(&shard->lock);
 	r = find_or_make(pt, shard, hash, &f, &before, id);
@@ -340,11 +345,9 @@ struct pt_node *pt_node_known(struct passthrough *pt, int *fd, const struct stat
 			node = NULL;
 	}
 	if (node) {
-		/* Found in the shard, it has the reference of its lookups. */
-		idtab_get(pt->nodes, idtab_id(&node->slot));
+		hold(pt, node);
 		if (cold)
 			pt_warm(pt, node, steal_fd(fd));
-		atomic_fetch_add(&node->pins, 1);
 	}
 	pthread_mutex_unlock(&shard->lock);
 	if (node && cold)

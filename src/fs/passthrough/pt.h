@@ -46,6 +46,7 @@ struct pt_mount {
 	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
 	int path_fd; /* of what was found there first, where there is no fd; or -1 */
 	bool local; /* close(2) never fails there: nothing is held back until then */
+	bool keeps_numbers; /* an inode's is no other's while a descriptor holds it */
 	struct pt_mount *next;
 };
 
@@ -237,11 +238,6 @@ struct pt_node_ref {
 void pt_cleanup_node(struct pt_node_ref *ref);
 struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id);
 
-/* lookup.c: the same as pt_ref() for a directory in which names are looked up, listed or changed:
- * -ESTALE where the host has moved it out of the export, as far as that can be told. */
-struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id);
-bool pt_is_outside(struct passthrough *pt, const struct pt_node *dir);
-
 /* forget.c */
 
 /* Takes count lookups back; the node leaves when none is left. Too many are all that it has. */
@@ -260,8 +256,8 @@ void pt_unpin(struct pt_node *node);
 /* Whether a descriptor is the inode of a cold node; the lock of its shard is held. */
 bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr);
 
-/* Whether a pinned node of a file system that is not local is another inode than the one with its
- * number that was found now. May ask the file system's server. */
+/* Whether a pinned node, of a mount that does not keep numbers, is another inode than the one with
+ * its number that was found now. May ask the file system's server. */
 bool pt_is_removed(const struct pt_node *hot, int fd, const struct statx *attr);
 
 /* Gives a cold node a descriptor, which it takes; the lock of its shard is held. */
@@ -342,6 +338,13 @@ void pt_cleanup_handle(struct pt_handle_ref *ref);
 struct pt_handle_ref pt_handle_ref(struct passthrough *pt, const struct fs_target *t);
 
 /* lookup.c */
+
+/* Whether the host has moved a pinned directory out of the export, as far as that can be told.
+ * Takes the daemon's credentials. */
+bool pt_is_outside(struct passthrough *pt, const struct pt_node *dir);
+
+/* pt_ref() for a directory in which names are listed or changed: -ESTALE where it is outside. */
+struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id);
 
 /* Refuses what is no name of a single directory entry: 0, -EINVAL or -ENAMETOOLONG. */
 int pt_check_name(const char *name);
