@@ -61,7 +61,8 @@ class Server:
         links = sum(ino in d.values() for d in self.tree.values())
         if links == 0 and self.names.get(ino) == "mortal":
             raise Failed(errno.ENOENT)
-        return ATTR.pack(self.numbers.get(ino, ino), len(self.data.get(ino, b"")), 0, *3 * [1000], *3 * [0], mode,
+        return ATTR.pack(self.numbers.get(ino, ino), len(self.data.get(ino, b"")), 0,
+                         *3 * [1000], *3 * [0], mode,
                          links or (2 if ino in self.tree else 0), 0, 0, 0, 4096, 0)
 
     def reply(self, unique, data=b"", error=0):

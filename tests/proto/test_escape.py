@@ -151,7 +151,7 @@ def moved_out(how):
     os.rename(f"{p.share}/dir/sub", f"{p.out}/outside/sub")
     got = p.find(node, "..")
     check(got in (ESTALE, ENOENT, EACCES), f"'..' leads to {got}")
-    check(p.find(node, "../secret") in (EINVAL, ESTALE), "above it")
+    equal(p.find(node, "../secret"), EINVAL, "above it")
     p.w.check()
 
 
@@ -169,7 +169,7 @@ def moved_with(how):
                      ("MKNOD", struct.pack("<IIII", 0o100644, 0, 0, 0) + name("x")),
                      ("CREATE", struct.pack("<IIII", 0o102, 0o644, 0, 0) + name("x")),
                      ("CREATE", struct.pack("<IIII", 2, 0o644, 0, 0) + name("secret")),
-                     ("TMPFILE", struct.pack("<IIII", 0o20200002, 0o644, 0, 0) + name("x")),
+                     ("TMPFILE", struct.pack("<IIII", os.O_TMPFILE | 2, 0o644, 0, 0) + name("x")),
                      ("LINK", struct.pack("<Q", p.fs.lookup("file").nodeid) + name("x")),
                      ("RENAME", struct.pack("<Q", ROOT) + name("secret", "x")),
                      ("OPENDIR", bytes(8))):

@@ -13,7 +13,6 @@ from world import World
 EINVAL, EPERM, EOPNOTSUPP = -errno.EINVAL, -errno.EPERM, -errno.EOPNOTSUPP
 USER, GROUP, OTHER, NOBODY = 1234, 1235, 1236, 0xFFFFFFFF
 UID, GID = 1 << 1, 1 << 2  # FATTR_*
-TMPFILE = 0o20200002  # O_TMPFILE | O_RDWR
 # INIT flags, upper half
 SECURITY_CTX, CREATE_SUPP_GROUP = 1 << 0, 1 << 2
 LABEL = "security.selinux"
@@ -187,8 +186,8 @@ def no_id():
     owned = owner(f"{root}/file")
     for uid, gid in ((NOBODY, NOBODY), (NOBODY, USER), (USER, NOBODY)):
         who = {"uid": uid, "gid": gid}
-        fs.fails(EINVAL, "TMPFILE", ROOT, struct.pack("<IIII", TMPFILE, 0o644, 0, 0) + name("t"),
-                 **who)
+        fs.fails(EINVAL, "TMPFILE", ROOT, struct.pack("<IIII", os.O_TMPFILE | 2, 0o644, 0, 0) +
+                 name("t"), **who)
         fs.fails(EINVAL, "ACCESS", known, struct.pack("<II", 4, 0), **who)
         fs.fails(EINVAL, "CREATE", ROOT, struct.pack("<IIII", 0o102, 0o644, 0, 0) + name("file"),
                  **who)
@@ -206,17 +205,15 @@ def no_id():
 
 @case("the umask of one queue's requests is not that of another's")
 def umasks():
-    if os.getuid():
-        raise Skip("needs root")
-    w = World(requests=2)
+    w, fs, root, _ = world(requests=2)
     for i in range(20):
-        tokens = [w.fs.start("CREATE", ROOT, struct.pack("<IIII", 0o101, 0o100666, umask, 0) +
-                             name(f"f{i}-{umask:o}"), 160, queue=queue)
+        tokens = [fs.start("CREATE", ROOT, struct.pack("<IIII", 0o101, 0o100666, umask, 0) +
+                           name(f"f{i}-{umask:o}"), 160, queue=queue)
                   for queue, umask in ((1, 0), (2, 0o077))]
         for token in tokens:
-            equal(w.fs.finish(token).error, 0, "CREATE")
+            equal(fs.finish(token).error, 0, "CREATE")
     for umask in (0, 0o077):
-        modes = {os.stat(f"{w.daemon.share}/f{i}-{umask:o}").st_mode & 0o777 for i in range(20)}
+        modes = {os.stat(f"{root}/f{i}-{umask:o}").st_mode & 0o777 for i in range(20)}
         equal(modes, {0o666 & ~umask}, f"modes under umask {umask:03o}")
     w.check((1, 2))
 

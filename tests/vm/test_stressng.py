@@ -25,7 +25,8 @@ STRESSORS = FEW + REST if FULL else FEW
 
 
 def command(name, count, where):
-    # Operations end most; the time is for a machine that is busy. Of these one is endless.
+    # Most end with their operations, and have time on a busy machine; one operation of these two
+    # is as long as they may run.
     seconds = 2 if name in ("link", "symlink") else 20
     return (f"mkdir -p {where}; stress-ng --temp-path {where} --{name} 1 --{name}-ops {count} "
             f"--timeout {seconds} --verify --metrics-brief 2>&1")

@@ -151,7 +151,7 @@ static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_entry *entry)
 {
 	struct passthrough *pt = pt_of(fs);
-	PT_NODE struct pt_node_ref parent = pt_dir_ref(pt, parent_id);
+	PT_NODE struct pt_node_ref parent = pt_ref(pt, parent_id);
 	bool up = strcmp(name, "..") == 0;
 	int r;
 
@@ -165,6 +165,8 @@ int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_ent
 		return r;
 	if (parent.node->barred)
 		return -ENOENT;
+	if (pt_is_outside(pt, parent.node))
+		return -ESTALE;
 	return pt_enter(pt, parent.node, parent.node->fd, name, entry);
 }
 
