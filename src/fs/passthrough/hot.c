@@ -5,17 +5,35 @@
  * Nodes and handles share the descriptors of this process (pt->fds). Handles may have half of
  * them; nodes keep to hot_max, the other half, while others can be cooled that nobody used for a
  * while. What cannot be found again (unlinked inodes that the guest knows, inodes too young to be
- * told from their successors) stays hot beyond that, into what handles leave; where even that is
- * full, it is cooled too, and is -ESTALE to a guest that comes back to it. A node that finds all
- * others pinned is cold from the beginning. So descriptors do not run out, whatever a guest does;
- * the reserve covers the few that each thread pins at a time.
+ * told from their successors) stays hot beyond that, into what handles leave. Where even that is
+ * full, the young are waited for, milliseconds; what is left without a name is cooled too, and is
+ * -ESTALE to a guest that comes back to it. A node that finds all others pinned is cold from the
+ * beginning. So descriptors do not run out, whatever a guest does; the reserve covers the few that
+ * each thread pins at a time.
  *
  * Hot nodes stand in a ring of their own, by id: forgotten ones are met and dropped in passing.
  */
+#include <errno.h>
+
 #include "fs/passthrough/pt.h"
 
 /* Hot nodes that are looked at for one that can be cooled, before one more may be hot. */
 #define COOL_STEPS 256
+
+/* A part of the time for which an inode is too young. */
+#define NAP_NS 5000000
+
+/* Cools a node; with force waits until it can be. So others wait that need a place too, and find
+ * many that have aged meanwhile. #syscalls: clock_nanosleep */
+static bool cool(struct passthrough *pt, struct pt_node *node, bool force)
+{
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+	int r;
+
+	while ((r = pt_cool(pt, node, force)) == -EAGAIN && force)
+		nanosleep(&nap, NULL);
+	return r == 0;
+}
 
 /* Whether a place in the ring can go: its node is gone, cold, or is cooled now. */
 static bool vacate(struct passthrough *pt, uint64_t id, bool force)
@@ -27,7 +45,7 @@ static bool vacate(struct passthrough *pt, uint64_t id, bool force)
 	if (!slot)
 		return true;
 	node = container_of(slot, struct pt_node, slot);
-	done = atomic_load(&node->pins) & PT_COLD || pt_cool(pt, node, force);
+	done = atomic_load(&node->pins) & PT_COLD || cool(pt, node, force);
 	idtab_put(pt->nodes, slot);
 	return done;
 }

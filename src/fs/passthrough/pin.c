@@ -10,8 +10,9 @@
  * opens it again and checks that it is the same inode, else -ESTALE.
  *
  * A time tells an inode from the next one with the same number only when it lay in the past as the
- * node was cooled. An inode without links has no name to be found by, and the host would destroy
- * it with the last descriptor. Both stay hot while they can.
+ * node was cooled: who has no room for more hot nodes waits for that. An inode without links has no
+ * name to be found by, and the host would destroy it with the last descriptor: it stays hot while it
+ * can.
  *
  * Who writes what: pins counts the users of fd. A user adds one and looks: without PT_COLD, fd is
  * open and stays so until the pin is given back. Cooling sets PT_COLD only where pins is 0, under
@@ -29,7 +30,7 @@
 /* Ways that are gone to one node: each is as long as a path may be (way.c). */
 #define WAYS_MAX 64
 
-/* Longer than a step of the clock that file systems take times from. */
+/* Longer than a step of file systems' times: 10 ms for the births on FAT, a tick elsewhere. */
 #define STEP_NS 20000000
 
 static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone);
@@ -171,29 +172,36 @@ static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int way
 		O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
-static bool is_past(const struct statx_timestamp *t)
+/* How long ago it was by the clock that inodes are stamped from, which may stand still for longer
+ * than its tick while the host does not run us all. */
+static int64_t age_of(int64_t ns)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec - ns_of(t) > STEP_NS;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec - ns;
 }
 
-/* Notes a time that will tell the inode from others. */
-static bool note_time(struct pt_node *node, const struct statx *attr)
+/* Notes a time that will tell the inode from others; -EAGAIN where it soon would, -ESTALE where it
+ * won't. */
+static int note_time(struct pt_node *node, const struct statx *attr)
 {
 	bool born = attr->stx_mask & STATX_BTIME;
-	const struct statx_timestamp *t = born ? &attr->stx_btime : &attr->stx_ctime;
+	int64_t ns = ns_of(born ? &attr->stx_btime : &attr->stx_ctime), age = age_of(ns);
 
-	if (!node->parent || !is_past(t))
-		return false;
-	node->proof = ns_of(t);
+	/* Of another clock, or ours was set back: waiting would have no end. */
+	if (!node->parent || age < -STEP_NS)
+		return -ESTALE;
+	if (age <= STEP_NS)
+		return -EAGAIN;
+	node->proof = ns;
 	node->proof_kind = born ? PT_PROOF_BIRTH : PT_PROOF_CHANGE;
-	return true;
+	return 0;
 }
 
-/* Notes what will identify the node; false where nothing would. #syscalls: statx */
-static bool remember(struct passthrough *pt, struct pt_node *node)
+/* Notes what will identify the node; -EAGAIN where it is too young, -ESTALE where nothing would.
+ * #syscalls: statx */
+static int remember(struct passthrough *pt, struct pt_node *node)
 {
 	struct statx attr;
 
@@ -201,27 +209,31 @@ static bool remember(struct passthrough *pt, struct pt_node *node)
 	/* What the host knows already will do: no server is asked while the lock is held. */
 	if (statx(node->fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
 		    STATX_NLINK | STATX_CTIME | STATX_BTIME, &attr) < 0 || attr.stx_nlink == 0)
-		return false;
+		return -ESTALE;
 	if (node->mount->fd < 0)
 		return note_time(node, &attr);
 	node->file_handle = pt_file_handle(node->fd);
-	if (node->file_handle)
-		atomic_fetch_add(&pt->node_extra, pt_piece(size_of(node->file_handle)));
-	return node->file_handle;
+	if (!node->file_handle)
+		return -ESTALE;
+	atomic_fetch_add(&pt->node_extra, pt_piece(size_of(node->file_handle)));
+	return 0;
 }
 
-bool pt_cool(struct passthrough *pt, struct pt_node *node, bool force)
+int pt_cool(struct passthrough *pt, struct pt_node *node, bool force)
 {
 	struct pt_shard *shard = pt_node_shard(pt, node);
 	uint32_t none = 0;
-	int fd = -1;
+	int fd = -1, r = -EBUSY;
 
 	if (node == pt->root || (atomic_exchange(&node->used, false) && !force) ||
 		atomic_load(&node->pins) != 0)
-		return false;
+		return -EBUSY;
 	pthread_mutex_lock(&shard->lock);
 	if (atomic_compare_exchange_strong(&node->pins, &none, PT_COLD)) {
-		if (remember(pt, node) || force) {
+		r = remember(pt, node);
+		if (r == -ESTALE && force)
+			r = 0;
+		if (r == 0) {
 			fd = steal_fd(&node->fd);
 			atomic_fetch_add(&pt->cold, 1);
 		} else {
@@ -229,8 +241,6 @@ bool pt_cool(struct passthrough *pt, struct pt_node *node, bool force)
 		}
 	}
 	pthread_mutex_unlock(&shard->lock);
-	if (fd < 0)
-		return false;
 	close_fd(&fd);
-	return true;
+	return r;
 }

@@ -263,9 +263,10 @@ bool pt_is_removed(const struct pt_node *hot, int fd, const struct statx *attr);
 /* Gives a cold node a descriptor, which it takes; the lock of its shard is held. */
 void pt_warm(struct passthrough *pt, struct pt_node *node, int fd);
 
-/* Takes the descriptor of a node that nobody uses. Without force only where nobody used it since
- * it was last asked for, and where the inode can be found again. */
-bool pt_cool(struct passthrough *pt, struct pt_node *node, bool force);
+/* Takes the descriptor of a node that nobody uses; -EBUSY where somebody does, -EAGAIN where the
+ * inode is too young to be told from its successor. Without force also -EBUSY where it was used
+ * since it was last asked for, and -ESTALE where the inode could not be found again. */
+int pt_cool(struct passthrough *pt, struct pt_node *node, bool force);
 
 /* For way.c: pins with at most so many ways more to be gone; alone: rename_lock is held. */
 int pt_pin_at(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone);
