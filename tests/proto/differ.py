@@ -76,7 +76,6 @@ FIELDS = {
     "READDIRPLUS": lambda data: fields_list(data, True),
     "LISTXATTR": lambda data: {"names": sorted(data.split(b"\0"))},
     "STATFS": lambda data: {"bsize, namelen": struct.unpack_from("<II", data, 40)},
-    "LSEEK": lambda data: {"offset": struct.unpack("<Q", data)},
 }
 
 
@@ -101,14 +100,18 @@ class Pair:
         self.log = []
         self.requests = 0
 
-    def call(self, op, node, args=b"", out=4096, note="", **kw):
-        """Sends to both; args may be a function of the side. Returns the replies when both are
-        good, None when both fail or an explained difference leaves nothing to go on with."""
+    def ask(self, op, node, args=b"", out=4096, note="", **kw):
+        """Sends to both; args may be a function of the side. Returns the replies."""
         self.log.append(f"{op} {self.nodes.index(node) if node in self.nodes else '-'} {note}")
         self.requests += 1
         tokens = [w.fs.start(op, node.ids[i], args(i) if callable(args) else args, out + 16, **kw)
                   for i, w in enumerate(self.worlds)]
-        replies = [w.fs.finish(t) for w, t in zip(self.worlds, tokens)]
+        return [w.fs.finish(t) for w, t in zip(self.worlds, tokens)]
+
+    def call(self, op, node, args=b"", out=4096, note="", **kw):
+        """Asks both, and compares. Returns the replies when both are good, None when both fail or
+        an explained difference leaves nothing to go on with."""
+        replies = self.ask(op, node, args, out, note, **kw)
         told = [fields(op, r) for r in replies]
         alike = told[0]["error"] == told[1]["error"]
         for field in dict.fromkeys([*told[0], *told[1]]) if alike else ("error",):

@@ -6,6 +6,7 @@ the host must be the same in the end; a difference that is meant is in EXPLAINED
 
 The seeds are fixed unless PROTO_SEED names one; PROTO_ROUNDS multiplies the work."""
 
+import errno
 import os
 import random
 import re
@@ -40,6 +41,21 @@ EXPLAINED = (
 NAMES = [b"a", b"b", b"c", b"d", b"e", b"f", b"\xff\xfe\x80", b"n" * 255]
 ATTRS = ["user.a", "user.b", "user.longer"]
 MODES = (0o644, 0o600, 0o755, 0o777, 0o1777, 0o2755, 0o4755, 0o2770)
+
+
+def check_seek(offset, whence, reply, content):
+    """A reply to LSEEK may be so."""
+    if reply.error == -errno.ENXIO:
+        check(not content[offset:].strip(b"\0") if whence == os.SEEK_DATA else
+              offset >= len(content), "ENXIO is so", offset, whence, len(content))
+        return
+    equal(reply.error, 0, "error of LSEEK")
+    at, = struct.unpack("<Q", reply.data)
+    check(offset <= at <= len(content), "it is inside the file", offset, at, len(content))
+    if whence == os.SEEK_DATA:
+        check(not content[offset:at].strip(b"\0"), "no data was skipped", offset, at)
+    else:
+        check(not content[at:at + 1].strip(b"\0"), "a hole reads as zeros", offset, at)
 
 
 class Sequence:
@@ -272,11 +288,18 @@ class Sequence:
                 "<QQQII", h.fhs[i], offset, length + 1, mode, 0), 0, f"{mode} {offset} {length}")
 
     def do_lseek(self):
-        h = self.handle(lambda h: h.node.is_file())
-        if h:
-            offset, whence = self.length(), self.rng.choice((os.SEEK_DATA, os.SEEK_HOLE))
-            self.pair.call("LSEEK", h.node, lambda i: struct.pack("<QQII", h.fhs[i], offset,
-                                                                  whence, 0), 8, f"{offset} {whence}")
+        """Where zeros are a hole is the host file system's affair, which says so for each of the
+        two files, and otherwise once it has written one of them back. Data must not be skipped."""
+        h = self.handle(lambda h: h.node.is_file() and h.flags & 3 != os.O_WRONLY)
+        if not h:
+            return
+        offset, whence = self.length(), self.rng.choice((os.SEEK_DATA, os.SEEK_HOLE))
+        r = self.pair.ask("LSEEK", h.node, lambda i: struct.pack("<QQII", h.fhs[i], offset,
+                                                                 whence, 0), 8, f"{offset} {whence}")
+        whole = self.pair.call("READ", h.node, lambda i: read_in(h.fhs[i], 0, 1 << 20), 1 << 20)
+        if whole:
+            for side in range(2):
+                check_seek(offset, whence, r[side], whole[side].data)
 
     def do_copy(self):
         a = self.handle(lambda h: h.node.is_file() and h.flags & 3 != os.O_WRONLY)

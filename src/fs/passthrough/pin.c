@@ -10,9 +10,9 @@
  * opens it again and checks that it is the same inode, else -ESTALE.
  *
  * A time tells an inode from the next one with the same number only when it lay in the past as the
- * node was cooled: who has no room for more hot nodes waits for that. An inode without links has no
- * name to be found by, and the host would destroy it with the last descriptor: it stays hot while it
- * can.
+ * node was cooled: who has no room for more hot nodes waits for that. An inode without links has
+ * no name to be found by, and the host would destroy it with the last descriptor: it stays hot
+ * while it can.
  *
  * Who writes what: pins counts the users of fd. A user adds one and looks: without PT_COLD, fd is
  * open and stays so until the pin is given back. Cooling sets PT_COLD only where pins is 0, under
