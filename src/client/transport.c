@@ -294,32 +294,40 @@ void transport_wait(struct transport *t, unsigned int queue, struct request *r)
 	pthread_mutex_unlock(&q->lock);
 }
 
-void transport_reap(struct transport *t)
+void transport_reap_one(struct transport *t, unsigned int queue)
 {
+	struct transport_queue *q = &t->queues[queue];
+	struct request *called = NULL;
 	uint64_t calls;
+	int n = 0;
 
-	for (unsigned int i = 0; i < t->fe.nqueues; i++) {
-		struct transport_queue *q = &t->queues[i];
-		struct request *called = NULL;
-		int n = 0;
-
-		pthread_mutex_lock(&q->lock);
-		/* Who leads does this already. */
-		if (!q->led) {
-			if (read(q->q->call_fd, &calls, sizeof(calls)) < 0)
-				calls = 0;
-			do {
-				virtq_driver_want_calls(&q->q->vq);
-				n = collect(q, &called);
-			} while (n > 0);
-		}
-		pthread_mutex_unlock(&q->lock);
-		if (n < 0)
-			ring_broke(t, q);
-		call_finished(called);
+	pthread_mutex_lock(&q->lock);
+	/* Who leads does this already. */
+	if (!q->led) {
+		if (read(q->q->call_fd, &calls, sizeof(calls)) < 0)
+			calls = 0;
+		do {
+			virtq_driver_want_calls(&q->q->vq);
+			n = collect(q, &called);
+		} while (n > 0);
 	}
+	pthread_mutex_unlock(&q->lock);
+	if (n < 0)
+		ring_broke(t, q);
+	call_finished(called);
+}
+
+void transport_look(struct transport *t)
+{
 	if (!atomic_load(&t->lost))
 		look_at_connection(t);
+}
+
+void transport_reap(struct transport *t)
+{
+	for (unsigned int i = 0; i < t->fe.nqueues; i++)
+		transport_reap_one(t, i);
+	transport_look(t);
 }
 
 unsigned int transport_my_queue(struct transport *t)

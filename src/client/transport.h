@@ -86,8 +86,11 @@ int transport_submit(struct transport *t, unsigned int queue, struct request *r)
 /* Waits until r has come back; queue is where it was submitted. */
 void transport_wait(struct transport *t, unsigned int queue, struct request *r);
 
-/* Takes back what there is on all queues without waiting. */
+/* Takes back what there is on all queues, and looks whether the back-end is still there, without
+ * waiting. The other two do one half each, for loops that wait for one queue's call descriptor. */
 void transport_reap(struct transport *t);
+void transport_reap_one(struct transport *t, unsigned int queue);
+void transport_look(struct transport *t);
 
 /* The request queue that the calling thread uses: threads are spread over all. */
 unsigned int transport_my_queue(struct transport *t);
