@@ -181,15 +181,14 @@ static int create_file(const struct pt_node *parent, const char *name, mode_t mo
 	return (int)neg_errno(syscall(SYS_openat2, parent->fd, name, &how, sizeof(how)));
 }
 
-/* The node and handle of a file that this call made and holds open as taken_fd. */
+/* The node and handle of a file that this call made and holds open as taken_fd; with the rights
+ * of who made it, as names.c has it. */
 static int enter_created(struct passthrough *pt, struct pt_node *parent, const char *name,
 	int taken_fd, struct fs_entry *entry, uint64_t *handle)
 {
 	CLEANUP_FD int fd = taken_fd;
-	int path_fd, r;
+	int path_fd = openat(pt->proc_fd, pt_fdname(fd).s, O_PATH | O_CLOEXEC), r;
 
-	cred_be_daemon();
-	path_fd = openat(pt->proc_fd, pt_fdname(fd).s, O_PATH | O_CLOEXEC);
 	if (path_fd < 0)
 		return -errno;
 	r = pt_stat(path_fd, &entry->attr);

@@ -9,17 +9,21 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
-/* #syscalls: openat openat2 fcntl:1=F_DUPFD_CLOEXEC */
+/* #syscalls: openat openat2 fcntl:1=F_DUPFD_CLOEXEC readlinkat clock_gettime */
 
 #define NAME_BYTES_MAX 255
 
 /* Directories above a node that are visited to find the root; deeper ones cannot be exported. */
 #define DEPTH_MAX 4096
+
+/* How long a directory that was found below the root is believed to be there still. */
+#define INSIDE_NS 1000000000
 
 int pt_check_name(const char *name)
 {
@@ -74,7 +78,8 @@ bool pt_same_inode(const struct statx *a, const struct statx *b)
 		a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
 }
 
-/* Whether going up from a directory leads to the root of the export: 0, or -ESTALE. */
+/* Whether going up from a directory leads to the root of the export: 0; -ESTALE where it leads past
+ * it, -ELOOP where it would take too long. */
 static int check_below_root(struct passthrough *pt, int dir_fd)
 {
 	CLEANUP_FD int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
@@ -86,35 +91,61 @@ static int check_below_root(struct passthrough *pt, int dir_fd)
 	if (r == 0)
 		r = pt_stat(fd, &here);
 	for (int depth = 0; r == 0 && !pt_same_inode(&here, &root); depth++) {
-		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		int up = depth < DEPTH_MAX ? openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) :
+			-1;
 
 		if (up < 0)
-			return -errno;
+			return depth < DEPTH_MAX ? -errno : -ELOOP;
 		close(fd);
 		fd = up;
 		r = pt_stat(fd, &above);
 		/* The host's own root is its own parent. */
-		if (r == 0 && (pt_same_inode(&here, &above) || depth == DEPTH_MAX))
+		if (r == 0 && pt_same_inode(&here, &above))
 			return -ESTALE;
 		here = above;
 	}
 	return r;
 }
 
-/*
- * Where the export is a mount of its own and our root, the kernel does not go up from what is not
- * below that: a directory that was moved out has no "..". Without such a mount nothing tells, short
- * of going up step by step.
- */
-bool pt_is_outside(struct passthrough *pt, const struct pt_node *dir)
+/* Without a mount of our own nothing tells but going up step by step, which is believed for a
+ * while. What cannot be told counts as inside: the host would refuse the operation too. */
+static bool is_outside_by_walk(struct passthrough *pt, struct pt_node *dir)
 {
-	struct statx above;
+	struct timespec ts;
+	int64_t now;
 
-	if (!pt->config.rooted || dir == pt->root)
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	now = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	if (now < atomic_load_explicit(&dir->inside_until_ns, memory_order_relaxed))
 		return false;
 	cred_be_daemon();
-	return statx(dir->fd, "..", AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &above) < 0 &&
-		errno == ENOENT;
+	if (check_below_root(pt, dir->fd) == -ESTALE)
+		return true;
+	atomic_store_explicit(&dir->inside_until_ns, now + INSIDE_NS, memory_order_relaxed);
+	return false;
+}
+
+/*
+ * Where the export is a mount of its own and our root, the kernel does not go up from what is not
+ * below that: a directory that was moved out has no "..". Reading that as a symlink, which it never
+ * is, asks for nothing more. Who may not search the directory hears nothing of it; the guest's
+ * users mostly may, so that most need not become the daemon here.
+ */
+bool pt_is_outside(struct passthrough *pt, struct pt_node *dir)
+{
+	char none;
+	ssize_t r;
+
+	if (dir == pt->root)
+		return false;
+	if (!pt->config.rooted)
+		return is_outside_by_walk(pt, dir);
+	r = readlinkat(dir->fd, "..", &none, 1);
+	if (r < 0 && errno == EACCES) {
+		cred_be_daemon();
+		r = readlinkat(dir->fd, "..", &none, 1);
+	}
+	return r < 0 && errno == ENOENT;
 }
 
 struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id)
@@ -143,7 +174,7 @@ static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 	r = check_below_root(pt, fd);
 	if (r < 0) {
 		close(fd);
-		return r;
+		return r == -ELOOP ? -ESTALE : r;
 	}
 	return enter_fd(pt, NULL, NULL, fd, entry);
 }

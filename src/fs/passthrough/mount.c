@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
 /* #syscalls: fstatfs statx fstat newfstatat openat
@@ -163,6 +164,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 	pthread_mutex_lock(&pt->mount_lock);
 	mount = find(pt, id);
 	if (!mount) {
+		cred_be_daemon();
 		mount = calloc(1, sizeof(*mount));
 		if (mount) {
 			mount->id = id;

@@ -20,15 +20,17 @@
  * Open handles are users.
  */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
 
-/* #syscalls(file-handles): open_by_handle_at */
-
 /* Ways that are gone to one node: each is as long as a path may be (way.c). */
 #define WAYS_MAX 64
+
+/* How often a file handle is tried while the host says that it has no memory. */
+#define HANDLE_TRIES 64
 
 /* Longer than a step of file systems' times: 10 ms for the births on FAT, a tick elsewhere. */
 #define STEP_NS 20000000
@@ -157,7 +159,24 @@ static struct file_handle *copy_handle(struct passthrough *pt, struct pt_node *n
 	return copy;
 }
 
-/* #syscalls(file-handles): open_by_handle_at */
+/*
+ * Opens a file handle. That there is no memory is also what ext4 and its like say while an inode is
+ * being made that has the number of the one that is gone; a moment later it is ESTALE.
+ * #syscalls(file-handles): open_by_handle_at sched_yield
+ */
+static int open_handle(int mount_fd, struct file_handle *handle)
+{
+	int fd = -ENOMEM;
+
+	for (int i = 0; i < HANDLE_TRIES && fd == -ENOMEM; i++) {
+		if (i > 0)
+			sched_yield();
+		fd = (int)neg_errno(open_by_handle_at(mount_fd, handle,
+			O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	}
+	return fd;
+}
+
 static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone)
 {
 	CLEANUP_FREE struct file_handle *handle = NULL;
@@ -168,8 +187,7 @@ static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int way
 	/* Warm by now, lost, or there was no memory: what is pinned is looked at again. */
 	if (!handle)
 		return -ESTALE;
-	return (int)neg_errno(open_by_handle_at(node->mount->fd, handle,
-		O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	return open_handle(node->mount->fd, handle);
 }
 
 /* How long ago it was by the clock that inodes are stamped from, which may stand still for longer

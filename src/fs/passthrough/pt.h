@@ -88,6 +88,7 @@ struct pt_node {
 	struct pt_node *parent; /* referenced */
 	char *name;
 	int64_t proof; /* ns */
+	_Atomic int64_t inside_until_ns; /* a directory's, CLOCK_MONOTONIC (lookup.c) */
 };
 
 #define PT_COLD (1u << 31)
@@ -340,9 +341,9 @@ struct pt_handle_ref pt_handle_ref(struct passthrough *pt, const struct fs_targe
 
 /* lookup.c */
 
-/* Whether the host has moved a pinned directory out of the export, as far as that can be told.
- * Takes the daemon's credentials. */
-bool pt_is_outside(struct passthrough *pt, const struct pt_node *dir);
+/* Whether the host has moved a pinned directory out of the export, as far as that can be told:
+ * within a second, where the export is no mount of its own. May take the daemon's credentials. */
+bool pt_is_outside(struct passthrough *pt, struct pt_node *dir);
 
 /* pt_ref() for a directory in which names are listed or changed: -ESTALE where it is outside. */
 struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id);
