@@ -4,11 +4,15 @@
  * file system or over a small private directory. Node and handle numbers in requests are those of
  * earlier replies where the input says so; replies are held against the protocol.
  *
- * Input: u8 configuration, then requests: u8 opcode, u8 flags (below), u8 node, u8 handle, u16
- * bytes of arguments, u16 room for the reply, the arguments.
+ * Requests that wait, for a lock or in the pool, are answered by other threads; when the input
+ * ends, each must have been, once.
+ *
+ * Input: two u8 of configuration, then requests: u8 opcode, u8 flags (below), u8 node, u8 handle,
+ * u16 bytes of arguments, u16 room for the reply, the arguments. Requests are numbered 2, 4, ...
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -16,6 +20,7 @@
 #include "fs/null.h"
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/passthrough.h"
+#include "fuse/pool.h"
 #include "fuse/session.h"
 #include "fuzz.h"
 #include "proto/fuse_ops.h"
@@ -24,6 +29,14 @@
 #define REQUESTS  48
 #define KNOWN     16          /* nodes and handles that are remembered */
 #define SIZE_MAX_ (1u << 20)  /* of a file */
+#define WAITING   320         /* requests that are answered later, as vhost/deferred.h has it */
+
+/* Flags of the second byte of configuration. */
+#define POSIX_LOCK 0x01
+#define FLOCK      0x02
+#define POOL       0x04 /* with LATER */
+#define LATER      0x08 /* requests may be answered later */
+#define STOPPED    0x10 /* ... but nobody hears of it */
 
 /* Flags of a request. */
 #define RAW_HEADER 0x01 /* the arguments begin with the header */
@@ -37,7 +50,16 @@ struct guest {
 	struct fuse_worker *worker;
 	uint64_t nodes[KNOWN], handles[KNOWN];
 	unsigned int nnodes, nhandles;
+	uint64_t unique;
 };
+
+/* A request that is answered later; its number is in the reply that it has until then. */
+struct later {
+	struct fuse_out_header first;
+	bool heard;
+};
+
+static _Atomic unsigned int waiting;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -56,6 +78,44 @@ static void limit_files(rlim_t size)
 	must(getrlimit(RLIMIT_FSIZE, &limit) == 0);
 	limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
 	must(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void *defer(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len)
+{
+	const uint8_t *how = opaque;
+	struct later *l;
+
+	must(chain && len >= sizeof(l->first) && len <= FUSE_DEFERRED_REPLY);
+	if (atomic_load(&waiting) == WAITING)
+		return NULL;
+	l = malloc(sizeof(*l));
+	must(l);
+	memcpy(&l->first, reply, sizeof(l->first));
+	must(l->first.len == len);
+	l->heard = !(*how & STOPPED);
+	atomic_fetch_add(&waiting, 1);
+	return l;
+}
+
+static bool finish(void *deferred, const void *reply, uint32_t len)
+{
+	struct later *l = deferred;
+	struct fuse_out_header out;
+	bool heard = l->heard;
+
+	must(len >= sizeof(out) && len <= FUSE_DEFERRED_REPLY);
+	memcpy(&out, reply, sizeof(out));
+	must(out.len == len && out.error <= 0 && out.error > -1000);
+	must(out.unique == l->first.unique);
+	free(l);
+	atomic_fetch_sub(&waiting, 1);
+	return heard;
+}
+
+static void finish_last(void *deferred, const void *reply, uint32_t len)
+{
+	finish(deferred, reply, len);
 }
 
 static void learn(uint64_t *known, unsigned int *n, uint64_t number)
@@ -158,6 +218,8 @@ static void serve(struct guest *g, const char *bytes, size_t len, size_t room, s
 	written = fuse_serve(g->worker,
 		&(struct virtq_chain){
 			.in = iov[0], .in_len = len, .out = iov[1], .out_len = room});
+	if (written == FUSE_DEFERRED)
+		written = 0;
 	must(written <= room && (written == 0 || written >= sizeof(reply)));
 	if (written > 0) {
 		char *payload = out + sizeof(reply);
@@ -180,7 +242,8 @@ static void serve(struct guest *g, const char *bytes, size_t len, size_t room, s
 static void request(struct guest *g, struct input *in)
 {
 	static char bytes[sizeof(struct fuse_in_header) + (1 << 12)];
-	struct fuse_in_header header = {.opcode = take_u8(in) % FUSE_OPCODE_MAX, .unique = 1};
+	struct fuse_in_header header = {.opcode = take_u8(in) % FUSE_OPCODE_MAX,
+		.unique = g->unique += 2};
 	uint8_t flags = take_u8(in), node = take_u8(in), handle = take_u8(in);
 	size_t len = take_u16(in) % (1 << 12), room = take_u16(in) % (1 << 13);
 	char *args = bytes + sizeof(header);
@@ -225,34 +288,44 @@ static void init(struct guest *g)
 	serve(g, (const char *)&m, sizeof(m), 256, 256);
 }
 
-static void converse(struct fs *fs, uint8_t how, struct input *in)
+static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 {
 	struct fuse_config config = {
 		.cache = cache_policy_at(how & 3),
 		.writeback = how & 4,
 		.readonly = how & 8,
 		.readdirplus = how & 16,
+		.posix_lock = more & POSIX_LOCK,
+		.flock = more & FLOCK,
 		.attr_ns = cache_policy_at(how & 3)->timeout_ns,
 		.entry_ns = cache_policy_at(how & 3)->timeout_ns,
 	};
+	const struct fuse_deferral deferral = {defer, finish, finish_last, &more};
 	struct guest g = {.nodes = {FS_ROOT}, .nnodes = 1};
 	struct fuse_session se;
 
 	fuse_session_init(&se, fs, &config);
+	if (more & LATER)
+		fuse_session_defer(&se, &deferral);
+	if (more & LATER && more & POOL)
+		must(fuse_pool_start(&se, 2) == 0);
 	g.worker = fuse_worker_new(&se, 0);
 	must(g.worker);
 	if (in->left < 2 || !(in->at[1] & NO_INIT))
 		init(&g);
 	for (int i = 0; i < REQUESTS && in->left > 0; i++)
 		request(&g, in);
+	fuse_worker_end_waits(g.worker);
+	must(atomic_load(&waiting) == 0);
 	fuse_session_reset(&se);
 	fuse_worker_free(g.worker);
+	fuse_pool_stop(&se);
 }
 
-/* The passthrough must end with nothing held: no node, no handle, no descriptor. */
-static void converse_with_tree(uint8_t how, struct input *in)
+/* The passthrough must end with nothing held: no node, no handle, no lock, no descriptor. */
+static void converse_with_tree(uint8_t how, uint8_t more, struct input *in)
 {
-	static const struct passthrough_config defaults;
+	const struct passthrough_config config = {.locks = more & (POSIX_LOCK | FLOCK)};
 	int before = dup(0), after;
 	struct fs_count n;
 	struct fs *fs;
@@ -260,12 +333,13 @@ static void converse_with_tree(uint8_t how, struct input *in)
 	must(before >= 0);
 	close(before);
 	tree_fill();
-	must(passthrough_new(tree_export(), &defaults, &fs) == 0);
+	must(passthrough_new(tree_export(), &config, &fs) == 0);
 	limit_files(SIZE_MAX_);
-	converse(fs, how, in);
+	converse(fs, how, more, in);
 	limit_files(RLIM_INFINITY);
 	fs->ops->count(fs, &n);
 	must(n.nodes == 1 && n.handles == 0 && n.cold == 0 && n.listing_bytes == 0);
+	must(n.lock_owners == 0 && n.lock_ranges == 0 && n.lock_waits == 0);
 	passthrough_free(fs);
 	/* Whom the last request made us is no matter to what follows. */
 	cred_be_daemon();
@@ -278,12 +352,14 @@ static void converse_with_tree(uint8_t how, struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
-	uint8_t how = take_u8(&in);
+	uint8_t how = take_u8(&in), more = take_u8(&in);
 
 	log_open("fuzz", how & 32 ? LOG_TRACE : LOG_OFF);
+	/* As the daemon's threads: what is started begins with its credentials. */
+	cred_be_daemon();
 	if (how & 64)
-		converse(fs_null(), how, &in);
+		converse(fs_null(), how, more, &in);
 	else
-		converse_with_tree(how, &in);
+		converse_with_tree(how, more, &in);
 	return 0;
 }

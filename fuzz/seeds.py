@@ -114,7 +114,8 @@ def virtq_seeds():
 # ---- fuzz_vhost ------------------------------------------------------------------------------
 
 MEMORY, KICKED, SIGNAL, EMPTY, NULL, READ_END, WRITE_END, SOCKET = range(8)
-REPLY = 0x40
+REPLY, PAUSE, FINISH = 0x40, 0x20, 0x10
+TRACE, DEFERS = 1, 2
 
 
 def message(request, body=b"", fds=(), flags=0):
@@ -162,8 +163,14 @@ def guest(descs, heads, size=8):
     return bytes(image)
 
 
-def connection(messages, image=b"", trace=False):
-    return struct.pack("<BH", int(trace), len(image)) + image + b"".join(messages)
+def connection(messages, image=b"", trace=False, flags=0):
+    flags |= TRACE if trace else 0
+    return struct.pack("<BH", flags, len(image)) + image + b"".join(messages)
+
+
+def later(message_bytes, flags=PAUSE):
+    """The same message, sent when the rings have run, or deferred chains were finished."""
+    return message_bytes[:1] + bytes([message_bytes[1] | flags]) + message_bytes[2:]
 
 
 def vhost_seeds():
@@ -205,6 +212,18 @@ def vhost_seeds():
          message(39, u64(15)), message(40), ZERO_STATUS, message(11, state(1, 0)),
          set_ring(1, 8, KICKED), RESET, FEATURES, set_ring(1, 8, KICKED), RESET, RESET], image,
         trace=True))
+    stop = message(11, state(1, 0))
+    write("fuzz_vhost", "served", connection(
+        [FEATURES, PROTOCOL, TABLE, set_ring(1, 8, KICKED), later(stop), set_ring(1, 8, KICKED),
+         later(message(5, struct.pack("<II", 0, 0)))], image))
+    for name, how in (("finished", PAUSE | FINISH), ("stopped", PAUSE)):
+        write("fuzz_vhost", "deferred-" + name, connection(
+            [EVENT_FEATURES, PROTOCOL, TABLE, set_ring(1, 8, KICKED), set_ring(0, 8, KICKED),
+             later(ask[0], how), later(stop), set_ring(1, 8, KICKED), later(RESET, how)], image,
+            flags=DEFERS))
+    write("fuzz_vhost", "deferred-memory-goes", connection(
+        [FEATURES, PROTOCOL, ADD, set_ring(1, 8, KICKED), later(REMOVE), later(ask[0], FINISH),
+         later(stop)], image, flags=DEFERS))
     write("fuzz_vhost", "raw-header", connection(
         [struct.pack("<BBH", 0, 0x80, 8) + struct.pack("<III", 1, 9, 8) + u64(0)]))
 
@@ -234,6 +253,47 @@ def write_in(data, flags=1):
 
 def lookup(name, node=ROOT):
     return request(1, name + b"\0", node)
+
+
+POSIX_LOCK, FLOCK, POOL, LATER, STOPPED = 1, 2, 4, 8, 16
+
+
+def lock(opcode, kind, owner, start=0, end=99, flags=0):
+    return request(opcode, struct.pack("<QQQQIIII", 0, owner, start, end, kind, 0, flags, 0), 1,
+                   flags=KNOWN_FH)
+
+
+def lock_seeds(opened):
+    """Requests are numbered 2, 4, ...: the first ones open the file."""
+    read, write_, drop, GETLK, SETLK, SETLKW = 0, 1, 2, 31, 32, 33
+    release = request(18, struct.pack("<QIIQ", 0, 0, 1, 1), 1, flags=KNOWN_FH)
+    waits = [lock(SETLK, write_, 1), lock(SETLK, read, 2), lock(GETLK, read, 2),
+             lock(SETLKW, write_, 2), lock(SETLKW, read, 3, 50, 150)]
+    for name, more, requests in (
+            ("locks", 0, [*waits, lock(SETLK, drop, 1), lock(SETLK, drop, 2)]),
+            ("locks-interrupted", 0, [*waits, request(36, u64(12)), request(36, u64(14))]),
+            ("locks-stopped", STOPPED, [*waits, lock(SETLK, drop, 1, 0, 10)]),
+            ("locks-released", 0, [*waits, request(25, struct.pack("<QIIQ", 0, 0, 0, 1), 1,
+                                                   flags=KNOWN_FH), release]),
+            ("locks-destroyed", 0, [*waits, request(38), lookup(b"a")]),
+            ("locks-deadlock", 0, [
+                lock(SETLK, write_, 1, 0, 9), lock(SETLK, write_, 2, 10, 19),
+                lock(SETLKW, write_, 1, 10, 19), lock(SETLKW, write_, 2, 0, 9)]),
+            ("flock", 0, [opened[1], lock(SETLK, write_, 0, 0, 2**63 - 1, 1),
+                          lock(SETLKW, read, 0, 0, 2**63 - 1, 1), release])):
+        write("fuzz_fuse", name, bytes([16, POSIX_LOCK | FLOCK | LATER | more]) +
+              b"".join(opened + requests))
+
+
+def pool_seeds(opened):
+    sleeps = [request(20, fh(16), 1, flags=KNOWN_FH), request(50, bytes(8), 1),
+              request(43, struct.pack("<QQQII", 0, 0, 100, 0, 0), 1, flags=KNOWN_FH),
+              request(47, struct.pack("<QQQQQQQ", 0, 0, 1, 0, 5, 10, 0), 1, flags=KNOWN_FH),
+              request(30, fh(16), flags=KNOWN_FH)]
+    for name, more in (("pool", LATER), ("pool-stopped", LATER | STOPPED)):
+        write("fuzz_fuse", name, bytes([16, POOL | more]) + b"".join(opened + sleeps * 3))
+    write("fuzz_fuse", "pool-destroyed", bytes([16, POOL | LATER]) +
+          b"".join(opened + sleeps + [request(38)] + opened + sleeps))
 
 
 def fuse_seeds():
@@ -294,14 +354,16 @@ def fuse_seeds():
             request(1, b"a\0b\0", flags=0x20)],
     }
     for i, (name, requests) in enumerate(tree.items()):
-        write("fuzz_fuse", name, bytes([16 | i % 4]) + b"".join(requests))
-    write("fuzz_fuse", "writeback", bytes([16 | 4 | 1]) + b"".join(tree["file"]))
-    write("fuzz_fuse", "readonly", bytes([8 | 1]) + b"".join(tree["names"][:4] + tree["file"]))
-    write("fuzz_fuse", "trace", bytes([32 | 1]) + b"".join(tree["escapes"][:6]))
-    write("fuzz_fuse", "null", bytes([64 | 16 | 2]) + b"".join(
+        write("fuzz_fuse", name, bytes([16 | i % 4, 0]) + b"".join(requests))
+    write("fuzz_fuse", "writeback", bytes([16 | 4 | 1, 0]) + b"".join(tree["file"]))
+    write("fuzz_fuse", "readonly", bytes([8 | 1, 0]) + b"".join(tree["names"][:4] + tree["file"]))
+    write("fuzz_fuse", "trace", bytes([32 | 1, 0]) + b"".join(tree["escapes"][:6]))
+    write("fuzz_fuse", "null", bytes([64 | 16 | 2, 0]) + b"".join(
         [lookup(b"file")] + tree["file"][1:] + tree["list"][1:]))
-    write("fuzz_fuse", "before-init", bytes([64]) + request(3, bytes(16), flags=NO_INIT) +
+    write("fuzz_fuse", "before-init", bytes([64, 0]) + request(3, bytes(16), flags=NO_INIT) +
           request(26, struct.pack("<IIII", 7, 31, 0, 0)) + lookup(b"file"))
+    lock_seeds(opened)
+    pool_seeds(opened)
 
 
 virtq_seeds()

@@ -26,7 +26,8 @@
 #define FUSE_POOL_THREADS_MAX FUSE_POOL_JOBS
 
 /*
- * Starts n threads (1 to FUSE_POOL_THREADS_MAX) that serve se, and gives it the pool. They begin
+ * Starts n threads (1 to FUSE_POOL_THREADS_MAX) that serve se, whose requests may wait
+ * (fuse_session_defer()), and gives it the pool. They begin
  * with the credentials of the calling thread, which must be the process's own: call it on the main
  * thread, before the first request. 0 or -errno.
  */

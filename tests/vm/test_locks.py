@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import fscompare
-from guest import FSCASES, SRC, Daemon, Guest, check, same
+from guest import FSCASES, SRC, Daemon, Guest, check, same, wait_for
 
 KINDS = ("posix", "ofd", "flock")
 SCRIPT = os.path.abspath("lock.py")
@@ -80,6 +80,27 @@ def killed(one, two):
     same("after kill -9", tries(two, "posix"), 0)
 
 
+def waits(name):
+    """How many wait for a lock at a daemon."""
+    daemons[name].statistics()
+    return int(daemons[name].text().rsplit(" ranges, ", 1)[1].split()[0])
+
+
+def killed_waiter(one, two):
+    """Linux's virtio_fs cannot interrupt a request: who is killed while it waits ends when the lock
+    is there, which is free again at once. Its queue goes on meanwhile."""
+    start(one, "hold", "posix", "held")
+    start(two, "wait", "posix", "waiting")
+    wait_for("a wait for the lock", lambda: waits("two") == 1)
+    two.run("kill -9 $!")
+    same("what the guest reads", two.run(f"cat {FILE}"), "text\n")
+    same("waits after kill -9", waits("two"), 1)
+    one.release()
+    two.run("wait 2>/dev/null; exec 7>&- 8<&-")
+    same("waits at the end", waits("two"), 0)
+    same("all is free", (tries(one, "posix"), tries(two, "posix"), host_tries("posix")), (0, 0, 0))
+
+
 def deadlock(guest):
     said = sorted(guest.run(f"{SCRIPT} deadlock {FILE}").split("\n")[:-1])
     same("a deadlock of two processes", said, ["EDEADLK", "got it"])
@@ -124,6 +145,7 @@ for k in KINDS:
     exclude(a, b, k)
     wait(a, b, k)
 killed(a, b)
+killed_waiter(a, b)
 deadlock(a)
 cases(a)
 lock = Host("flock")

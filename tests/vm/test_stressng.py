@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: timeout=600 needs=stress-ng
 """stress-ng's file system stressors in a guest, on a share in the default mode with --xattr, and
-under --full with writeback too: each verifies what it did. One that fails counts if it passes on the
-host's own directory. Plain runs take the quick ones."""
+under --full with writeback, and those that lock with locks on the host too: each verifies what it
+did. One that fails counts if it passes on the host's own directory. Plain runs take the quick
+ones."""
 import os
 import re
 import time
@@ -16,12 +17,20 @@ FEW = (("access", 20), ("chmod", 20), ("dentry", 100), ("flock", 200), ("fstat",
            "chown", "copy-file", "dir", "dirdeep", "dirmany", "dup", "fallocate", "fault", "fcntl",
            "file-ioctl", "fsize", "hdd", "io", "iomix", "lease", "lockofd", "mknod", "open",
            "sendfile", "sync-file", "touch")))
+# Those that --full adds: events of changes, asynchronous and mapped writes, flags, handles.
+MORE = (("aio", 20), ("aiol", 20), ("chattr", 5), ("chdir", 2), ("dnotify", 20), ("fanotify", 5),
+        ("handle", 50), ("inotify", 5), ("msync", 20), ("revio", 20))
 # An operation of these makes and removes thousands of names, or maps much. (Not here: fiemap, which
-# Linux's FUSE client does not have; readahead, whose file takes longer to write than it may.)
+# Linux's FUSE client does not have; readahead and fpunch, whose files take longer to write than they
+# may; verity, which no file system below has.)
 REST = (("link", 1), ("symlink", 1), ("mmap", 1), ("filename", 5))
 # Linux asks for holes without writing back first: docs/semantics.md.
 NOT_ON = {"writeback": ("seek",)}
-STRESSORS = FEW + REST if FULL else FEW
+# lockf kills who waits for a lock that it holds, and waits for its end; Linux's virtio_fs lets such a
+# process end only when it has the lock: docs/semantics.md.
+LOCKING = (("flock", 200), ("locka", 200), ("lockofd", 5), ("fcntl", 5), ("lease", 5))
+STRESSORS = {"locks": LOCKING}
+ALL = FEW + MORE + REST if FULL else FEW
 
 
 def command(name, count, where):
@@ -40,7 +49,7 @@ def done(name, text):
 
 def run_all(guest, tag):
     """What failed on this share, and not on the host."""
-    for name, count in STRESSORS:
+    for name, count in STRESSORS.get(tag, ALL):
         if name in NOT_ON.get(tag, ()):
             continue
         begin = time.monotonic()
@@ -58,6 +67,7 @@ def run_all(guest, tag):
 shares = {"plain": ("--xattr",)}
 if FULL:
     shares["writeback"] = ("--xattr", "--cache", "always", "--writeback")
+    shares["locks"] = ("--xattr", "--posix-lock", "--flock")
 daemons = []
 for tag, options in shares.items():
     os.mkdir(tag)
