@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: full timeout=1500
-"""Other QEMUs and kernels: the file semantics cases under each pair that can be had."""
+"""Other QEMUs and kernels: the file semantics cases under each pair that can be had, and shared
+mappings of what is not cached, with --allow-mmap, where the kernel has them."""
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from guest import FSCASES, SRC, Daemon, Guest, Monitor, check, same, skip, warni
 
 DRIVER = "/sys/bus/virtio/drivers/virtiofs"
 
+MAPS = ("map-shared-read", "map-shared-write")
 PAIRS = (("qemu-backports", "kernel-6.1"), ("qemu-backports", "kernel-6.12"),
          ("qemu-sid", "kernel-6.1"), ("qemu-sid", "kernel-sid"))
 
@@ -37,11 +39,27 @@ def resets(guest, daemon, monitor):
     same("after it", guest.run("cat /mnt/s/file"), "kept\n")
 
 
+def maps(guest, version):
+    """What differs from the host where files that are not cached are mapped."""
+    oracle = fscompare.cases_of(cases, MAPS)
+    for share, allowed in (("refused", False), ("mapped", version >= (6, 6))):
+        status, text = guest.try_run(f"{FSCASES} /mnt/{share} --only {','.join(MAPS)}")
+        same(f"status of the cases on {share}", status, 0)
+        yield from fscompare.differences(oracle, fscompare.read(text),
+                                         "auto" if allowed else "none",
+                                         fscompare.explained_for(*version))
+
+
 def one(qemu, kernel, oracle, name, *more):
     os.mkdir(name)
     daemon = Daemon(name, "--log-level=debug", name=name)
+    for share in ("refused", "mapped"):
+        os.makedirs(f"{name}-{share}")
+    direct = [Daemon(f"{name}-{share}", "--cache=never", *options, name=f"{name}-{share}")
+              for share, options in (("refused", ()), ("mapped", ("--allow-mmap",)))]
     monitor = Monitor(f"{name}.qmp")
     guest = Guest("--qemu", qemu, "--kernel", kernel, "--socket", f"{daemon.socket}:s",
+                  *(o for d in direct for o in ("--socket", f"{d.socket}:{d.name[len(name) + 1:]}")),
                   *monitor.options, *more)
     release = guest.run("uname -r").strip()
     status, text = guest.try_run(f"{FSCASES} /mnt/s", 250)
@@ -49,9 +67,10 @@ def one(qemu, kernel, oracle, name, *more):
     version = tuple(int(n) for n in release.split(".")[:2])
     wrong = fscompare.differences(oracle, fscompare.read(text), "auto",
                                   fscompare.explained_for(*version))
+    wrong += maps(guest, version)
     resets(guest, daemon, monitor)
     wrong += warnings_of(guest)
-    same("status", (guest.close(), daemon.wait()), (0, 0))
+    same("status", (guest.close(), *(d.wait() for d in (daemon, *direct))), (0, 0, 0, 0))
     print(f"{name}: kernel {release}, {len(wrong)} differences", flush=True)
     return [f"{name}: {line}" for line in wrong]
 
