@@ -6,8 +6,13 @@ a time, and says what came of each.
 A test is a file. A line `check: ...` among its first 30 lines says what it needs:
 
     builds=plain,asan,tsan   builds it runs with     full-builds=asan   more of them under --full
-    full                     only under --full       timeout=120        seconds until it hangs
+    full                     only under --full       timeout=240        seconds until it hangs
     needs=git,fio            programs                jobs=2             nothing may run beside it
+
+Under --full, what failed or hung with another test beside it is run once more at the end, alone, and
+that run counts: guests are emulated, and a machine may be busy. The first run is shown all the same,
+and the names are repeated at the end, since such a test, or what it tests, is not good. What
+crashed or had a sanitizer's report is not run again.
 """
 import argparse
 import fnmatch
@@ -53,7 +58,7 @@ class Test:
         stem = re.sub(r"^test_", "", os.path.splitext(os.path.basename(path))[0])
         self.name = f"{folder}/{stem}" + ("" if build == "plain" else f"@{build}")
         self.full = "full" in needs
-        self.timeout = int(needs.get("timeout", 120)) * BUILDS[build][2]
+        self.timeout = int(needs.get("timeout", 240)) * BUILDS[build][2]
         self.jobs = int(needs.get("jobs", 1))
         self.programs = [p for p in needs.get("needs", "").split(",") if p]
 
@@ -157,9 +162,18 @@ class Report:
 
     def __init__(self):
         self.count = {"ok": 0, "FAIL": 0, "skip": 0}
+        self.later = {}  # tests to run again: how they failed
 
     def add(self, verdict, name, seconds, reason="", log=None):
         self.count[verdict] += 1
+        self.show(verdict, name, seconds, reason, log)
+
+    def put_off(self, test, seconds, reason, log):
+        self.later[test] = reason
+        self.show("FAIL", test.name, seconds, f"{reason}; again at the end", log)
+
+    @staticmethod
+    def show(verdict, name, seconds, reason, log):
         print(f"{verdict:4} {name:34} {seconds:7.1f} s" + (f"  {reason}" if reason else ""),
               flush=True)
         if verdict == "FAIL" and log and os.path.exists(log):
@@ -172,6 +186,8 @@ class Report:
             sys.stdout.flush()
 
     def finish(self):
+        for test, reason in self.later.items():
+            print(f"at first {test.name} failed: {reason}")
         print(f"{self.count['ok']} passed, {self.count['FAIL']} failed, "
               f"{self.count['skip']} skipped", flush=True)
         return 1 if self.count["FAIL"] else 0
@@ -206,22 +222,31 @@ def runnable(tests, good, report):
     return ready
 
 
-def run_tests(tests, full, report, logs):
-    """Two at a time; long ones first would hide early failures, so in the order of the path."""
+def may_be_load(reason):
+    """Whether a busy machine can make a test fail so."""
+    return re.match(r"no end after|exit status (?!99$)", reason)
+
+
+def run_tests(tests, full, report, logs, parallel=PARALLEL):
+    """Long ones first would hide early failures, so in the order of the path."""
     waiting, running = list(tests), []
     try:
         while waiting or running:
             for t in list(waiting):
                 load = sum(j.test.jobs for j in running)
-                if load + t.jobs > PARALLEL and running:
+                if load + t.jobs > parallel and running:
                     break
                 waiting.remove(t)
                 log = os.path.join(logs, t.name.replace("/", "-") + ".log")
                 running.append(jobs.Job(t, t.argv(), environment(t.build, full), log))
             for j in list(running):
                 verdict = j.poll()
-                if verdict:
-                    running.remove(j)
+                if not verdict:
+                    continue
+                running.remove(j)
+                if full and parallel > 1 and verdict[0] == "FAIL" and may_be_load(verdict[1]):
+                    report.put_off(j.test, j.seconds(), verdict[1], j.log_path)
+                else:
                     report.add(verdict[0], j.test.name, j.seconds(), verdict[1], j.log_path)
             time.sleep(0.02)
     finally:
@@ -250,6 +275,7 @@ def main():
     report = Report()
     good = build_all(tests, report, logs)
     run_tests(runnable(tests, good, report), args.full, report, logs)
+    run_tests(report.later, args.full, report, logs, parallel=1)
     return report.finish()
 
 

@@ -19,8 +19,13 @@ FAKES = {
     "report": "open('sanitizer.1', 'w').write('a data race')",
     "needy": "raise SystemExit('was started')",
     "long": "raise SystemExit('was started')",
+    "unsure": "import os; there = os.path.exists('/var/tmp/' + MARK); open('/var/tmp/' + MARK, 'w')\n"
+              "raise SystemExit(0 if there else 4)",
 }
-NEEDS = {"hang": "timeout=1", "needy": "needs=no-such-program", "long": "full"}
+MARK = f"cw-runner-{os.getpid()}"
+FAKES["unsure"] = FAKES["unsure"].replace("MARK", repr(MARK))
+NEEDS = {"hang": "timeout=1", "needy": "needs=no-such-program", "long": "full",
+         "unsure": "full"}
 # name → (verdict, what its line ends with, what the log shows)
 WANT = {
     "pass": ("ok", "s", ""),
@@ -75,7 +80,15 @@ for args, want, names in ((("static/pass",), 0, ["pass"]), (("static/pa",), 0, [
     check(status == want, f"{args}: exit status {status}:\n{out}")
     check(re.findall(r"static/(\w+)", out) == names, f"{args}: other tests ran:\n{out}")
 status, out = run("--list")
-check(status == 0 and len(out.split()) == len(FAKES) - 1, f"--list:\n{out}")
+check(status == 0 and len(out.split()) == len(FAKES) - 2, f"--list:\n{out}")
+# What may have been the machine's doing is run again under --full, and said; the rest is not.
+status, out = run("--full", "static/unsure", "static/fail", "static/killed", "static/report")
+os.unlink("/var/tmp/" + MARK)
+runs = {name: re.findall(rf"^(ok|FAIL) +static/{name} ", out, re.M) for name in FAKES}
+check([runs[n] for n in ("unsure", "fail", "killed", "report")] ==
+      [["FAIL", "ok"], ["FAIL", "FAIL"], ["FAIL"], ["FAIL"]], f"runs under --full: {runs}\n{out}")
+check("at first static/unsure failed: exit status 4\n" in out and
+      out.endswith("\n2 passed, 3 failed, 0 skipped\n") and status == 1, f"its end:\n{out}")
 with open("root/meson.build", "a", encoding="utf-8") as f:
     f.write("error('no build today')\n")
 shutil.rmtree("root/build")

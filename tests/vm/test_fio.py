@@ -8,10 +8,11 @@ from guest import FULL, Daemon, Guest, host, same
 
 MODES = {
     "auto": (),
-    "auto-writeback": ("--writeback",),
     "none": ("--cache", "none"),
     "always-writeback": ("--cache", "always", "--writeback"),
 }
+if FULL:
+    MODES["auto-writeback"] = ("--writeback",)
 COMMON = ("--verify=crc32c --verify_fatal=1 --do_verify=1 --minimal --randrepeat=0 "
           "--group_reporting --fallocate=none")
 SIZE = "32m" if FULL else "4m"
