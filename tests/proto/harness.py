@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-HANG = float(os.environ.get("PROTO_HANG", "20"))
+HANG = float(os.environ.get("PROTO_HANG", "60"))
 
 _cases = []
 _cleanups = []
