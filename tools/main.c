@@ -16,6 +16,7 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+	{"decode", cmd_decode, "print what was recorded of requests and replies"},
 	{"vm", cmd_vm, "boot a virtual machine that shares directories of this host"},
 };
 

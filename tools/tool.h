@@ -11,6 +11,7 @@
 
 // Each gets its own name as argv[0] and returns the exit status.
 int cmd_vm(int argc, char **argv);
+int cmd_decode(int argc, char **argv);
 
 // One line on standard error, beginning with "causeway: "; takes the progress line away first.
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "client/client.h"
+#include "trace/ops.h"
 
 /* Payload of a page or more begins on a page, as direct I/O of the back-end wants it. */
 #define PAYLOAD_ALIGN(len) ((len) >= ARENA_PAGE ? ARENA_PAGE : 64u)
@@ -18,17 +19,6 @@ size_t client_iov_len(const struct iovec *iov, unsigned int n)
 	for (unsigned int i = 0; i < n; i++)
 		len += iov[i].iov_len;
 	return len;
-}
-
-const char *client_opcode_name(uint32_t opcode)
-{
-	static const char *const names[FUSE_OPCODE_MAX] = {
-#define NAME(OPCODE, ...) [FUSE_##OPCODE] = #OPCODE,
-		FUSE_OPS(NAME)
-#undef NAME
-	};
-
-	return opcode < FUSE_OPCODE_MAX ? names[opcode] : NULL;
 }
 
 /* A call in guest memory: header, arguments, reply header, reply structure; then the payload. */
@@ -146,7 +136,7 @@ static void unplace(struct placed *p)
 static int malformed(struct causeway *c, const struct call *call, const char *how)
 {
 	return client_fail(c, -EPROTO, "the back-end's reply to %s is malformed: %s",
-		client_opcode_name(call->opcode), how);
+		trace_opcode_name(call->opcode), how);
 }
 
 /* Checks a copy of the reply's header; the length of what follows it, or -errno. */
@@ -164,7 +154,7 @@ static int check_reply(struct causeway *c, const struct call *call, const struct
 	if (out->error < 0 && out->len != sizeof(*out))
 		return malformed(c, call, "something follows an error");
 	if (out->error < 0)
-		return client_fail(c, out->error, "%s: %s", client_opcode_name(call->opcode),
+		return client_fail(c, out->error, "%s: %s", trace_opcode_name(call->opcode),
 			strerror(-out->error));
 	if (out->len - sizeof(*out) < call->out_least)
 		return malformed(c, call, "it is too short");

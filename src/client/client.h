@@ -34,7 +34,8 @@ struct client_options {
 	uint64_t init;     /* 0: send no INIT, the program does */
 	uint64_t uid, gid; /* of requests */
 	uint64_t event_idx, indirect;
-	char *daemon;
+	uint64_t record_data;
+	char *daemon, *record;
 	char **daemon_options; /* NULL-terminated */
 	size_t ndaemon_options;
 };
@@ -93,9 +94,6 @@ static inline uint64_t client_unique(struct causeway *c)
 {
 	return atomic_fetch_add_explicit(&c->unique, 2, memory_order_relaxed) + 2;
 }
-
-/* The name of an opcode, or NULL. */
-const char *client_opcode_name(uint32_t opcode);
 
 /* INIT and DESTROY. (session.c) */
 int client_init(struct causeway *c);

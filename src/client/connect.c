@@ -52,6 +52,14 @@ EXPORT void causeway_free(struct causeway *c)
 	free(c);
 }
 
+static int begin_recording(struct causeway *c)
+{
+	const struct client_options *o = &c->options;
+	int r = recorder_open(o->record, o->record_data, NULL, &c->t.recorder);
+
+	return r < 0 ? client_fail(c, r, "record=%s: %s", o->record, strerror(-r)) : 0;
+}
+
 /* Brings up everything over a socket, which is ours from now on. */
 static int bring_up(struct causeway *c, int sock)
 {
@@ -75,7 +83,9 @@ static int bring_up(struct causeway *c, int sock)
 	if (r < 0)
 		return client_fail(c, r, "%s", c->t.why);
 	c->connected = true;
-	if (o->init)
+	if (o->record)
+		r = begin_recording(c);
+	if (r == 0 && o->init)
 		r = client_init(c);
 	if (r < 0) {
 		/* What INIT said stays the text. */

@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "client/file.h"
+#include "trace/ops.h"
 
 /* Sends a call on the directory of a path, with fixed before the last name and more behind it;
  * its reply is an entry, which is not kept, where takes_entry says so. */
@@ -42,7 +43,7 @@ static int on_name(struct causeway *c, struct causeway_file *at, const char *pat
 		r = client_call(c, &call);
 	node_drop_attr(c, w.node);
 	if (r == 0 && takes_entry) {
-		r = node_take(c, client_opcode_name(opcode), &entry, call.asof, &node);
+		r = node_take(c, trace_opcode_name(opcode), &entry, call.asof, &node);
 		if (r == 0)
 			node_put(c, node);
 	}

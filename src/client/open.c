@@ -28,6 +28,7 @@ static int open_queues(struct transport *t)
 	if (t->epoll_fd < 0)
 		return -errno;
 	for (unsigned int i = 0; i < t->fe.nqueues; i++) {
+		t->queues[i].t = t;
 		t->queues[i].q = &t->fe.queues[i];
 		pthread_mutex_init(&t->queues[i].lock, NULL);
 		if (r == 0)
@@ -69,6 +70,8 @@ void transport_close(struct transport *t)
 	}
 	vhost_frontend_close(&t->fe);
 	close_fd(&t->epoll_fd);
+	recorder_close(t->recorder);
+	t->recorder = NULL;
 	arena_destroy(&t->arena);
 	for (unsigned int i = 0; t->queues && i < t->fe.nqueues; i++) {
 		if (t->queues[i].q)
@@ -95,4 +98,35 @@ void request_add_out(struct transport *t, struct request *r, void *p, size_t len
 {
 	add_buffer(t, r, p, len);
 	r->nout++;
+}
+
+/* Where n of a request's buffers lie. */
+static void locate(const struct transport *t, const struct virtq_buffer *b, unsigned int n,
+	struct iovec *iov)
+{
+	for (unsigned int i = 0; i < n; i++)
+		iov[i] = (struct iovec){vhost_frontend_pointer(&t->fe, b[i].gpa), b[i].len};
+}
+
+void request_record(struct transport *t, unsigned int queue, struct request *r)
+{
+	struct iovec iov[REQUEST_BUFFERS];
+	size_t len = 0;
+
+	if (!t->recorder)
+		return;
+	locate(t, r->buffers, r->nin, iov);
+	for (unsigned int i = 0; i < r->nin; i++)
+		len += r->buffers[i].len;
+	r->recorded = recorder_request(t->recorder, queue, iov, len);
+}
+
+void request_record_reply(struct transport *t, unsigned int queue, const struct request *r)
+{
+	struct iovec iov[REQUEST_BUFFERS];
+
+	if (!t->recorder || r->status < 0)
+		return;
+	locate(t, r->buffers + r->nin, r->nout, iov);
+	recorder_reply(t->recorder, queue, &r->recorded, iov, r->written);
 }

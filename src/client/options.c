@@ -33,6 +33,7 @@ static const struct option numbers[] = {
 	NUMBER("gid", gid, 0, UINT32_MAX - 1, false),
 	NUMBER("event-idx", event_idx, 0, 1, false),
 	NUMBER("indirect", indirect, 0, 1, false),
+	NUMBER("record-data", record_data, 0, 1, false),
 };
 
 void client_options_init(struct client_options *o)
@@ -55,6 +56,7 @@ void client_options_init(struct client_options *o)
 void client_options_free(struct client_options *o)
 {
 	free(o->daemon);
+	free(o->record);
 	for (size_t i = 0; i < o->ndaemon_options; i++)
 		free(o->daemon_options[i]);
 	free(o->daemon_options);
@@ -77,6 +79,17 @@ static int set_number(struct causeway *c, const struct option *option, const cha
 		return client_fail(c, -EINVAL, "%s=%s: it must be a power of two", option->name,
 			value);
 	*at = n;
+	return 0;
+}
+
+static int set_string(struct causeway *c, char **string, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return client_fail(c, -ENOMEM, "no memory for an option");
+	free(*string);
+	*string = copy;
 	return 0;
 }
 
@@ -107,14 +120,9 @@ EXPORT int causeway_set(struct causeway *c, const char *option, const char *valu
 	}
 	if (strcmp(option, "daemon-option") == 0)
 		return add_daemon_option(c, value);
-	if (strcmp(option, "daemon") == 0) {
-		char *copy = strdup(value);
-
-		if (!copy)
-			return client_fail(c, -ENOMEM, "no memory for the daemon's name");
-		free(c->options.daemon);
-		c->options.daemon = copy;
-		return 0;
-	}
+	if (strcmp(option, "daemon") == 0)
+		return set_string(c, &c->options.daemon, value);
+	if (strcmp(option, "record") == 0)
+		return set_string(c, &c->options.record, value);
 	return client_fail(c, -ENOENT, "there is no option '%s'", option);
 }

@@ -58,6 +58,7 @@ static void come_back(struct transport_queue *q, struct request *r, int status, 
 {
 	r->status = status;
 	r->written = written;
+	request_record_reply(q->t, (unsigned int)(q - q->t->queues), r);
 	if (r->finished) {
 		q->unwaited--;
 		r->next = *called;
@@ -266,6 +267,7 @@ int transport_submit(struct transport *t, unsigned int queue, struct request *r)
 	atomic_store_explicit(&r->done, false, memory_order_relaxed);
 	r->waiter = NULL;
 	r->status = 0;
+	request_record(t, queue, r);
 	pthread_mutex_lock(&q->lock);
 	for (;;) {
 		result = atomic_load(&t->lost) ? -ENOTCONN :

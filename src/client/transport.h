@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "client/arena.h"
+#include "trace/record.h"
 #include "vhost/frontend.h"
 
 #define TRANSPORT_SPIN_EVER UINT32_MAX
@@ -43,11 +44,13 @@ struct request {
 	uint32_t written; /* as the back-end says; not more than there was room for */
 
 	_Atomic bool done;
+	struct recorded recorded;
 	struct waiter *waiter;
 	struct request *next; /* of those that have come back */
 };
 
 struct transport_queue {
+	struct transport *t;
 	pthread_mutex_t lock;
 	struct vhost_frontend_queue *q;
 	bool led;
@@ -59,6 +62,7 @@ struct transport {
 	struct vhost_frontend fe;
 	struct arena arena;
 	struct transport_queue *queues;
+	struct recorder *recorder; /* or NULL; the transport's from now on */
 	uint32_t spin_us;
 	int epoll_fd; /* readable when reap has something to do */
 
@@ -78,6 +82,10 @@ void transport_close(struct transport *t);
  * writes. */
 void request_add_in(struct transport *t, struct request *r, const void *p, size_t len);
 void request_add_out(struct transport *t, struct request *r, void *p, size_t len);
+
+/* Records what is sent, or what has come back, where there is a recorder. (open.c) */
+void request_record(struct transport *t, unsigned int queue, struct request *r);
+void request_record_reply(struct transport *t, unsigned int queue, const struct request *r);
 
 /* Sends r on a queue (0 is the high-priority one), waiting while that is full. -ENOTCONN, -E2BIG;
  * then nothing else comes of r. */

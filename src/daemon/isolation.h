@@ -55,6 +55,7 @@ struct isolation {
 	bool xattr;        /* attributes are served */
 	bool file_handles; /* files may be found by handle */
 	bool syslog;
+	bool record;
 	const char *socket_path; /* removed at the end, or NULL */
 };
 

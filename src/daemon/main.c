@@ -7,7 +7,6 @@
  * its messages into threads, one for each ring, which call fuse/ with each request. SIGTERM,
  * SIGINT and SIGHUP end it, SIGUSR1 logs counters.
  */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_fs.h>
@@ -19,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "daemon/device.h"
 #include "daemon/isolation.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
@@ -43,57 +43,14 @@ struct daemon {
 	struct fuse_session session;
 	struct vhost_backend backend;
 	struct vhost_device device;
-	struct fuse_deferral deferral;
+	struct device fuse_device;
+	struct recorder *recorder; /* or NULL */
 	struct virtio_fs_config config;
 	int stop_fd, counters_fd;
 	int share_fd; /* the directory, until it is isolated */
 	struct listener listener;
 };
 static struct daemon the_daemon;
-
-/* A device's worker is FUSE's, one for each ring that is used. */
-static void *start_worker(void *opaque, unsigned int queue)
-{
-	struct daemon *d = opaque;
-
-	return fuse_worker_new(&d->session, queue);
-}
-
-static void stop_worker(void *worker)
-{
-	fuse_worker_free(worker);
-}
-
-static uint32_t serve_request(void *worker, const struct virtq_chain *chain)
-{
-	return fuse_serve(worker, chain);
-}
-
-static void end_waits(void *worker)
-{
-	fuse_worker_end_waits(worker);
-}
-
-static void *defer_request(void *opaque, unsigned int queue, const struct virtq_chain *chain,
-	const void *reply, uint32_t len)
-{
-	struct daemon *d = opaque;
-
-	return vhost_defer(&d->backend, queue, chain, reply, len);
-}
-
-static bool finish_request(void *deferred, const void *reply, uint32_t len)
-{
-	return vhost_finish(deferred, reply, len);
-}
-
-static void finish_last(void *deferred, const void *reply, uint32_t len)
-{
-	vhost_finish_last(deferred, reply, len);
-}
-
-static_assert(FUSE_DEFERRED == VHOST_DEFERRED, "one value for both");
-static_assert(FUSE_DEFERRED_REPLY <= VHOST_DEFERRED_REPLY, "replies have room");
 
 static void log_nodes(struct daemon *d)
 {
@@ -108,17 +65,13 @@ static void log_nodes(struct daemon *d)
 
 static void guest_reset(void *opaque)
 {
-	struct daemon *d = opaque;
-
-	fuse_session_reset(&d->session);
+	fuse_session_reset(&the_daemon.session);
 }
 
 static void front_end_gone(void *opaque)
 {
-	struct daemon *d = opaque;
-
-	log_nodes(d);
-	fuse_session_reset(&d->session);
+	log_nodes(&the_daemon);
+	fuse_session_reset(&the_daemon.session);
 }
 
 static void log_counters(void *opaque)
@@ -185,6 +138,22 @@ static void open_share(struct daemon *d)
 		die("--shared-dir: cannot share '%s': %s", dir, strerror(errno));
 }
 
+static void recording_failed(int error)
+{
+	log_error("--record: recording ends: %s", strerror(error));
+}
+
+/* Before the sandbox, which has no such file. */
+static void open_recording(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	int r = o->record ? recorder_open(o->record, o->record_data, recording_failed,
+				    &d->recorder) : 0;
+
+	if (r < 0)
+		die("--record: cannot write '%s': %s", o->record, strerror(-r));
+}
+
 static void open_export(struct daemon *d, const struct isolated *where)
 {
 	struct options *o = &d->options;
@@ -206,25 +175,19 @@ static void open_export(struct daemon *d, const struct isolated *where)
 		log_warn("--writeback has no effect with --cache %s, which caches no data",
 			o->fuse.cache->name);
 	fuse_session_init(&d->session, d->fs, &o->fuse);
-	d->deferral = (struct fuse_deferral){
-		.defer = defer_request,
-		.finish = finish_request,
-		.finish_last = finish_last,
-		.opaque = d,
-	};
-	fuse_session_defer(&d->session, &d->deferral);
+	device_init(&d->fuse_device, &d->session, &d->backend, d->recorder);
 	d->config.num_request_queues = CONFIG_REQUEST_QUEUES;
 	/* Padded with zeros, and without one where it fills the field. */
 	if (o->tag)
 		memcpy(d->config.tag, o->tag, strlen(o->tag));
 	d->device = (struct vhost_device){
-		.start_worker = start_worker,
-		.stop_worker = stop_worker,
-		.request = serve_request,
+		.start_worker = device_start_worker,
+		.stop_worker = device_stop_worker,
+		.request = device_request,
 		.reset = guest_reset,
-		.finish_deferred = end_waits,
+		.finish_deferred = device_end_waits,
 		.disconnected = front_end_gone,
-		.opaque = d,
+		.opaque = &d->fuse_device,
 		.config = o->tag ? &d->config : NULL,
 		.config_size = o->tag ? sizeof(d->config) : 0,
 	};
@@ -361,6 +324,7 @@ int main(int argc, char **argv)
 		die("--syslog: no system log is listening: %s", strerror(-status));
 	prepare_process(d);
 	open_share(d);
+	open_recording(d);
 	open_socket(d);
 	isolate(d);
 	start_pool(d);
@@ -368,6 +332,7 @@ int main(int argc, char **argv)
 	fuse_pool_stop(&d->session);
 	vhost_backend_destroy(&d->backend);
 	passthrough_free(d->fs);
+	recorder_close(d->recorder);
 	xattrmap_free(d->options.xattrmap);
 	close_fd(&d->stop_fd);
 	close_fd(&d->counters_fd);

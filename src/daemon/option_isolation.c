@@ -159,6 +159,7 @@ int check_isolation(struct parse *p)
 	i->xattr = o->fuse.xattr;
 	i->file_handles = o->passthrough.file_handles != PT_FILE_HANDLES_NEVER;
 	i->syslog = o->syslog;
+	i->record = o->record != NULL;
 	i->socket_path = o->socket_path;
 	return 0;
 }

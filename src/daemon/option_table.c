@@ -226,6 +226,18 @@ static int set_syslog(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_record(struct parse *p, const char *arg)
+{
+	p->o->record = arg;
+	return 0;
+}
+
+static int set_record_data(struct parse *p, const char *arg)
+{
+	p->o->record_data = true;
+	return 0;
+}
+
 static int set_keep_listening(struct parse *p, const char *arg)
 {
 	p->o->keep_listening = true;
@@ -364,6 +376,8 @@ const struct option_desc option_descs[] = {
 	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
 	{"log-level", "LEVEL", set_log_level, "off, error, warn, info, debug or trace [info]"},
 	{"syslog", NULL, set_syslog, "log to syslog(3) instead of standard error"},
+	{"record", "FILE", set_record, "record requests and replies for causeway decode"},
+	{"record-data", NULL, set_record_data, "... with file contents, names in listings and attributes"},
 	{"keep-listening", NULL, set_keep_listening, "wait for the next VMM when one has gone"},
 	{"print-capabilities", NULL, set_print_capabilities, "print what management tools ask for, as JSON, and exit"},
 	{"help", NULL, set_help, "print this and exit"},

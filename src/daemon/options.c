@@ -41,6 +41,8 @@ static int check(struct parse *p)
 		return fail(p, "--socket-path and --fd exclude each other");
 	if (o->socket_group && !o->socket_path)
 		return fail(p, "--socket-group and --fd exclude each other");
+	if (o->record_data && !o->record)
+		return fail(p, "--record-data needs --record: into which file?");
 	/* Their ids are in the values, which nobody translates. */
 	if ((o->uids || o->gids) && o->fuse.posix_acl != FUSE_WHEN_NEVER)
 		return fail(p, "--%s and --posix-acl exclude each other: the ids of ACLs are not "

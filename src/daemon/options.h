@@ -31,6 +31,8 @@ struct options {
 	bool has_attr_timeout, has_entry_timeout;
 	enum log_level log_level;
 	bool syslog; /* instead of standard error */
+	const char *record; /* the file of a recording, or NULL */
+	bool record_data;
 	bool keep_listening;
 	int thread_pool_size; /* threads beside those of the queues */
 	int rlimit_nofile; /* 0: as it is, -1: the hard limit */

@@ -60,6 +60,7 @@ static bool is_wanted(const struct isolation *config, const char *group)
 		{"xattr", config->xattr},
 		{"file-handles", config->file_handles},
 		{"syslog", config->syslog},
+		{"record", config->record},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(conditions); i++) {

@@ -2,35 +2,26 @@
 /*
  * One line for a request and its outcome.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "base/log.h"
+#include "base/util.h"
 #include "fuse/request.h"
+#include "trace/print.h"
+
+/* How much of the request was copied. */
+static size_t args_len(const struct fuse_req *req)
+{
+	if (!req->args)
+		return 0;
+	return req->op->tail == FUSE_TAIL_DATA ? req->op->fixed : req->in.len - sizeof(req->in);
+}
 
 void fuse_print(const struct fuse_req *req, int result)
 {
-	const struct fuse_in_header *in = &req->in;
-	char names[600] = "";
-	char number[24];
-	size_t used = 0;
+	char text[TRACE_TEXT_MAX], outcome[64] = "waits";
 
-	for (unsigned int i = 0; req->op && i < req->op->names && req->name[i]; i++) {
-		char quoted[280];
-
-		log_quote(quoted, sizeof(quoted), req->name[i], strlen(req->name[i]));
-		used += (size_t)snprintf(names + used, sizeof(names) - used, " \"%s\"", quoted);
-	}
-	if (result == FUSE_LATER) {
-		log_print(LOG_TRACE, "queue %u: %s %llu node %#llx uid %u gid %u: waits",
-			req->w->queue, req->op->name, (unsigned long long)in->unique,
-			(unsigned long long)in->nodeid, in->uid, in->gid);
-		return;
-	}
-	snprintf(number, sizeof(number), "opcode %u", in->opcode);
-	log_print(LOG_TRACE, "queue %u: %s %llu node %#llx uid %u gid %u%s: %s%s, %d bytes",
-		req->w->queue, req->op ? req->op->name : number, (unsigned long long)in->unique,
-		(unsigned long long)in->nodeid, in->uid, in->gid, names,
-		result < 0 ? "-" : "", result < 0 ? strerrorname_np(-result) : "done",
-		result < 0 ? 0 : result);
+	trace_print_request(text, sizeof(text), &req->in, req->args, args_len(req));
+	if (result != FUSE_LATER)
+		trace_print_reply(outcome, sizeof(outcome), req->in.opcode, min_t(int, result, 0),
+			(size_t)max_t(int, result, 0), NULL, 0);
+	log_print(LOG_TRACE, "queue %u: %s: %s", req->w->queue, text, outcome);
 }

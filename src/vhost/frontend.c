@@ -56,6 +56,11 @@ uint64_t vhost_frontend_gpa(const struct vhost_frontend *fe, const void *p)
 	return GUEST_BASE + (uint64_t)((const char *)p - fe->map);
 }
 
+void *vhost_frontend_pointer(const struct vhost_frontend *fe, uint64_t gpa)
+{
+	return fe->map + (gpa - GUEST_BASE);
+}
+
 /* What a failure to talk means. */
 static int lost(struct vhost_frontend *fe, int r, const char *name)
 {

@@ -79,5 +79,6 @@ void vhost_frontend_close(struct vhost_frontend *fe);
 
 /* Where the back-end sees a byte of guest memory. */
 uint64_t vhost_frontend_gpa(const struct vhost_frontend *fe, const void *p);
+void *vhost_frontend_pointer(const struct vhost_frontend *fe, uint64_t gpa);
 
 #endif

@@ -14,20 +14,21 @@ ALLOWED = {
     "include": "",
     "proto": "",
     "src/base": "",
+    "src/trace": "src/base proto",
     "src/mem": "src/base proto",
     "src/virtq": "src/base proto src/mem",
     "src/vhost": "src/base proto src/mem src/virtq",
-    "src/fuse": "src/base proto src/mem src/virtq src/fs",
+    "src/fuse": "src/base proto src/trace src/mem src/virtq src/fs",
     "src/fs": "src/base proto src/dax src/coherence",
     "src/fs/passthrough": "src/base proto src/fs src/dax src/coherence",
     "src/dax": "src/base proto src/mem src/vhost",
     "src/coherence": "src/base proto",
-    "src/daemon": "src/base proto src/mem src/virtq src/vhost src/fuse src/fs src/fs/passthrough"
+    "src/daemon": "src/base proto src/trace src/mem src/virtq src/vhost src/fuse src/fs src/fs/passthrough"
                   " src/dax src/coherence",
-    "src/client": "include src/base proto src/mem src/virtq src/vhost",
+    "src/client": "include src/base proto src/trace src/mem src/virtq src/vhost",
     "kmod": "proto",
     "docs/examples": "include",
-    "tools": "src/base proto include",
+    "tools": "src/base proto src/trace include",
 }
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)

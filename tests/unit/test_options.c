@@ -260,6 +260,7 @@ static void test_refused(void **state)
 		{{"more"}, "'more'"},
 		{{"--", "more"}, "'more'"},
 		{{"--fd=3"}, "exclude"},
+		{{"--record-data"}, "--record:"},
 		{{"--socket-group="}, "--socket-group"},
 		{{"--rlimit-nofile=many"}, "'many'"},
 		{{"--rlimit-nofile=-1"}, "--rlimit-nofile"},
@@ -370,7 +371,7 @@ static void test_help(void **state)
 		"readonly", "no-readdirplus", "log-level LEVEL", "keep-listening", "help",
 		"socket-group GROUP", "rlimit-nofile N", "allow-mmap", "preserve-noatime",
 		"allow-direct-io", "announce-submounts", "no-announce-submounts",
-		"thread-pool-size N", "print-capabilities",
+		"thread-pool-size N", "print-capabilities", "record FILE", "record-data",
 		"version"};
 	char *text = NULL;
 	size_t size;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "daemon/device.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+static_assert(FUSE_DEFERRED == VHOST_DEFERRED, "one value for both");
+static_assert(FUSE_DEFERRED_REPLY <= VHOST_DEFERRED_REPLY, "replies have room");
+
+struct worker {
+	struct device *d;
+	struct fuse_worker *fuse;
+	unsigned int queue;
+};
+
+/* A request that is answered later, while there is a recording. */
+struct held {
+	struct device *d;
+	struct vhost_deferred *deferred;
+	struct recorded of;
+	unsigned int queue;
+	char first[FUSE_DEFERRED_REPLY]; /* what the guest gets if its queue stops */
+	uint32_t len;
+};
+
+static void *defer_plainly(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len)
+{
+	struct device *d = opaque;
+
+	return vhost_defer(d->backend, queue, chain, reply, len);
+}
+
+static bool finish_plainly(void *deferred, const void *reply, uint32_t len)
+{
+	return vhost_finish(deferred, reply, len);
+}
+
+static void finish_last_plainly(void *deferred, const void *reply, uint32_t len)
+{
+	vhost_finish_last(deferred, reply, len);
+}
+
+static void *defer_recorded(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len)
+{
+	struct device *d = opaque;
+	CLEANUP_FREE struct held *h = malloc(sizeof(*h));
+	struct held *taken = h;
+
+	if (!h)
+		return NULL;
+	h->d = d;
+	h->of = d->current[queue];
+	h->queue = queue;
+	h->len = len;
+	memcpy(h->first, reply, len);
+	h->deferred = vhost_defer(d->backend, queue, chain, reply, len);
+	if (!h->deferred)
+		return NULL;
+	h = NULL;
+	return taken;
+}
+
+static void record_reply(const struct held *h, const void *reply, uint32_t len)
+{
+	const struct iovec iov = {(void *)(uintptr_t)reply, len};
+
+	recorder_reply(h->d->recorder, h->queue, &h->of, &iov, len);
+}
+
+static bool finish_recorded(void *deferred, const void *reply, uint32_t len)
+{
+	CLEANUP_FREE struct held *h = deferred;
+	bool heard = vhost_finish(h->deferred, reply, len);
+
+	if (heard)
+		record_reply(h, reply, len);
+	else
+		record_reply(h, h->first, h->len);
+	return heard;
+}
+
+static void finish_last_recorded(void *deferred, const void *reply, uint32_t len)
+{
+	CLEANUP_FREE struct held *h = deferred;
+
+	record_reply(h, reply, len);
+	vhost_finish_last(h->deferred, reply, len);
+}
+
+void device_init(struct device *d, struct fuse_session *session, struct vhost_backend *backend,
+	struct recorder *recorder)
+{
+	*d = (struct device){.session = session, .backend = backend, .recorder = recorder};
+	d->deferral = recorder
+		? (struct fuse_deferral){defer_recorded, finish_recorded, finish_last_recorded, d}
+		: (struct fuse_deferral){defer_plainly, finish_plainly, finish_last_plainly, d};
+	fuse_session_defer(session, &d->deferral);
+}
+
+void *device_start_worker(void *opaque, unsigned int queue)
+{
+	struct worker *w = malloc(sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->d = opaque;
+	w->queue = queue;
+	w->fuse = fuse_worker_new(w->d->session, queue);
+	if (!w->fuse) {
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void device_stop_worker(void *worker)
+{
+	struct worker *w = worker;
+
+	fuse_worker_free(w->fuse);
+	free(w);
+}
+
+static uint32_t serve_recorded(struct worker *w, const struct virtq_chain *chain)
+{
+	struct device *d = w->d;
+	struct recorded of = recorder_request(d->recorder, w->queue, chain->in, chain->in_len);
+	uint32_t written;
+
+	d->current[w->queue] = of;
+	written = fuse_serve(w->fuse, chain);
+	if (written != FUSE_DEFERRED)
+		recorder_reply(d->recorder, w->queue, &of, chain->out, written);
+	return written;
+}
+
+uint32_t device_request(void *worker, const struct virtq_chain *chain)
+{
+	struct worker *w = worker;
+
+	return w->d->recorder ? serve_recorded(w, chain) : fuse_serve(w->fuse, chain);
+}
+
+void device_end_waits(void *worker)
+{
+	struct worker *w = worker;
+
+	fuse_worker_end_waits(w->fuse);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The table of operations (proto/fuse_ops.h) for who has no handlers: names and shapes.
+ */
+#ifndef TRACE_OPS_H
+#define TRACE_OPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/fuse_ops.h"
+
+/* The name of an opcode without the prefix, or NULL. */
+const char *trace_opcode_name(uint32_t opcode);
+
+/* Its number, or 0. Case does not matter. */
+uint32_t trace_opcode_of(const char *name, size_t len);
+
+/* How the operation looks on the wire; all 0 for one that nobody knows. */
+struct trace_shape {
+	uint16_t fixed; /* bytes of the structure behind the header */
+	uint8_t names, tail, flags;
+};
+struct trace_shape trace_shape(uint32_t opcode);
+
+#endif
