@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,12 +44,23 @@ int causeway_close(struct causeway_file *f);
 ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset);
 ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset);
 int causeway_fsync(struct causeway_file *f, int data_only);
-int causeway_ftruncate(struct causeway_file *f, off_t length);
 
 /* Attributes. */
 int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
 	struct stat *st, int flags);
 int causeway_fstat(struct causeway_file *f, struct stat *st);
+int causeway_chmod(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode,
+	int flags);
+int causeway_fchmod(struct causeway_file *f, mode_t mode);
+int causeway_chown(struct causeway *c, struct causeway_file *at, const char *path, uid_t owner,
+	gid_t group, int flags);
+int causeway_fchown(struct causeway_file *f, uid_t owner, gid_t group);
+int causeway_truncate(struct causeway *c, struct causeway_file *at, const char *path,
+	off_t length);
+int causeway_ftruncate(struct causeway_file *f, off_t length);
+int causeway_utimens(struct causeway *c, struct causeway_file *at, const char *path,
+	const struct timespec times[2], int flags);
+int causeway_futimens(struct causeway_file *f, const struct timespec times[2]);
 
 /* Names. */
 int causeway_mkdir(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode);

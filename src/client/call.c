@@ -196,8 +196,11 @@ int client_call(struct causeway *c, struct call *call)
 {
 	unsigned int queue = transport_my_queue(&c->t);
 	struct placed p = {.request = {.finished = NULL}};
-	int r = place(c, &p, call, true);
+	int r;
 
+	if (!c->connected)
+		return client_fail(c, -ENOTCONN, "not connected");
+	r = place(c, &p, call, true);
 	if (r < 0)
 		return r;
 	call->asof = atomic_load(&c->nodes.changes);

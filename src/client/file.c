@@ -34,18 +34,26 @@ static int open_node(struct causeway_file *f)
 		.out_least = sizeof(out),
 	};
 	uint64_t without = directory ? FUSE_NO_OPENDIR_SUPPORT : FUSE_NO_OPEN_SUPPORT;
-	int r = client_call(f->c, &call);
+	bool truncates = f->flags & O_TRUNC, later = false;
+	int r;
 
-	if (f->flags & O_TRUNC)
+	if (truncates && client_kills_priv(f->c))
+		in.open_flags = FUSE_OPEN_KILL_SUIDGID;
+	if (truncates && !(f->c->session.flags & FUSE_ATOMIC_O_TRUNC)) {
+		in.flags &= ~(uint32_t)O_TRUNC;
+		later = true;
+	}
+	r = client_call(f->c, &call);
+	if (truncates)
 		node_drop_attr(f->c, f->node);
-	/* Where the back-end needs no open, the handle is 0, and is never released. */
-	if (r == -ENOSYS && (f->c->session.flags & without))
-		return 0;
 	if (r == 0) {
 		f->fh = out.fh;
 		f->open = true;
+	} else if (r == -ENOSYS && (f->c->session.flags & without)) {
+		/* The back-end needs no open: the handle is 0, and is never released. */
+		r = 0;
 	}
-	return r;
+	return r == 0 && later ? client_set_size(f->c, f->node, f, 0) : r;
 }
 
 static int create(struct causeway_file *f, struct node *parent, const char *name, mode_t mode)
@@ -147,6 +155,27 @@ static int check_type(struct causeway_file *f, const char *path)
 	}
 }
 
+/* Frees a handle, whatever it has come to. What RELEASE answers says nothing of the data. */
+static void drop(struct causeway_file *f)
+{
+	if (f->open) {
+		struct fuse_release_in in = {.fh = f->fh, .flags = OPEN_SENT(f->flags)};
+		struct call call = {
+			.opcode = f->node->type == S_IFDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
+			.nodeid = f->node->id,
+			.args = {CALL_STRUCT(in)},
+			.nargs = 1,
+		};
+
+		client_call(f->c, &call);
+	}
+	if (f->node)
+		node_put(f->c, f->node);
+	pthread_mutex_destroy(&f->lock);
+	free(f->listing);
+	free(f);
+}
+
 EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
 	mode_t mode, struct causeway_file **file)
 {
@@ -167,15 +196,11 @@ EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const cha
 		if (r == 0)
 			r = open_node(f);
 	}
-	if (r < 0) {
-		if (f->node)
-			node_put(c, f->node);
-		pthread_mutex_destroy(&f->lock);
-		free(f);
-		return r;
-	}
-	*file = f;
-	return 0;
+	if (r == 0)
+		*file = f;
+	else
+		drop(f);
+	return r;
 }
 
 static int flush(struct causeway_file *f)
@@ -194,24 +219,9 @@ EXPORT int causeway_close(struct causeway_file *f)
 
 	if (!f)
 		return 0;
-	if (f->open) {
-		struct fuse_release_in in = {.fh = f->fh, .flags = OPEN_SENT(f->flags)};
-		struct call call = {
-			.opcode = f->node->type == S_IFDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
-			.nodeid = f->node->id,
-			.args = {CALL_STRUCT(in)},
-			.nargs = 1,
-		};
-
-		if (f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
-			r = flush(f);
-		/* As close(2): what counts is whether the data is there. */
-		client_call(f->c, &call);
-	}
-	node_put(f->c, f->node);
-	pthread_mutex_destroy(&f->lock);
-	free(f->listing);
-	free(f);
+	if (f->open && f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
+		r = flush(f);
+	drop(f);
 	return r;
 }
 
@@ -266,8 +276,7 @@ static ssize_t write_once(struct causeway_file *f, const void *buf, size_t size,
 	};
 	int r;
 
-	/* Who is not root leaves no set-id bit behind. */
-	if (f->c->options.uid != 0)
+	if (client_kills_priv(f->c))
 		in.write_flags = FUSE_WRITE_KILL_SUIDGID;
 	r = client_call(f->c, &call);
 	if (r == 0 && out.size > size)

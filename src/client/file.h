@@ -28,6 +28,32 @@ static inline struct node *start_of(struct causeway_file *at)
 	return at ? at->node : NULL;
 }
 
+/* What a path names, with a reference; and the handle where that is the handle's own file, which
+ * its open file knows best. */
+struct target {
+	struct node *node;
+	struct causeway_file *file;
+};
+
+/* flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH. */
+int client_target(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	struct target *t);
+
+/* A SETATTR of what in->valid says, through the open file where there is one. (setattr.c) */
+int client_setattr(struct causeway *c, struct node *node, struct causeway_file *f,
+	struct fuse_setattr_in *in);
+
+/* ... of the length; only of the length. */
+int client_set_size(struct causeway *c, struct node *node, struct causeway_file *f, uint64_t size);
+
+/* Whether who changes the content takes set-id bits off: all but root do. */
+static inline bool client_kills_priv(const struct causeway *c)
+{
+	return c->options.uid != 0;
+}
+
+void client_to_stat(const struct fuse_attr *a, struct stat *st);
+
 /* GETATTR, with the file's handle where there is one. */
 int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,
 	struct fuse_attr *attr);

@@ -154,10 +154,13 @@ int node_take(struct causeway *c, const char *what, const struct fuse_entry_out 
 	struct node *n;
 	int r = 0;
 
-	if (entry->nodeid == 0 || !sensible_type(entry->attr.mode))
+	if (entry->nodeid == 0 || !sensible_type(entry->attr.mode)) {
+		if (entry->nodeid)
+			forget(c, entry->nodeid, 1);
 		return client_fail(c, -EPROTO, "the back-end's reply to %s is malformed: "
 					       "the entry has no %s",
 			what, entry->nodeid ? "type" : "node");
+	}
 	pthread_mutex_lock(&nodes->lock);
 	n = find(nodes, entry->nodeid);
 	if (n && n->type != (entry->attr.mode & S_IFMT))
@@ -208,18 +211,47 @@ void node_put(struct causeway *c, struct node *node)
 	free(node);
 }
 
+static int check_type(struct causeway *c, const struct node *node, const struct fuse_attr *attr)
+{
+	if ((attr->mode & S_IFMT) == node->type)
+		return 0;
+	return client_fail(c, -EPROTO, "the back-end says that a node has another type than "
+				       "before");
+}
+
 int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr *attr,
 	struct validity valid, uint64_t asof)
 {
-	bool same = (attr->mode & S_IFMT) == node->type;
+	int r = check_type(c, node, attr);
 
-	if (!same)
-		return client_fail(c, -EPROTO, "the back-end says that a node has another type "
-					       "than before");
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&c->nodes.lock);
 	fill(node, attr, valid, asof);
 	pthread_mutex_unlock(&c->nodes.lock);
 	return 0;
+}
+
+/* Under the lock: whoever asked before this does not know it. */
+static void change(struct causeway *c, struct node *node)
+{
+	node->attr_valid = (struct validity){.word = NULL};
+	node->changed_at = ++c->nodes.changes;
+}
+
+int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *attr,
+	struct validity valid, uint64_t asof)
+{
+	int r = check_type(c, node, attr);
+	bool alone;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	alone = node->changed_at <= asof;
+	change(c, node);
+	if (r == 0 && alone)
+		fill(node, attr, valid, c->nodes.changes);
+	pthread_mutex_unlock(&c->nodes.lock);
+	return r;
 }
 
 bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr)
@@ -237,7 +269,6 @@ bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr
 void node_drop_attr(struct causeway *c, struct node *node)
 {
 	pthread_mutex_lock(&c->nodes.lock);
-	node->attr_valid = (struct validity){.word = NULL};
-	node->changed_at = ++c->nodes.changes;
+	change(c, node);
 	pthread_mutex_unlock(&c->nodes.lock);
 }

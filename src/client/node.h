@@ -77,6 +77,11 @@ void node_put(struct causeway *c, struct node *node);
 int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr *attr,
 	struct validity valid, uint64_t asof);
 
+/* What a change of ours says of the node that it changed: known from now on, unless something else
+ * changed since the change began. */
+int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *attr,
+	struct validity valid, uint64_t asof);
+
 /* The attributes, if they are still valid. */
 bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr);
 

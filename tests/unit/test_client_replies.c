@@ -97,7 +97,7 @@ static void reply_random(struct forged *f)
 
 static void forge(struct forger *forger, struct forged *f)
 {
-	struct fuse_attr_out attr = {.attr = attr_of(S_IFREG | 0644)};
+	struct fuse_attr_out attr = {.attr_valid = 1000, .attr = attr_of(S_IFREG | 0644)};
 	struct fuse_write_out written = {.size = 4};
 	struct fuse_open_out open = {.fh = 3};
 	size_t less = forger->fault == SHORT;
@@ -118,6 +118,7 @@ static void forge(struct forger *forger, struct forged *f)
 		reply_entry(forger, f, f->in.opcode == FUSE_MKDIR ? S_IFDIR : S_IFREG);
 		break;
 	case FUSE_GETATTR:
+	case FUSE_SETATTR:
 		if (forger->fault == OTHER_TYPE)
 			attr.attr.mode = S_IFDIR;
 		forge_reply(f, &attr, sizeof(attr) - less);
@@ -228,6 +229,41 @@ static void test_types(void **state)
 	causeway_close(f);
 }
 
+/* A change that is answered with nonsense, and one that is answered well: then what it says is
+ * known, and nobody is asked. */
+static void test_changes(void **state)
+{
+	const struct timespec times[2] = {{1, 2}, {3, 4}};
+	unsigned int before;
+	struct causeway_file *f;
+	struct stat st;
+
+	assert_int_equal(causeway_open(c, NULL, "f", O_RDWR, 0, &f), 0);
+	for (int fault = SHORT; fault <= OTHER_TYPE; fault++) {
+		if (fault != SHORT && fault != OTHER_TYPE)
+			continue;
+		forger->fault = fault;
+		assert_int_equal(causeway_fchmod(f, 0600), -EPROTO);
+		assert_told(fault == SHORT ? "SETATTR is malformed: it is too short" :
+			"another type than before");
+		assert_int_equal(causeway_fchown(f, 1, 2), -EPROTO);
+		assert_int_equal(causeway_ftruncate(f, 3), -EPROTO);
+		assert_int_equal(causeway_futimens(f, times), -EPROTO);
+		forger->fault = GOOD;
+		assert_int_equal(causeway_fstat(f, &st), 0);
+	}
+	before = atomic_load(&forger->requests[FUSE_GETATTR]);
+	assert_int_equal(before, 2);
+	assert_int_equal(causeway_fchmod(f, 0600), 0);
+	assert_int_equal(causeway_fstat(f, &st), 0);
+	assert_int_equal(atomic_load(&forger->requests[FUSE_GETATTR]), before);
+	/* Without ATOMIC_O_TRUNC it is a SETATTR that truncates. */
+	causeway_close(f);
+	before = atomic_load(&forger->requests[FUSE_SETATTR]);
+	assert_int_equal(open_result("f", O_WRONLY | O_TRUNC, GOOD), 0);
+	assert_int_equal(atomic_load(&forger->requests[FUSE_SETATTR]), before + 1);
+}
+
 static void test_data(void **state)
 {
 	struct causeway_file *f;
@@ -305,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_entries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_types, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_data, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_links, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_listings, set_up, tear_down),
