@@ -62,6 +62,21 @@ int causeway_utimens(struct causeway *c, struct causeway_file *at, const char *p
 	const struct timespec times[2], int flags);
 int causeway_futimens(struct causeway_file *f, const struct timespec times[2]);
 
+/* Extended attributes. how: XATTR_CREATE, XATTR_REPLACE or 0. */
+ssize_t causeway_getxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, void *value, size_t size, int flags);
+ssize_t causeway_fgetxattr(struct causeway_file *f, const char *name, void *value, size_t size);
+int causeway_setxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, const void *value, size_t size, int how, int flags);
+int causeway_fsetxattr(struct causeway_file *f, const char *name, const void *value, size_t size,
+	int how);
+ssize_t causeway_listxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	char *list, size_t size, int flags);
+ssize_t causeway_flistxattr(struct causeway_file *f, char *list, size_t size);
+int causeway_removexattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, int flags);
+int causeway_fremovexattr(struct causeway_file *f, const char *name);
+
 /* Names. */
 int causeway_mkdir(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode);
 int causeway_unlink(struct causeway *c, struct causeway_file *at, const char *path, int flags);

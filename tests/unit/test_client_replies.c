@@ -24,6 +24,9 @@ enum fault {
 	NAME_EMPTY,
 	NAME_SLASH,
 	NAME_CUT,    /* the listing ends in an entry's header */
+	SIZE_HUGE,   /* of an attribute's value */
+	LIST_OPEN,   /* a list of attributes without its last NUL */
+	LIST_EMPTY,  /* ... with an empty name */
 	LINK_EMPTY,
 	LINK_NUL,
 	LINK_LOOP,   /* every name is a symlink to itself */
@@ -83,6 +86,19 @@ static void reply_link(struct forger *forger, struct forged *f)
 		forge_reply(f, "name", 4);
 }
 
+static void reply_attribute(struct forger *forger, struct forged *f)
+{
+	const struct fuse_getxattr_in *in = (const void *)f->args;
+	struct fuse_getxattr_out out = {.size = forger->fault == SIZE_HUGE ? UINT32_MAX : 8};
+
+	if (in->size == 0)
+		forge_reply(f, &out, forger->fault == SHORT ? sizeof(out) - 1 : sizeof(out));
+	else if (forger->fault == LIST_EMPTY)
+		forge_reply(f, "user.a\0", 8);
+	else
+		forge_reply(f, "user.a\0b", forger->fault == LIST_OPEN ? 8 : 7);
+}
+
 static void reply_random(struct forged *f)
 {
 	static _Thread_local uint32_t seed = 99;
@@ -131,6 +147,10 @@ static void forge(struct forger *forger, struct forged *f)
 		if (forger->fault == MORE_WRITTEN)
 			written.size = 5;
 		forge_reply(f, &written, sizeof(written) - less);
+		break;
+	case FUSE_GETXATTR:
+	case FUSE_LISTXATTR:
+		reply_attribute(forger, f);
 		break;
 	case FUSE_READLINK:
 		reply_link(forger, f);
@@ -278,6 +298,30 @@ static void test_data(void **state)
 	causeway_close(f);
 }
 
+static void test_attributes(void **state)
+{
+	char buf[16];
+
+	assert_int_equal(causeway_getxattr(c, NULL, "f", "user.x", NULL, 0, 0), 8);
+	assert_int_equal(causeway_listxattr(c, NULL, "f", NULL, 0, 0), 8);
+	assert_int_equal(causeway_listxattr(c, NULL, "f", buf, sizeof(buf), 0), 7);
+	assert_string_equal(buf, "user.a");
+	for (int fault = LIST_OPEN; fault <= LIST_EMPTY; fault++) {
+		forger->fault = fault;
+		assert_int_equal(causeway_listxattr(c, NULL, "f", buf, sizeof(buf), 0), -EPROTO);
+		assert_told("the back-end's reply to LISTXATTR is malformed: it is no list of "
+			    "names");
+	}
+	forger->fault = SIZE_HUGE;
+	assert_int_equal(causeway_getxattr(c, NULL, "f", "user.x", NULL, 0, 0), -EPROTO);
+	assert_told("the back-end's reply to GETXATTR is malformed: it is too large");
+	assert_int_equal(causeway_listxattr(c, NULL, "f", NULL, 0, 0), -EPROTO);
+	forger->fault = GOOD;
+	/* More than there is room for does not come in. */
+	assert_int_equal(causeway_getxattr(c, NULL, "f", "user.x", buf, 6, 0), -EPROTO);
+	assert_told("its length is not what was written");
+}
+
 static void test_links(void **state)
 {
 	char buf[16];
@@ -343,6 +387,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_types, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_data, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_links, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_listings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
