@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -43,12 +44,27 @@ int causeway_open(struct causeway *c, struct causeway_file *at, const char *path
 int causeway_close(struct causeway_file *f);
 ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset);
 ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset);
+ssize_t causeway_preadv(struct causeway_file *f, const struct iovec *iov, int n, off_t offset);
+ssize_t causeway_pwritev(struct causeway_file *f, const struct iovec *iov, int n, off_t offset);
+ssize_t causeway_read(struct causeway_file *f, void *buf, size_t size);
+ssize_t causeway_write(struct causeway_file *f, const void *buf, size_t size);
+off_t causeway_lseek(struct causeway_file *f, off_t offset, int whence);
 int causeway_fsync(struct causeway_file *f, int data_only);
+
+/* Space. */
+int causeway_fallocate(struct causeway_file *f, int mode, off_t offset, off_t length);
+ssize_t causeway_copy_file_range(struct causeway_file *from, off_t from_offset,
+	struct causeway_file *to, off_t to_offset, size_t size);
+int causeway_statvfs(struct causeway *c, struct causeway_file *at, const char *path,
+	struct statvfs *st);
+int causeway_syncfs(struct causeway *c);
 
 /* Attributes. */
 int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
 	struct stat *st, int flags);
 int causeway_fstat(struct causeway_file *f, struct stat *st);
+int causeway_access(struct causeway *c, struct causeway_file *at, const char *path, int mode,
+	int flags);
 int causeway_chmod(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode,
 	int flags);
 int causeway_fchmod(struct causeway_file *f, mode_t mode);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Files: opened or created, read, written, closed.
+ * Handles: opened or created, synced, closed.
  */
 #include "client/file.h"
 
@@ -13,16 +13,13 @@
 
 #include "base/util.h"
 
-/* What only concerns the way to the file is not the back-end's business. */
-#define OPEN_SENT(flags) ((uint32_t)(flags) & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC))
-
 /* How often a file may come and go while it is opened with O_CREAT. */
 #define CREATE_TRIES 100
 
 static int open_node(struct causeway_file *f)
 {
 	bool directory = f->node->type == S_IFDIR;
-	struct fuse_open_in in = {.flags = OPEN_SENT(f->flags)};
+	struct fuse_open_in in = {.flags = client_open_flags(f)};
 	struct fuse_open_out out;
 	struct call call = {
 		.opcode = directory ? FUSE_OPENDIR : FUSE_OPEN,
@@ -59,7 +56,7 @@ static int open_node(struct causeway_file *f)
 static int create(struct causeway_file *f, struct node *parent, const char *name, mode_t mode)
 {
 	struct fuse_create_in in = {
-		.flags = OPEN_SENT(f->flags) | O_CREAT | O_EXCL,
+		.flags = client_open_flags(f) | O_CREAT | O_EXCL,
 		.mode = S_IFREG | (mode & 07777),
 	};
 	struct fuse_create_out out;
@@ -159,7 +156,7 @@ static int check_type(struct causeway_file *f, const char *path)
 static void drop(struct causeway_file *f)
 {
 	if (f->open) {
-		struct fuse_release_in in = {.fh = f->fh, .flags = OPEN_SENT(f->flags)};
+		struct fuse_release_in in = {.fh = f->fh, .flags = client_open_flags(f)};
 		struct call call = {
 			.opcode = f->node->type == S_IFDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
 			.nodeid = f->node->id,
@@ -223,110 +220,6 @@ EXPORT int causeway_close(struct causeway_file *f)
 		r = flush(f);
 	drop(f);
 	return r;
-}
-
-/* Whether this handle reads, or writes, a file. */
-static int check_access(struct causeway_file *f, int not_mode, off_t offset)
-{
-	if ((f->flags & O_PATH) || (f->flags & O_ACCMODE) == not_mode)
-		return client_fail(f->c, -EBADF, "the file is not open for that");
-	if (f->node->type == S_IFDIR)
-		return client_fail(f->c, -EISDIR, "a directory is not read or written like a file");
-	if (offset < 0)
-		return client_fail(f->c, -EINVAL, "there is no offset %lld", (long long)offset);
-	return 0;
-}
-
-static ssize_t read_once(struct causeway_file *f, void *buf, size_t size, off_t offset)
-{
-	struct fuse_read_in in = {.fh = f->fh,
-		.offset = (uint64_t)offset,
-		.size = (uint32_t)size,
-		.flags = OPEN_SENT(f->flags)};
-	struct call call = {
-		.opcode = FUSE_READ,
-		.nodeid = f->node->id,
-		.args = {CALL_STRUCT(in)},
-		.nargs = 1,
-		.take = &(struct iovec){buf, size},
-		.ntake = 1,
-	};
-	int r = client_call(f->c, &call);
-
-	return r < 0 ? r : (ssize_t)call.taken;
-}
-
-static ssize_t write_once(struct causeway_file *f, const void *buf, size_t size, off_t offset)
-{
-	struct fuse_write_in in = {.fh = f->fh,
-		.offset = (uint64_t)offset,
-		.size = (uint32_t)size,
-		.flags = OPEN_SENT(f->flags)};
-	struct fuse_write_out out;
-	struct call call = {
-		.opcode = FUSE_WRITE,
-		.nodeid = f->node->id,
-		.args = {CALL_STRUCT(in)},
-		.nargs = 1,
-		.send = &(struct iovec){(void *)buf, size},
-		.nsend = 1,
-		.out = &out,
-		.out_size = sizeof(out),
-		.out_least = sizeof(out),
-	};
-	int r;
-
-	if (client_kills_priv(f->c))
-		in.write_flags = FUSE_WRITE_KILL_SUIDGID;
-	r = client_call(f->c, &call);
-	if (r == 0 && out.size > size)
-		return client_fail(f->c, -EPROTO, "the back-end's reply to WRITE is malformed: it "
-						  "wrote more than it was given");
-	return r < 0 ? r : (ssize_t)out.size;
-}
-
-EXPORT ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset)
-{
-	size_t done = 0;
-	int r = check_access(f, O_WRONLY, offset);
-
-	if (r < 0)
-		return r;
-	size = min_t(size_t, size, SSIZE_MAX);
-	while (done < size) {
-		size_t part = min_t(size_t, size - done, f->c->session.max_data);
-		ssize_t n = read_once(f, (char *)buf + done, part, offset + (off_t)done);
-
-		if (n < 0)
-			return done > 0 ? (ssize_t)done : n;
-		done += (size_t)n;
-		if ((size_t)n < part)
-			break;
-	}
-	return (ssize_t)done;
-}
-
-EXPORT ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset)
-{
-	size_t done = 0;
-	int r = check_access(f, O_RDONLY, offset);
-	ssize_t n = 0;
-
-	if (r < 0)
-		return r;
-	size = min_t(size_t, size, SSIZE_MAX);
-	while (done < size) {
-		size_t part = min_t(size_t, size - done, f->c->session.max_data);
-
-		n = write_once(f, (const char *)buf + done, part, offset + (off_t)done);
-		if (n < 0)
-			break;
-		done += (size_t)n;
-		if ((size_t)n < part)
-			break;
-	}
-	node_drop_attr(f->c, f->node);
-	return n < 0 && done == 0 ? n : (ssize_t)done;
 }
 
 EXPORT int causeway_fsync(struct causeway_file *f, int data_only)

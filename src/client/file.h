@@ -5,7 +5,9 @@
 #ifndef CLIENT_FILE_H
 #define CLIENT_FILE_H
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "client/client.h"
 #include "client/walk.h"
@@ -16,8 +18,9 @@ struct causeway_file {
 	int flags;    /* of open() */
 	bool open;    /* fh is to be released */
 	uint64_t fh;
-	pthread_mutex_t lock; /* of a directory's listing */
-	char *listing;        /* what READDIR brought last */
+	pthread_mutex_t lock; /* of all that follows */
+	off_t position;       /* of a file */
+	char *listing;        /* of a directory: what READDIR brought last */
 	size_t at, len;
 	uint64_t next; /* where the next READDIR begins */
 };
@@ -27,6 +30,19 @@ static inline struct node *start_of(struct causeway_file *at)
 {
 	return at ? at->node : NULL;
 }
+
+/* The flags to tell the back-end: what only concerns the way to the file is not its business. */
+static inline uint32_t client_open_flags(const struct causeway_file *f)
+{
+	return (uint32_t)f->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC);
+}
+
+/* Whether a handle is one of a file that is open, and not in this mode: 0, -EBADF or -EISDIR.
+ * (space.c) */
+int client_check_open(struct causeway_file *f, int not_mode);
+
+/* SEEK_DATA and SEEK_HOLE. (space.c) */
+off_t client_seek(struct causeway_file *f, off_t offset, int whence);
 
 /* What a path names, with a reference; and the handle where that is the handle's own file, which
  * its open file knows best. */

@@ -27,6 +27,11 @@ enum fault {
 	SIZE_HUGE,   /* of an attribute's value */
 	LIST_OPEN,   /* a list of attributes without its last NUL */
 	LIST_EMPTY,  /* ... with an empty name */
+	COPIED_MORE, /* than there was to copy */
+	NO_COPY_64,  /* COPY_FILE_RANGE_64 is not known */
+	SOUGHT_BACK,
+	SOUGHT_FAR,  /* to where no offset is */
+	UNKNOWN,     /* -ENOSYS */
 	LINK_EMPTY,
 	LINK_NUL,
 	LINK_LOOP,   /* every name is a symlink to itself */
@@ -99,6 +104,33 @@ static void reply_attribute(struct forger *forger, struct forged *f)
 		forge_reply(f, "user.a\0b", forger->fault == LIST_OPEN ? 8 : 7);
 }
 
+static void reply_space(struct forger *forger, struct forged *f)
+{
+	struct fuse_copy_file_range_out wide = {.bytes_copied = 4};
+	struct fuse_write_out narrow = {.size = 4};
+	struct fuse_lseek_out sought = {.offset = 8};
+	struct fuse_statfs_out statfs = {.st = {.bsize = 512, .blocks = 3}};
+	size_t less = forger->fault == SHORT;
+
+	if (forger->fault == COPIED_MORE)
+		wide.bytes_copied = narrow.size = 5;
+	if (forger->fault == SOUGHT_BACK)
+		sought.offset = 3;
+	if (forger->fault == SOUGHT_FAR)
+		sought.offset = 1ull << 63;
+	if (f->in.opcode == FUSE_COPY_FILE_RANGE_64)
+		forge_reply(f, &wide, sizeof(wide) - less);
+	else if (f->in.opcode == FUSE_COPY_FILE_RANGE)
+		forge_reply(f, &narrow, sizeof(narrow) - less);
+	else if (f->in.opcode == FUSE_LSEEK)
+		forge_reply(f, &sought, sizeof(sought) - less);
+	else
+		forge_reply(f, &statfs, sizeof(statfs) - less);
+	if (forger->fault == UNKNOWN ||
+		(forger->fault == NO_COPY_64 && f->in.opcode == FUSE_COPY_FILE_RANGE_64))
+		forge_error(f, ENOSYS);
+}
+
 static void reply_random(struct forged *f)
 {
 	static _Thread_local uint32_t seed = 99;
@@ -147,6 +179,15 @@ static void forge(struct forger *forger, struct forged *f)
 		if (forger->fault == MORE_WRITTEN)
 			written.size = 5;
 		forge_reply(f, &written, sizeof(written) - less);
+		break;
+	case FUSE_COPY_FILE_RANGE:
+	case FUSE_COPY_FILE_RANGE_64:
+	case FUSE_LSEEK:
+	case FUSE_STATFS:
+	case FUSE_FALLOCATE:
+	case FUSE_SYNCFS:
+	case FUSE_ACCESS:
+		reply_space(forger, f);
 		break;
 	case FUSE_GETXATTR:
 	case FUSE_LISTXATTR:
@@ -298,6 +339,63 @@ static void test_data(void **state)
 	causeway_close(f);
 }
 
+static void test_copies(void **state)
+{
+	struct causeway_file *f;
+
+	assert_int_equal(causeway_open(c, NULL, "f", O_RDWR, 0, &f), 0);
+	assert_int_equal(causeway_copy_file_range(f, 0, f, 50, 4), 4);
+	for (int i = 0; i < 2; i++) {
+		forger->fault = COPIED_MORE;
+		assert_int_equal(causeway_copy_file_range(f, 0, f, 50, 4), -EPROTO);
+		assert_told("it copied more than there was to copy");
+		forger->fault = SHORT;
+		assert_int_equal(causeway_copy_file_range(f, 0, f, 50, 4), -EPROTO);
+		/* From now on it is asked the old way. */
+		forger->fault = NO_COPY_64;
+		assert_int_equal(causeway_copy_file_range(f, 0, f, 50, 4), 4);
+		assert_int_equal(atomic_load(&forger->requests[FUSE_COPY_FILE_RANGE_64]), 4);
+	}
+	forger->fault = UNKNOWN;
+	assert_int_equal(causeway_copy_file_range(f, 0, f, 50, 4), -EOPNOTSUPP);
+	assert_string_equal(causeway_error(c), "the back-end has no copy_file_range");
+	forger->fault = GOOD;
+	causeway_close(f);
+}
+
+static void test_space(void **state)
+{
+	struct causeway_file *f;
+	struct statvfs st;
+
+	assert_int_equal(causeway_open(c, NULL, "f", O_RDWR, 0, &f), 0);
+	assert_int_equal(causeway_lseek(f, 4, SEEK_DATA), 8);
+	for (int fault = SOUGHT_BACK; fault <= SOUGHT_FAR; fault++) {
+		forger->fault = fault;
+		assert_int_equal(causeway_lseek(f, 4, SEEK_DATA), -EPROTO);
+		assert_told("the back-end's reply to LSEEK is malformed");
+	}
+	assert_int_equal(causeway_lseek(f, 0, SEEK_CUR), 8);
+	forger->fault = SHORT;
+	assert_int_equal(causeway_lseek(f, 4, SEEK_DATA), -EPROTO);
+	assert_int_equal(causeway_statvfs(c, NULL, "", &st), -EPROTO);
+	assert_int_equal(causeway_statvfs(c, f, "", &st), -EPROTO);
+	/* Of a file without holes all 10 bytes are data. */
+	forger->fault = UNKNOWN;
+	assert_int_equal(causeway_lseek(f, 4, SEEK_DATA), 4);
+	assert_int_equal(causeway_lseek(f, 4, SEEK_HOLE), 10);
+	assert_int_equal(causeway_lseek(f, 10, SEEK_DATA), -ENXIO);
+	assert_int_equal(causeway_fallocate(f, 0, 0, 5), -EOPNOTSUPP);
+	assert_int_equal(causeway_syncfs(c), -EOPNOTSUPP);
+	/* Without ACCESS the mode 0644 decides, which for root is all but execution. */
+	assert_int_equal(causeway_access(c, f, "", R_OK | W_OK, AT_EMPTY_PATH), 0);
+	assert_int_equal(causeway_access(c, f, "", X_OK, AT_EMPTY_PATH), -EACCES);
+	forger->fault = GOOD;
+	assert_int_equal(causeway_statvfs(c, f, "", &st), 0);
+	assert_int_equal(st.f_frsize, 512);
+	causeway_close(f);
+}
+
 static void test_attributes(void **state)
 {
 	char buf[16];
@@ -387,6 +485,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_types, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_data, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_copies, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_space, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_links, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_listings, set_up, tear_down),
