@@ -22,6 +22,7 @@
 extern "C" {
 #endif
 
+struct statx;         /* of <sys/stat.h>, with _GNU_SOURCE */
 struct causeway;      /* a connection */
 struct causeway_file; /* an open file or directory */
 
@@ -63,6 +64,8 @@ int causeway_syncfs(struct causeway *c);
 int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
 	struct stat *st, int flags);
 int causeway_fstat(struct causeway_file *f, struct stat *st);
+int causeway_statx(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	unsigned int mask, struct statx *st);
 int causeway_access(struct causeway *c, struct causeway_file *at, const char *path, int mode,
 	int flags);
 int causeway_chmod(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode,
@@ -102,6 +105,9 @@ ssize_t causeway_readlink(struct causeway *c, struct causeway_file *at, const ch
 	char *buf, size_t size);
 int causeway_link(struct causeway *c, struct causeway_file *old_at, const char *old_path,
 	struct causeway_file *at, const char *path);
+int causeway_flink(struct causeway_file *f, struct causeway_file *at, const char *path);
+int causeway_mknod(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode,
+	dev_t dev);
 int causeway_rename(struct causeway *c, struct causeway_file *old_at, const char *old_path,
 	struct causeway_file *at, const char *path, unsigned int flags);
 
@@ -114,6 +120,8 @@ struct causeway_dirent {
 };
 
 int causeway_readdir(struct causeway_file *f, struct causeway_dirent *entry);
+int causeway_readdirplus(struct causeway_file *f, struct causeway_dirent *entry, struct stat *st);
+uint64_t causeway_telldir(struct causeway_file *f);
 void causeway_seekdir(struct causeway_file *f, uint64_t offset);
 
 /* Requests that the program writes itself. */

@@ -56,7 +56,7 @@ struct causeway {
 	struct nodes nodes;
 	_Atomic uint64_t unique;
 	_Atomic uint64_t requests;
-	_Atomic bool no_copy_64; /* COPY_FILE_RANGE_64 is not known there */
+	_Atomic bool no_copy_64, no_statx; /* these requests are not known there */
 };
 
 #define CALL_ARGS 4

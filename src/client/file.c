@@ -53,15 +53,17 @@ static int open_node(struct causeway_file *f)
 	return r == 0 && later ? client_set_size(f->c, f->node, f, 0) : r;
 }
 
-static int create(struct causeway_file *f, struct node *parent, const char *name, mode_t mode)
+static int create(struct causeway_file *f, uint32_t opcode, struct node *parent, const char *name,
+	mode_t mode)
 {
 	struct fuse_create_in in = {
-		.flags = client_open_flags(f) | O_CREAT | O_EXCL,
+		.flags = client_open_flags(f) |
+			(opcode == FUSE_CREATE ? O_CREAT | O_EXCL : (uint32_t)f->flags & O_EXCL),
 		.mode = S_IFREG | (mode & 07777),
 	};
 	struct fuse_create_out out;
 	struct call call = {
-		.opcode = FUSE_CREATE,
+		.opcode = opcode,
 		.nodeid = parent->id,
 		.args = {CALL_STRUCT(in), CALL_NAME(name)},
 		.nargs = 2,
@@ -73,7 +75,7 @@ static int create(struct causeway_file *f, struct node *parent, const char *name
 
 	node_drop_attr(f->c, parent);
 	if (r == 0)
-		r = node_take(f->c, "CREATE", &out.entry, call.asof, &f->node);
+		r = node_take(f->c, client_opcode_name(opcode), &out.entry, call.asof, &f->node);
 	if (r == 0) {
 		f->fh = out.open.fh;
 		f->open = true;
@@ -94,7 +96,7 @@ static int create_at(struct causeway_file *f, struct node *start, const char *pa
 		r = client_fail(f->c, -EISDIR, "'%.200s': no file can be made with that name",
 			path);
 	else
-		r = create(f, w.node, w.name, mode);
+		r = create(f, FUSE_CREATE, w.node, w.name, mode);
 	node_put(f->c, w.node);
 	return r;
 }
@@ -118,6 +120,30 @@ static int find_or_create(struct causeway_file *f, struct node *start, const cha
 		if (r != -EEXIST || (f->flags & O_EXCL))
 			return r;
 	}
+	return r;
+}
+
+/* O_TMPFILE: a file without a name, on the file system of a directory. */
+static int create_nameless(struct causeway_file *f, struct node *start, const char *path,
+	mode_t mode)
+{
+	struct walked w;
+	int r;
+
+	if ((f->flags & O_ACCMODE) == O_RDONLY)
+		return client_fail(f->c, -EINVAL, "a file without a name is one to write to");
+	r = walk(f->c, start, path, WALK_FOLLOW, &w);
+	if (r < 0)
+		return r;
+	if (w.node->type != S_IFDIR)
+		r = client_fail(f->c, -ENOTDIR, "'%.200s' is no directory", path);
+	else
+		/* The name is the one that Linux sends, of a place that is nowhere. */
+		r = create(f, FUSE_TMPFILE, w.node, "/", mode);
+	node_put(f->c, w.node);
+	if (r == -ENOSYS)
+		r = client_fail(f->c, -EOPNOTSUPP, "the back-end makes no files without a name");
+	f->flags &= ~O_TMPFILE;
 	return r;
 }
 
@@ -166,6 +192,7 @@ static void drop(struct causeway_file *f)
 
 		client_call(f->c, &call);
 	}
+	client_drop_listing(f);
 	if (f->node)
 		node_put(f->c, f->node);
 	pthread_mutex_destroy(&f->lock);
@@ -185,9 +212,14 @@ EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const cha
 	f->c = c;
 	f->flags = flags;
 	pthread_mutex_init(&f->lock, NULL);
-	r = (flags & O_CREAT) && !(flags & O_PATH) ?
-		find_or_create(f, start_of(at), path, mode) :
-		find_file(f, start_of(at), path);
+	if (flags & O_PATH)
+		r = find_file(f, start_of(at), path);
+	else if ((flags & O_TMPFILE) == O_TMPFILE)
+		r = create_nameless(f, start_of(at), path, mode);
+	else if (flags & O_CREAT)
+		r = find_or_create(f, start_of(at), path, mode);
+	else
+		r = find_file(f, start_of(at), path);
 	if (r == 0 && !f->open && !(flags & O_PATH)) {
 		r = check_type(f, path);
 		if (r == 0)

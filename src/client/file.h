@@ -21,8 +21,10 @@ struct causeway_file {
 	pthread_mutex_t lock; /* of all that follows */
 	off_t position;       /* of a file */
 	char *listing;        /* of a directory: what READDIR brought last */
+	bool plus;            /* it was READDIRPLUS */
 	size_t at, len;
-	uint64_t next; /* where the next READDIR begins */
+	uint64_t asof; /* the count of changes when it was asked for */
+	uint64_t next; /* what follows the last entry that was taken */
 };
 
 /* Where a relative path begins: the root for NULL. */
@@ -43,6 +45,9 @@ int client_check_open(struct causeway_file *f, int not_mode);
 
 /* SEEK_DATA and SEEK_HOLE. (space.c) */
 off_t client_seek(struct causeway_file *f, off_t offset, int whence);
+
+/* Drops what is left of a listing, with the lookups in it. Under the lock, or by who closes. */
+void client_drop_listing(struct causeway_file *f);
 
 /* What a path names, with a reference; and the handle where that is the handle's own file, which
  * its open file knows best. */

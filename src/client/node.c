@@ -125,6 +125,12 @@ static void forget(struct causeway *c, uint64_t id, uint64_t lookups)
 		send_forgets(c, ones, n);
 }
 
+void node_forget(struct causeway *c, uint64_t id)
+{
+	if (id != FUSE_ROOT_ID)
+		forget(c, id, 1);
+}
+
 static struct node *add(struct nodes *nodes, const struct fuse_entry_out *entry)
 {
 	struct node *n = calloc(1, sizeof(*n)), **at = bucket(nodes, entry->nodeid);
@@ -156,7 +162,7 @@ int node_take(struct causeway *c, const char *what, const struct fuse_entry_out 
 
 	if (entry->nodeid == 0 || !sensible_type(entry->attr.mode)) {
 		if (entry->nodeid)
-			forget(c, entry->nodeid, 1);
+			node_forget(c, entry->nodeid);
 		return client_fail(c, -EPROTO, "the back-end's reply to %s is malformed: "
 					       "the entry has no %s",
 			what, entry->nodeid ? "type" : "node");
@@ -177,11 +183,21 @@ int node_take(struct causeway *c, const char *what, const struct fuse_entry_out 
 	}
 	pthread_mutex_unlock(&nodes->lock);
 	if (r < 0)
-		forget(c, entry->nodeid, 1);
+		node_forget(c, entry->nodeid);
 	if (r == -EPROTO)
 		return client_fail(c, r, "the back-end's reply to %s is malformed: "
 					 "the node is of another type than before", what);
 	return r < 0 ? client_fail(c, r, "no memory for a node") : 0;
+}
+
+bool node_has_changed(struct causeway *c, struct node *node, uint64_t asof)
+{
+	bool changed;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	changed = node->changed_at > asof;
+	pthread_mutex_unlock(&c->nodes.lock);
+	return changed;
 }
 
 struct node *node_ref(struct causeway *c, struct node *node)

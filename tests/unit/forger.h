@@ -34,7 +34,8 @@ struct forged {
 struct forger {
 	/* Makes the reply: f->out is a success with the right unique; forge_*() help. */
 	void (*forge)(struct forger *forger, struct forged *f);
-	_Atomic int fault; /* the test's own */
+	_Atomic int fault; /* the test's own, as what follows */
+	_Atomic uint64_t forgotten;
 
 	struct vhost_device device;
 	struct vhost_backend backend;
