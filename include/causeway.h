@@ -22,9 +22,11 @@
 extern "C" {
 #endif
 
-struct statx;         /* of <sys/stat.h>, with _GNU_SOURCE */
-struct causeway;      /* a connection */
-struct causeway_file; /* an open file or directory */
+struct causeway;       /* a connection */
+struct causeway_file;  /* an open file or directory */
+struct causeway_token; /* what ends calls that wait */
+struct flock;          /* of <fcntl.h> */
+struct statx;          /* of <sys/stat.h>, with _GNU_SOURCE */
 
 const char *causeway_version(void);
 
@@ -59,6 +61,16 @@ ssize_t causeway_copy_file_range(struct causeway_file *from, off_t from_offset,
 int causeway_statvfs(struct causeway *c, struct causeway_file *at, const char *path,
 	struct statvfs *st);
 int causeway_syncfs(struct causeway *c);
+
+/* Locks: of ranges by an owner, which is a number other than 0, and of handles. */
+int causeway_getlk(struct causeway_file *f, uint64_t owner, struct flock *lock);
+int causeway_setlk(struct causeway_file *f, uint64_t owner, const struct flock *lock);
+int causeway_setlkw(struct causeway_file *f, uint64_t owner, const struct flock *lock,
+	struct causeway_token *token);
+int causeway_flock(struct causeway_file *f, int operation, struct causeway_token *token);
+struct causeway_token *causeway_token_new(struct causeway *c);
+void causeway_interrupt(struct causeway_token *t);
+void causeway_token_free(struct causeway_token *t);
 
 /* Attributes. */
 int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,

@@ -72,6 +72,8 @@ struct call {
 	uint32_t out_size, out_least;
 	const struct iovec *take; /* where the reply's payload goes, behind the structure */
 	unsigned int ntake;
+	uint64_t unique; /* 0: one that nobody has had */
+	struct causeway_token *token; /* what may interrupt it, or NULL */
 
 	uint64_t asof;    /* the count of changes when the call began; see node.h */
 	uint32_t out_len; /* of out that came */
@@ -94,6 +96,17 @@ static inline uint64_t client_unique(struct causeway *c)
 {
 	return atomic_fetch_add_explicit(&c->unique, 2, memory_order_relaxed) + 2;
 }
+
+/* A call that a token may end while it waits. (interrupt.c) */
+struct interruptible {
+	uint64_t unique;
+	struct interruptible *next;
+};
+
+/* Whether a call may begin with this token: 0, -EINTR, or -EINVAL where it is not c's. */
+int token_check(struct causeway_token *t, struct causeway *c);
+void token_enter(struct causeway_token *t, struct interruptible *i);
+void token_leave(struct causeway_token *t, struct interruptible *i);
 
 /* The name of an opcode, or NULL. */
 const char *client_opcode_name(uint32_t opcode);

@@ -182,7 +182,12 @@ static int check_type(struct causeway_file *f, const char *path)
 static void drop(struct causeway_file *f)
 {
 	if (f->open) {
-		struct fuse_release_in in = {.fh = f->fh, .flags = client_open_flags(f)};
+		struct fuse_release_in in = {
+			.fh = f->fh,
+			.flags = client_open_flags(f),
+			.release_flags = f->flock_owner ? FUSE_RELEASE_FLOCK_UNLOCK : 0,
+			.lock_owner = f->flock_owner,
+		};
 		struct call call = {
 			.opcode = f->node->type == S_IFDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
 			.nodeid = f->node->id,
@@ -197,6 +202,7 @@ static void drop(struct causeway_file *f)
 		node_put(f->c, f->node);
 	pthread_mutex_destroy(&f->lock);
 	free(f->listing);
+	free(f->owners);
 	free(f);
 }
 
@@ -232,9 +238,10 @@ EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const cha
 	return r;
 }
 
-static int flush(struct causeway_file *f)
+/* What was written has arrived, and the owner's locks go. */
+static int flush(struct causeway_file *f, uint64_t owner)
 {
-	struct fuse_flush_in in = {.fh = f->fh};
+	struct fuse_flush_in in = {.fh = f->fh, .lock_owner = owner};
 	struct call call = {
 		.opcode = FUSE_FLUSH, .nodeid = f->node->id, .args = {CALL_STRUCT(in)}, .nargs = 1};
 	int r = client_call(f->c, &call);
@@ -244,12 +251,21 @@ static int flush(struct causeway_file *f)
 
 EXPORT int causeway_close(struct causeway_file *f)
 {
+	bool flushed = false;
 	int r = 0;
 
 	if (!f)
 		return 0;
-	if (f->open && f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
-		r = flush(f);
+	for (size_t i = 0; i < f->nowners; i++) {
+		if (f->owners[i].has_locked) {
+			int one = flush(f, f->owners[i].number);
+
+			r = r < 0 ? r : one;
+			flushed = true;
+		}
+	}
+	if (!flushed && f->open && f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
+		r = flush(f, 0);
 	drop(f);
 	return r;
 }

@@ -12,6 +12,11 @@
 #include "client/client.h"
 #include "client/walk.h"
 
+struct lock_owner {
+	uint64_t number;
+	bool has_locked;
+};
+
 struct causeway_file {
 	struct causeway *c;
 	struct node *node;
@@ -25,6 +30,9 @@ struct causeway_file {
 	size_t at, len;
 	uint64_t asof; /* the count of changes when it was asked for */
 	uint64_t next; /* what follows the last entry that was taken */
+	struct lock_owner *owners; /* who locks through this handle; see lock.c */
+	size_t nowners;
+	uint64_t flock_owner; /* or 0: it has no lock of flock(2) */
 };
 
 /* Where a relative path begins: the root for NULL. */

@@ -105,7 +105,7 @@ static void count_forgets(struct forger *forger, const struct forged *f)
 	const struct fuse_forget_one *ones = (const void *)(in + 1);
 
 	for (uint32_t i = 0; f->in.opcode == FUSE_BATCH_FORGET && i < in->count; i++)
-		atomic_fetch_add(&forger->forgotten, ones[i].nlookup);
+		atomic_fetch_add(&forger->noted, ones[i].nlookup);
 }
 
 static void reply_link(struct forger *forger, struct forged *f)
@@ -515,9 +515,9 @@ static void test_listings(void **state)
 /* Waits until so many lookups were forgotten: they go out together, 64 at a time. */
 static void await_forgotten(uint64_t n)
 {
-	while (atomic_load(&forger->forgotten) < n)
+	while (atomic_load(&forger->noted) < n)
 		sched_yield();
-	assert_int_equal(atomic_load(&forger->forgotten), n);
+	assert_int_equal(atomic_load(&forger->noted), n);
 }
 
 /* Each entry of a listing with attributes is forgotten, once, taken or not. */
