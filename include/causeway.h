@@ -13,15 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct causeway;      /* a connection */
-struct causeway_file; /* an open file or directory */
+struct causeway;       /* a connection */
+struct causeway_file;  /* an open file or directory */
+struct causeway_token; /* what ends calls that wait */
+struct flock;          /* of <fcntl.h> */
+struct statx;          /* of <sys/stat.h>, with _GNU_SOURCE */
 
 const char *causeway_version(void);
 
@@ -42,13 +47,66 @@ int causeway_open(struct causeway *c, struct causeway_file *at, const char *path
 int causeway_close(struct causeway_file *f);
 ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset);
 ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset);
+ssize_t causeway_preadv(struct causeway_file *f, const struct iovec *iov, int n, off_t offset);
+ssize_t causeway_pwritev(struct causeway_file *f, const struct iovec *iov, int n, off_t offset);
+ssize_t causeway_read(struct causeway_file *f, void *buf, size_t size);
+ssize_t causeway_write(struct causeway_file *f, const void *buf, size_t size);
+off_t causeway_lseek(struct causeway_file *f, off_t offset, int whence);
 int causeway_fsync(struct causeway_file *f, int data_only);
-int causeway_ftruncate(struct causeway_file *f, off_t length);
+
+/* Space. */
+int causeway_fallocate(struct causeway_file *f, int mode, off_t offset, off_t length);
+ssize_t causeway_copy_file_range(struct causeway_file *from, off_t from_offset,
+	struct causeway_file *to, off_t to_offset, size_t size);
+int causeway_statvfs(struct causeway *c, struct causeway_file *at, const char *path,
+	struct statvfs *st);
+int causeway_syncfs(struct causeway *c);
+
+/* Locks: of ranges by an owner, which is a number other than 0, and of handles. */
+int causeway_getlk(struct causeway_file *f, uint64_t owner, struct flock *lock);
+int causeway_setlk(struct causeway_file *f, uint64_t owner, const struct flock *lock);
+int causeway_setlkw(struct causeway_file *f, uint64_t owner, const struct flock *lock,
+	struct causeway_token *token);
+int causeway_flock(struct causeway_file *f, int operation, struct causeway_token *token);
+struct causeway_token *causeway_token_new(struct causeway *c);
+void causeway_interrupt(struct causeway_token *t);
+void causeway_token_free(struct causeway_token *t);
 
 /* Attributes. */
 int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
 	struct stat *st, int flags);
 int causeway_fstat(struct causeway_file *f, struct stat *st);
+int causeway_statx(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	unsigned int mask, struct statx *st);
+int causeway_access(struct causeway *c, struct causeway_file *at, const char *path, int mode,
+	int flags);
+int causeway_chmod(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode,
+	int flags);
+int causeway_fchmod(struct causeway_file *f, mode_t mode);
+int causeway_chown(struct causeway *c, struct causeway_file *at, const char *path, uid_t owner,
+	gid_t group, int flags);
+int causeway_fchown(struct causeway_file *f, uid_t owner, gid_t group);
+int causeway_truncate(struct causeway *c, struct causeway_file *at, const char *path,
+	off_t length);
+int causeway_ftruncate(struct causeway_file *f, off_t length);
+int causeway_utimens(struct causeway *c, struct causeway_file *at, const char *path,
+	const struct timespec times[2], int flags);
+int causeway_futimens(struct causeway_file *f, const struct timespec times[2]);
+
+/* Extended attributes. how: XATTR_CREATE, XATTR_REPLACE or 0. */
+ssize_t causeway_getxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, void *value, size_t size, int flags);
+ssize_t causeway_fgetxattr(struct causeway_file *f, const char *name, void *value, size_t size);
+int causeway_setxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, const void *value, size_t size, int how, int flags);
+int causeway_fsetxattr(struct causeway_file *f, const char *name, const void *value, size_t size,
+	int how);
+ssize_t causeway_listxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	char *list, size_t size, int flags);
+ssize_t causeway_flistxattr(struct causeway_file *f, char *list, size_t size);
+int causeway_removexattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, int flags);
+int causeway_fremovexattr(struct causeway_file *f, const char *name);
 
 /* Names. */
 int causeway_mkdir(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode);
@@ -59,6 +117,9 @@ ssize_t causeway_readlink(struct causeway *c, struct causeway_file *at, const ch
 	char *buf, size_t size);
 int causeway_link(struct causeway *c, struct causeway_file *old_at, const char *old_path,
 	struct causeway_file *at, const char *path);
+int causeway_flink(struct causeway_file *f, struct causeway_file *at, const char *path);
+int causeway_mknod(struct causeway *c, struct causeway_file *at, const char *path, mode_t mode,
+	dev_t dev);
 int causeway_rename(struct causeway *c, struct causeway_file *old_at, const char *old_path,
 	struct causeway_file *at, const char *path, unsigned int flags);
 
@@ -71,6 +132,8 @@ struct causeway_dirent {
 };
 
 int causeway_readdir(struct causeway_file *f, struct causeway_dirent *entry);
+int causeway_readdirplus(struct causeway_file *f, struct causeway_dirent *entry, struct stat *st);
+uint64_t causeway_telldir(struct causeway_file *f);
 void causeway_seekdir(struct causeway_file *f, uint64_t offset);
 
 /* Requests that the program writes itself. */

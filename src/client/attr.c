@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Attributes: asked for, and changed.
+ * Attributes, asked for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,22 @@ int client_getattr(struct causeway *c, struct node *node, struct causeway_file *
 	return r;
 }
 
-static void to_stat(const struct fuse_attr *a, struct stat *st)
+int client_target(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	struct target *t)
+{
+	unsigned int how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+		(flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+	struct walked w;
+	int r;
+
+	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return client_fail(c, -EINVAL, "flags %#x are not known here", flags);
+	r = walk(c, start_of(at), path, how, &w);
+	*t = (struct target){.node = w.node, .file = *path == '\0' ? at : NULL};
+	return r;
+}
+
+void client_to_stat(const struct fuse_attr *a, struct stat *st)
 {
 	*st = (struct stat){
 		.st_ino = a->ino,
@@ -62,52 +77,20 @@ static void to_stat(const struct fuse_attr *a, struct stat *st)
 EXPORT int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
 	struct stat *st, int flags)
 {
-	unsigned int how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
-		(flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
 	struct fuse_attr attr;
-	struct walked w;
-	int r;
+	struct target t;
+	int r = client_target(c, at, path, flags, &t);
 
-	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return client_fail(c, -EINVAL, "flags %#x are not known here", flags);
-	r = walk(c, start_of(at), path, how, &w);
 	if (r < 0)
 		return r;
-	/* An empty path is the handle's own file, which its open file knows best. */
-	r = client_getattr(c, w.node, *path == '\0' ? at : NULL, &attr);
-	node_put(c, w.node);
+	r = client_getattr(c, t.node, t.file, &attr);
+	node_put(c, t.node);
 	if (r == 0)
-		to_stat(&attr, st);
+		client_to_stat(&attr, st);
 	return r;
 }
 
 EXPORT int causeway_fstat(struct causeway_file *f, struct stat *st)
 {
 	return causeway_stat(f->c, f, "", st, AT_EMPTY_PATH);
-}
-
-EXPORT int causeway_ftruncate(struct causeway_file *f, off_t length)
-{
-	struct fuse_setattr_in in = {
-		.valid = FATTR_SIZE | FATTR_FH, .fh = f->fh, .size = (uint64_t)length};
-	struct fuse_attr_out out;
-	struct call call = {
-		.opcode = FUSE_SETATTR,
-		.nodeid = f->node->id,
-		.args = {CALL_STRUCT(in)},
-		.nargs = 1,
-		.out = &out,
-		.out_size = sizeof(out),
-		.out_least = sizeof(out),
-	};
-	int r;
-
-	if (length < 0)
-		return client_fail(f->c, -EINVAL, "a file has no length of %lld",
-			(long long)length);
-	if (!f->open)
-		return client_fail(f->c, -EBADF, "the file is not open for that");
-	r = client_call(f->c, &call);
-	node_drop_attr(f->c, f->node);
-	return r;
 }

@@ -7,7 +7,6 @@
 
 #include "base/util.h"
 #include "client/client.h"
-#include "trace/ops.h"
 
 /* Payload of a page or more begins on a page, as direct I/O of the back-end wants it. */
 #define PAYLOAD_ALIGN(len) ((len) >= ARENA_PAGE ? ARENA_PAGE : 64u)
@@ -65,7 +64,7 @@ static void scatter(const char *from, size_t len, const struct iovec *iov, unsig
 
 static void write_header(struct causeway *c, struct placed *p, const struct call *call, size_t len)
 {
-	p->unique = client_unique(c);
+	p->unique = call->unique ? call->unique : client_unique(c);
 	*p->in = (struct fuse_in_header){
 		.len = (uint32_t)len,
 		.opcode = call->opcode,
@@ -182,19 +181,35 @@ static int take_reply(struct causeway *c, struct call *call, struct placed *p)
 	return 0;
 }
 
+/* Waits for what was submitted, unless its token ends that. */
+static void await(struct causeway *c, const struct call *call, struct placed *p, unsigned int queue)
+{
+	struct interruptible i = {.unique = p->unique};
+
+	if (call->token)
+		token_enter(call->token, &i);
+	transport_wait(&c->t, queue, &p->request);
+	if (call->token)
+		token_leave(call->token, &i);
+}
+
 int client_call(struct causeway *c, struct call *call)
 {
 	unsigned int queue = transport_my_queue(&c->t);
 	struct placed p = {.request = {.finished = NULL}};
-	int r = place(c, &p, call, true);
+	int r = call->token ? token_check(call->token, c) : 0;
 
+	if (!c->connected)
+		return client_fail(c, -ENOTCONN, "not connected");
+	if (r == 0)
+		r = place(c, &p, call, true);
 	if (r < 0)
 		return r;
 	call->asof = atomic_load(&c->nodes.changes);
 	atomic_fetch_add_explicit(&c->requests, 1, memory_order_relaxed);
 	r = transport_submit(&c->t, queue, &p.request);
 	if (r == 0) {
-		transport_wait(&c->t, queue, &p.request);
+		await(c, call, &p, queue);
 		r = take_reply(c, call, &p);
 	} else {
 		r = r == -ENOTCONN ? client_lost(c) :

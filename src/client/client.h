@@ -23,6 +23,7 @@
 #include "client/node.h"
 #include "client/transport.h"
 #include "proto/fuse_ops.h"
+#include "trace/ops.h"
 #include "vhost/spawn.h"
 
 #define CLIENT_MINOR_OLDEST 31
@@ -57,6 +58,7 @@ struct causeway {
 	struct nodes nodes;
 	_Atomic uint64_t unique;
 	_Atomic uint64_t requests;
+	_Atomic bool no_copy_64, no_statx; /* these requests are not known there */
 };
 
 #define CALL_ARGS 4
@@ -72,6 +74,8 @@ struct call {
 	uint32_t out_size, out_least;
 	const struct iovec *take; /* where the reply's payload goes, behind the structure */
 	unsigned int ntake;
+	uint64_t unique; /* 0: one that nobody has had */
+	struct causeway_token *token; /* what may interrupt it, or NULL */
 
 	uint64_t asof;    /* the count of changes when the call began; see node.h */
 	uint32_t out_len; /* of out that came */
@@ -94,6 +98,17 @@ static inline uint64_t client_unique(struct causeway *c)
 {
 	return atomic_fetch_add_explicit(&c->unique, 2, memory_order_relaxed) + 2;
 }
+
+/* A call that a token may end while it waits. (interrupt.c) */
+struct interruptible {
+	uint64_t unique;
+	struct interruptible *next;
+};
+
+/* Whether a call may begin with this token: 0, -EINTR, or -EINVAL where it is not c's. */
+int token_check(struct causeway_token *t, struct causeway *c);
+void token_enter(struct causeway_token *t, struct interruptible *i);
+void token_leave(struct causeway_token *t, struct interruptible *i);
 
 /* INIT and DESTROY. (session.c) */
 int client_init(struct causeway *c);

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Listings. A piece of one is copied whole, then checked entry by entry: lengths and names are the
- * back-end's word.
+ * Listings, of names alone or with attributes. A piece of one is copied whole, then checked entry
+ * by entry: lengths and names are the back-end's word.
+ *
+ * With attributes (READDIRPLUS) each entry is a lookup that the back-end counts. It is taken when
+ * the program takes the entry, and given back with the node; entries that the program never takes
+ * are forgotten when their piece goes.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,15 +20,27 @@
 
 #define LISTING_SIZE 32768u
 
+/* An entry of a listing, as it was found there. */
+struct listed {
+	struct fuse_entry_out entry; /* without a node where there is none to it */
+	uint64_t ino, next;
+	unsigned int type;
+	const char *name;
+	size_t name_len;
+	size_t size; /* of all of it */
+};
+
 static int fetch(struct causeway_file *f)
 {
 	size_t room = min_t(size_t, LISTING_SIZE, f->c->session.max_data);
-	struct fuse_read_in in = {.fh = f->fh,
+	struct fuse_read_in in = {
+		.fh = f->fh,
 		.offset = f->next,
 		.size = (uint32_t)room,
-		.flags = (uint32_t)f->flags};
+		.flags = client_open_flags(f),
+	};
 	struct call call = {
-		.opcode = FUSE_READDIR,
+		.opcode = f->plus ? FUSE_READDIRPLUS : FUSE_READDIR,
 		.nodeid = f->node->id,
 		.args = {CALL_STRUCT(in)},
 		.nargs = 1,
@@ -41,6 +58,7 @@ static int fetch(struct causeway_file *f)
 	r = client_call(f->c, &call);
 	f->at = 0;
 	f->len = r < 0 ? 0 : call.taken;
+	f->asof = call.asof;
 	return r;
 }
 
@@ -49,54 +67,173 @@ static bool sensible_name(const char *name, size_t len)
 	return len > 0 && len <= NAME_MAX && !memchr(name, '/', len) && !memchr(name, '\0', len);
 }
 
-/* Takes one entry off the listing: 1, or -EPROTO. */
-static int take_entry(struct causeway_file *f, struct causeway_dirent *entry)
+/* Looks at the next entry of the listing: 1, or -EPROTO. */
+static int look_at(const struct causeway_file *f, struct listed *e)
 {
+	size_t head = f->plus ? sizeof(e->entry) : 0, left = f->len - f->at;
+	const char *at = f->listing + f->at;
 	struct fuse_dirent d;
-	size_t left = f->len - f->at;
 
-	if (left < FUSE_NAME_OFFSET)
+	e->entry.nodeid = 0;
+	if (left < head + FUSE_NAME_OFFSET)
 		return -EPROTO;
-	memcpy(&d, f->listing + f->at, FUSE_NAME_OFFSET);
-	if (d.namelen > left - FUSE_NAME_OFFSET ||
-		!sensible_name(f->listing + f->at + FUSE_NAME_OFFSET, d.namelen))
+	memcpy(&e->entry, at, head);
+	memcpy(&d, at + head, FUSE_NAME_OFFSET);
+	e->name = at + head + FUSE_NAME_OFFSET;
+	e->name_len = d.namelen;
+	if (e->name_len > left - head - FUSE_NAME_OFFSET || !sensible_name(e->name, e->name_len))
 		return -EPROTO;
-	entry->ino = d.ino;
-	entry->offset = d.off;
-	entry->type = d.type & 15;
-	memcpy(entry->name, f->listing + f->at + FUSE_NAME_OFFSET, d.namelen);
-	entry->name[d.namelen] = '\0';
-	f->at += min_t(size_t, left, FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + (size_t)d.namelen));
-	f->next = d.off;
+	e->ino = d.ino;
+	e->next = d.off;
+	e->type = d.type & 15;
+	e->size = min_t(size_t, left, head + FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + e->name_len));
 	return 1;
+}
+
+void client_drop_listing(struct causeway_file *f)
+{
+	struct listed e;
+
+	for (; f->at < f->len && look_at(f, &e) == 1; f->at += e.size) {
+		if (e.entry.nodeid)
+			node_forget(f->c, e.entry.nodeid);
+	}
+	f->at = f->len = 0;
+}
+
+/* Takes the next entry: 1, 0 at the end. Under the handle's lock. */
+static int take_entry(struct causeway_file *f, bool plus, struct listed *e,
+	struct causeway_dirent *entry)
+{
+	int r = 0;
+
+	if (f->plus != plus)
+		client_drop_listing(f);
+	f->plus = plus;
+	if (f->at == f->len)
+		r = fetch(f);
+	if (r < 0 || f->len == 0)
+		return r;
+	r = look_at(f, e);
+	if (r < 0) {
+		f->at = f->len = 0;
+		return client_fail(f->c, r, "the back-end's reply to %s is malformed: it holds "
+					    "something that is no name",
+			trace_opcode_name(plus ? FUSE_READDIRPLUS : FUSE_READDIR));
+	}
+	entry->ino = e->ino;
+	entry->offset = e->next;
+	entry->type = e->type;
+	memcpy(entry->name, e->name, e->name_len);
+	entry->name[e->name_len] = '\0';
+	f->at += e->size;
+	f->next = e->next;
+	return 1;
+}
+
+static int check_dir(struct causeway_file *f)
+{
+	if (f->node->type == S_IFDIR && !(f->flags & O_PATH))
+		return 0;
+	return client_fail(f->c, f->flags & O_PATH ? -EBADF : -ENOTDIR,
+		"only an open directory is listed");
 }
 
 EXPORT int causeway_readdir(struct causeway_file *f, struct causeway_dirent *entry)
 {
-	int r = 0;
+	struct listed e;
+	int r = check_dir(f);
 
-	if (f->node->type != S_IFDIR || (f->flags & O_PATH))
-		return client_fail(f->c, f->flags & O_PATH ? -EBADF : -ENOTDIR,
-			"only an open directory is listed");
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&f->lock);
-	if (f->at == f->len)
-		r = fetch(f);
-	if (r == 0 && f->len > 0) {
-		r = take_entry(f, entry);
-		if (r < 0) {
-			f->at = f->len = 0;
-			client_fail(f->c, r, "the back-end's reply to READDIR is malformed: "
-					     "it holds something that is no name");
-		}
-	}
+	r = take_entry(f, false, &e, entry);
 	pthread_mutex_unlock(&f->lock);
 	return r;
+}
+
+/* Attributes that came with an entry: they are news but for what we changed since. */
+static int stat_entry(struct causeway_file *f, const struct fuse_entry_out *entry, uint64_t asof,
+	struct stat *st)
+{
+	struct fuse_attr attr = entry->attr;
+	struct node *node;
+	int r = node_take(f->c, "READDIRPLUS", entry, asof, &node);
+
+	if (r < 0)
+		return r;
+	if (node_has_changed(f->c, node, asof))
+		r = client_getattr(f->c, node, NULL, &attr);
+	node_put(f->c, node);
+	if (r == 0)
+		client_to_stat(&attr, st);
+	return r < 0 ? r : 1;
+}
+
+static int find(struct causeway_file *f, const char *name, struct node **node)
+{
+	bool up = strcmp(name, "..") == 0;
+
+	if (strcmp(name, ".") == 0 || (up && f->node->id == FUSE_ROOT_ID)) {
+		*node = node_ref(f->c, f->node);
+		return 0;
+	}
+	return walk_lookup(f->c, f->node, name, node);
+}
+
+/* ... that did not come with it, as "." and ".." have none: one asks. */
+static int stat_name(struct causeway_file *f, const struct causeway_dirent *entry, struct stat *st)
+{
+	struct fuse_attr attr;
+	struct node *node;
+	int r = find(f, entry->name, &node);
+
+	if (r == 0) {
+		r = client_getattr(f->c, node, NULL, &attr);
+		node_put(f->c, node);
+	}
+	if (r == 0)
+		client_to_stat(&attr, st);
+	else if (r != -ENOTCONN && r != -EPROTO)
+		/* It has gone since, or nobody may look. */
+		*st = (struct stat){.st_ino = entry->ino, .st_mode = DTTOIF(entry->type)};
+	else
+		return r;
+	return 1;
+}
+
+EXPORT int causeway_readdirplus(struct causeway_file *f, struct causeway_dirent *entry,
+	struct stat *st)
+{
+	struct listed e;
+	uint64_t asof;
+	int r = check_dir(f);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&f->lock);
+	r = take_entry(f, f->c->session.flags & FUSE_DO_READDIRPLUS, &e, entry);
+	asof = f->asof;
+	pthread_mutex_unlock(&f->lock);
+	if (r <= 0)
+		return r;
+	return e.entry.nodeid ? stat_entry(f, &e.entry, asof, st) : stat_name(f, entry, st);
 }
 
 EXPORT void causeway_seekdir(struct causeway_file *f, uint64_t offset)
 {
 	pthread_mutex_lock(&f->lock);
-	f->at = f->len = 0;
+	client_drop_listing(f);
 	f->next = offset;
 	pthread_mutex_unlock(&f->lock);
+}
+
+EXPORT uint64_t causeway_telldir(struct causeway_file *f)
+{
+	uint64_t next;
+
+	pthread_mutex_lock(&f->lock);
+	next = f->next;
+	pthread_mutex_unlock(&f->lock);
+	return next;
 }

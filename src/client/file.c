@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Files: opened or created, read, written, closed.
+ * Handles: opened or created, synced, closed.
  */
 #include "client/file.h"
 
@@ -13,16 +13,13 @@
 
 #include "base/util.h"
 
-/* What only concerns the way to the file is not the back-end's business. */
-#define OPEN_SENT(flags) ((uint32_t)(flags) & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC))
-
 /* How often a file may come and go while it is opened with O_CREAT. */
 #define CREATE_TRIES 100
 
 static int open_node(struct causeway_file *f)
 {
 	bool directory = f->node->type == S_IFDIR;
-	struct fuse_open_in in = {.flags = OPEN_SENT(f->flags)};
+	struct fuse_open_in in = {.flags = client_open_flags(f)};
 	struct fuse_open_out out;
 	struct call call = {
 		.opcode = directory ? FUSE_OPENDIR : FUSE_OPEN,
@@ -34,29 +31,39 @@ static int open_node(struct causeway_file *f)
 		.out_least = sizeof(out),
 	};
 	uint64_t without = directory ? FUSE_NO_OPENDIR_SUPPORT : FUSE_NO_OPEN_SUPPORT;
-	int r = client_call(f->c, &call);
+	bool truncates = f->flags & O_TRUNC, later = false;
+	int r;
 
-	if (f->flags & O_TRUNC)
+	if (truncates && client_kills_priv(f->c))
+		in.open_flags = FUSE_OPEN_KILL_SUIDGID;
+	if (truncates && !(f->c->session.flags & FUSE_ATOMIC_O_TRUNC)) {
+		in.flags &= ~(uint32_t)O_TRUNC;
+		later = true;
+	}
+	r = client_call(f->c, &call);
+	if (truncates)
 		node_drop_attr(f->c, f->node);
-	/* Where the back-end needs no open, the handle is 0, and is never released. */
-	if (r == -ENOSYS && (f->c->session.flags & without))
-		return 0;
 	if (r == 0) {
 		f->fh = out.fh;
 		f->open = true;
+	} else if (r == -ENOSYS && (f->c->session.flags & without)) {
+		/* The back-end needs no open: the handle is 0, and is never released. */
+		r = 0;
 	}
-	return r;
+	return r == 0 && later ? client_set_size(f->c, f->node, f, 0) : r;
 }
 
-static int create(struct causeway_file *f, struct node *parent, const char *name, mode_t mode)
+static int create(struct causeway_file *f, uint32_t opcode, struct node *parent, const char *name,
+	mode_t mode)
 {
 	struct fuse_create_in in = {
-		.flags = OPEN_SENT(f->flags) | O_CREAT | O_EXCL,
+		.flags = client_open_flags(f) |
+			(opcode == FUSE_CREATE ? O_CREAT | O_EXCL : (uint32_t)f->flags & O_EXCL),
 		.mode = S_IFREG | (mode & 07777),
 	};
 	struct fuse_create_out out;
 	struct call call = {
-		.opcode = FUSE_CREATE,
+		.opcode = opcode,
 		.nodeid = parent->id,
 		.args = {CALL_STRUCT(in), CALL_NAME(name)},
 		.nargs = 2,
@@ -68,7 +75,7 @@ static int create(struct causeway_file *f, struct node *parent, const char *name
 
 	node_drop_attr(f->c, parent);
 	if (r == 0)
-		r = node_take(f->c, "CREATE", &out.entry, call.asof, &f->node);
+		r = node_take(f->c, trace_opcode_name(opcode), &out.entry, call.asof, &f->node);
 	if (r == 0) {
 		f->fh = out.open.fh;
 		f->open = true;
@@ -89,7 +96,7 @@ static int create_at(struct causeway_file *f, struct node *start, const char *pa
 		r = client_fail(f->c, -EISDIR, "'%.200s': no file can be made with that name",
 			path);
 	else
-		r = create(f, w.node, w.name, mode);
+		r = create(f, FUSE_CREATE, w.node, w.name, mode);
 	node_put(f->c, w.node);
 	return r;
 }
@@ -113,6 +120,30 @@ static int find_or_create(struct causeway_file *f, struct node *start, const cha
 		if (r != -EEXIST || (f->flags & O_EXCL))
 			return r;
 	}
+	return r;
+}
+
+/* O_TMPFILE: a file without a name, on the file system of a directory. */
+static int create_nameless(struct causeway_file *f, struct node *start, const char *path,
+	mode_t mode)
+{
+	struct walked w;
+	int r;
+
+	if ((f->flags & O_ACCMODE) == O_RDONLY)
+		return client_fail(f->c, -EINVAL, "a file without a name is one to write to");
+	r = walk(f->c, start, path, WALK_FOLLOW, &w);
+	if (r < 0)
+		return r;
+	if (w.node->type != S_IFDIR)
+		r = client_fail(f->c, -ENOTDIR, "'%.200s' is no directory", path);
+	else
+		/* The name is the one that Linux sends, of a place that is nowhere. */
+		r = create(f, FUSE_TMPFILE, w.node, "/", mode);
+	node_put(f->c, w.node);
+	if (r == -ENOSYS)
+		r = client_fail(f->c, -EOPNOTSUPP, "the back-end makes no files without a name");
+	f->flags &= ~O_TMPFILE;
 	return r;
 }
 
@@ -147,6 +178,34 @@ static int check_type(struct causeway_file *f, const char *path)
 	}
 }
 
+/* Frees a handle, whatever it has come to. What RELEASE answers says nothing of the data. */
+static void drop(struct causeway_file *f)
+{
+	if (f->open) {
+		struct fuse_release_in in = {
+			.fh = f->fh,
+			.flags = client_open_flags(f),
+			.release_flags = f->flock_owner ? FUSE_RELEASE_FLOCK_UNLOCK : 0,
+			.lock_owner = f->flock_owner,
+		};
+		struct call call = {
+			.opcode = f->node->type == S_IFDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
+			.nodeid = f->node->id,
+			.args = {CALL_STRUCT(in)},
+			.nargs = 1,
+		};
+
+		client_call(f->c, &call);
+	}
+	client_drop_listing(f);
+	if (f->node)
+		node_put(f->c, f->node);
+	pthread_mutex_destroy(&f->lock);
+	free(f->listing);
+	free(f->owners);
+	free(f);
+}
+
 EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
 	mode_t mode, struct causeway_file **file)
 {
@@ -159,28 +218,30 @@ EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const cha
 	f->c = c;
 	f->flags = flags;
 	pthread_mutex_init(&f->lock, NULL);
-	r = (flags & O_CREAT) && !(flags & O_PATH) ?
-		find_or_create(f, start_of(at), path, mode) :
-		find_file(f, start_of(at), path);
+	if (flags & O_PATH)
+		r = find_file(f, start_of(at), path);
+	else if ((flags & O_TMPFILE) == O_TMPFILE)
+		r = create_nameless(f, start_of(at), path, mode);
+	else if (flags & O_CREAT)
+		r = find_or_create(f, start_of(at), path, mode);
+	else
+		r = find_file(f, start_of(at), path);
 	if (r == 0 && !f->open && !(flags & O_PATH)) {
 		r = check_type(f, path);
 		if (r == 0)
 			r = open_node(f);
 	}
-	if (r < 0) {
-		if (f->node)
-			node_put(c, f->node);
-		pthread_mutex_destroy(&f->lock);
-		free(f);
-		return r;
-	}
-	*file = f;
-	return 0;
+	if (r == 0)
+		*file = f;
+	else
+		drop(f);
+	return r;
 }
 
-static int flush(struct causeway_file *f)
+/* What was written has arrived, and the owner's locks go. */
+static int flush(struct causeway_file *f, uint64_t owner)
 {
-	struct fuse_flush_in in = {.fh = f->fh};
+	struct fuse_flush_in in = {.fh = f->fh, .lock_owner = owner};
 	struct call call = {
 		.opcode = FUSE_FLUSH, .nodeid = f->node->id, .args = {CALL_STRUCT(in)}, .nargs = 1};
 	int r = client_call(f->c, &call);
@@ -190,134 +251,23 @@ static int flush(struct causeway_file *f)
 
 EXPORT int causeway_close(struct causeway_file *f)
 {
+	bool flushed = false;
 	int r = 0;
 
 	if (!f)
 		return 0;
-	if (f->open) {
-		struct fuse_release_in in = {.fh = f->fh, .flags = OPEN_SENT(f->flags)};
-		struct call call = {
-			.opcode = f->node->type == S_IFDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
-			.nodeid = f->node->id,
-			.args = {CALL_STRUCT(in)},
-			.nargs = 1,
-		};
+	for (size_t i = 0; i < f->nowners; i++) {
+		if (f->owners[i].has_locked) {
+			int one = flush(f, f->owners[i].number);
 
-		if (f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
-			r = flush(f);
-		/* As close(2): what counts is whether the data is there. */
-		client_call(f->c, &call);
+			r = r < 0 ? r : one;
+			flushed = true;
+		}
 	}
-	node_put(f->c, f->node);
-	pthread_mutex_destroy(&f->lock);
-	free(f->listing);
-	free(f);
+	if (!flushed && f->open && f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
+		r = flush(f, 0);
+	drop(f);
 	return r;
-}
-
-/* Whether this handle reads, or writes, a file. */
-static int check_access(struct causeway_file *f, int not_mode, off_t offset)
-{
-	if ((f->flags & O_PATH) || (f->flags & O_ACCMODE) == not_mode)
-		return client_fail(f->c, -EBADF, "the file is not open for that");
-	if (f->node->type == S_IFDIR)
-		return client_fail(f->c, -EISDIR, "a directory is not read or written like a file");
-	if (offset < 0)
-		return client_fail(f->c, -EINVAL, "there is no offset %lld", (long long)offset);
-	return 0;
-}
-
-static ssize_t read_once(struct causeway_file *f, void *buf, size_t size, off_t offset)
-{
-	struct fuse_read_in in = {.fh = f->fh,
-		.offset = (uint64_t)offset,
-		.size = (uint32_t)size,
-		.flags = OPEN_SENT(f->flags)};
-	struct call call = {
-		.opcode = FUSE_READ,
-		.nodeid = f->node->id,
-		.args = {CALL_STRUCT(in)},
-		.nargs = 1,
-		.take = &(struct iovec){buf, size},
-		.ntake = 1,
-	};
-	int r = client_call(f->c, &call);
-
-	return r < 0 ? r : (ssize_t)call.taken;
-}
-
-static ssize_t write_once(struct causeway_file *f, const void *buf, size_t size, off_t offset)
-{
-	struct fuse_write_in in = {.fh = f->fh,
-		.offset = (uint64_t)offset,
-		.size = (uint32_t)size,
-		.flags = OPEN_SENT(f->flags)};
-	struct fuse_write_out out;
-	struct call call = {
-		.opcode = FUSE_WRITE,
-		.nodeid = f->node->id,
-		.args = {CALL_STRUCT(in)},
-		.nargs = 1,
-		.send = &(struct iovec){(void *)buf, size},
-		.nsend = 1,
-		.out = &out,
-		.out_size = sizeof(out),
-		.out_least = sizeof(out),
-	};
-	int r;
-
-	/* Who is not root leaves no set-id bit behind. */
-	if (f->c->options.uid != 0)
-		in.write_flags = FUSE_WRITE_KILL_SUIDGID;
-	r = client_call(f->c, &call);
-	if (r == 0 && out.size > size)
-		return client_fail(f->c, -EPROTO, "the back-end's reply to WRITE is malformed: it "
-						  "wrote more than it was given");
-	return r < 0 ? r : (ssize_t)out.size;
-}
-
-EXPORT ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset)
-{
-	size_t done = 0;
-	int r = check_access(f, O_WRONLY, offset);
-
-	if (r < 0)
-		return r;
-	size = min_t(size_t, size, SSIZE_MAX);
-	while (done < size) {
-		size_t part = min_t(size_t, size - done, f->c->session.max_data);
-		ssize_t n = read_once(f, (char *)buf + done, part, offset + (off_t)done);
-
-		if (n < 0)
-			return done > 0 ? (ssize_t)done : n;
-		done += (size_t)n;
-		if ((size_t)n < part)
-			break;
-	}
-	return (ssize_t)done;
-}
-
-EXPORT ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset)
-{
-	size_t done = 0;
-	int r = check_access(f, O_RDONLY, offset);
-	ssize_t n = 0;
-
-	if (r < 0)
-		return r;
-	size = min_t(size_t, size, SSIZE_MAX);
-	while (done < size) {
-		size_t part = min_t(size_t, size - done, f->c->session.max_data);
-
-		n = write_once(f, (const char *)buf + done, part, offset + (off_t)done);
-		if (n < 0)
-			break;
-		done += (size_t)n;
-		if ((size_t)n < part)
-			break;
-	}
-	node_drop_attr(f->c, f->node);
-	return n < 0 && done == 0 ? n : (ssize_t)done;
 }
 
 EXPORT int causeway_fsync(struct causeway_file *f, int data_only)

@@ -5,10 +5,17 @@
 #ifndef CLIENT_FILE_H
 #define CLIENT_FILE_H
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "client/client.h"
 #include "client/walk.h"
+
+struct lock_owner {
+	uint64_t number;
+	bool has_locked;
+};
 
 struct causeway_file {
 	struct causeway *c;
@@ -16,10 +23,16 @@ struct causeway_file {
 	int flags;    /* of open() */
 	bool open;    /* fh is to be released */
 	uint64_t fh;
-	pthread_mutex_t lock; /* of a directory's listing */
-	char *listing;        /* what READDIR brought last */
+	pthread_mutex_t lock; /* of all that follows */
+	off_t position;       /* of a file */
+	char *listing;        /* of a directory: what READDIR brought last */
+	bool plus;            /* it was READDIRPLUS */
 	size_t at, len;
-	uint64_t next; /* where the next READDIR begins */
+	uint64_t asof; /* the count of changes when it was asked for */
+	uint64_t next; /* what follows the last entry that was taken */
+	struct lock_owner *owners; /* who locks through this handle; see lock.c */
+	size_t nowners;
+	uint64_t flock_owner; /* or 0: it has no lock of flock(2) */
 };
 
 /* Where a relative path begins: the root for NULL. */
@@ -27,6 +40,48 @@ static inline struct node *start_of(struct causeway_file *at)
 {
 	return at ? at->node : NULL;
 }
+
+/* The flags to tell the back-end: what only concerns the way to the file is not its business. */
+static inline uint32_t client_open_flags(const struct causeway_file *f)
+{
+	return (uint32_t)f->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC);
+}
+
+/* Whether a handle is one of a file that is open, and not in this mode: 0, -EBADF or -EISDIR.
+ * (space.c) */
+int client_check_open(struct causeway_file *f, int not_mode);
+
+/* SEEK_DATA and SEEK_HOLE. (space.c) */
+off_t client_seek(struct causeway_file *f, off_t offset, int whence);
+
+/* Drops what is left of a listing, with the lookups in it. Under the lock, or by who closes. */
+void client_drop_listing(struct causeway_file *f);
+
+/* What a path names, with a reference; and the handle where that is the handle's own file, which
+ * its open file knows best. */
+struct target {
+	struct node *node;
+	struct causeway_file *file;
+};
+
+/* flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH. */
+int client_target(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	struct target *t);
+
+/* A SETATTR of what in->valid says, through the open file where there is one. (setattr.c) */
+int client_setattr(struct causeway *c, struct node *node, struct causeway_file *f,
+	struct fuse_setattr_in *in);
+
+/* ... of the length; only of the length. */
+int client_set_size(struct causeway *c, struct node *node, struct causeway_file *f, uint64_t size);
+
+/* Whether who changes the content takes set-id bits off: all but root do. */
+static inline bool client_kills_priv(const struct causeway *c)
+{
+	return c->options.uid != 0;
+}
+
+void client_to_stat(const struct fuse_attr *a, struct stat *st);
 
 /* GETATTR, with the file's handle where there is one. */
 int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/util.h"
 #include "client/file.h"
-#include "trace/ops.h"
 
 /* Sends a call on the directory of a path, with fixed before the last name and more behind it;
  * its reply is an entry, which is not kept, where takes_entry says so. */
@@ -63,6 +63,32 @@ EXPORT int causeway_mkdir(struct causeway *c, struct causeway_file *at, const ch
 	return on_name(c, at, path, FUSE_MKDIR, CALL_STRUCT(in), nothing, true);
 }
 
+EXPORT int causeway_mknod(struct causeway *c, struct causeway_file *at, const char *path,
+	mode_t mode, dev_t dev)
+{
+	unsigned int ma = major(dev), mi = minor(dev);
+	struct fuse_mknod_in in = {
+		.mode = (mode & S_IFMT ? mode & S_IFMT : S_IFREG) | (mode & 07777)};
+
+	switch (in.mode & S_IFMT) {
+	case S_IFCHR:
+	case S_IFBLK:
+		/* As Linux puts a device's number into 32 bits. */
+		if (ma > 0xfff || mi > 0xfffff)
+			return client_fail(c, -EINVAL, "there is no device %u:%u", ma, mi);
+		in.rdev = (mi & 0xff) | ma << 8 | (mi & ~0xffu) << 12;
+		break;
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK:
+		break;
+	default:
+		return client_fail(c, (mode & S_IFMT) == S_IFDIR ? -EPERM : -EINVAL,
+			"no such node is made that way");
+	}
+	return on_name(c, at, path, FUSE_MKNOD, CALL_STRUCT(in), nothing, true);
+}
+
 EXPORT int causeway_unlink(struct causeway *c, struct causeway_file *at, const char *path,
 	int flags)
 {
@@ -95,20 +121,32 @@ EXPORT int causeway_symlink(struct causeway *c, const char *target, struct cause
 	return on_name(c, at, path, FUSE_SYMLINK, nothing, CALL_NAME(target), true);
 }
 
+static int link_node(struct causeway *c, struct node *node, struct causeway_file *at,
+	const char *path)
+{
+	struct fuse_link_in in = {.oldnodeid = node->id};
+	int r = on_name(c, at, path, FUSE_LINK, CALL_STRUCT(in), nothing, true);
+
+	node_drop_attr(c, node);
+	return r;
+}
+
 EXPORT int causeway_link(struct causeway *c, struct causeway_file *old_at, const char *old_path,
 	struct causeway_file *at, const char *path)
 {
-	struct fuse_link_in in;
 	struct walked old;
 	int r = walk(c, start_of(old_at), old_path, 0, &old);
 
 	if (r < 0)
 		return r;
-	in.oldnodeid = old.node->id;
-	r = on_name(c, at, path, FUSE_LINK, CALL_STRUCT(in), nothing, true);
-	node_drop_attr(c, old.node);
+	r = link_node(c, old.node, at, path);
 	node_put(c, old.node);
 	return r;
+}
+
+EXPORT int causeway_flink(struct causeway_file *f, struct causeway_file *at, const char *path)
+{
+	return link_node(f->c, f->node, at, path);
 }
 
 static int send_rename(struct causeway *c, const struct walked *from, const struct walked *to,

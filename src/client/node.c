@@ -125,6 +125,12 @@ static void forget(struct causeway *c, uint64_t id, uint64_t lookups)
 		send_forgets(c, ones, n);
 }
 
+void node_forget(struct causeway *c, uint64_t id)
+{
+	if (id != FUSE_ROOT_ID)
+		forget(c, id, 1);
+}
+
 static struct node *add(struct nodes *nodes, const struct fuse_entry_out *entry)
 {
 	struct node *n = calloc(1, sizeof(*n)), **at = bucket(nodes, entry->nodeid);
@@ -154,10 +160,13 @@ int node_take(struct causeway *c, const char *what, const struct fuse_entry_out 
 	struct node *n;
 	int r = 0;
 
-	if (entry->nodeid == 0 || !sensible_type(entry->attr.mode))
+	if (entry->nodeid == 0 || !sensible_type(entry->attr.mode)) {
+		if (entry->nodeid)
+			node_forget(c, entry->nodeid);
 		return client_fail(c, -EPROTO, "the back-end's reply to %s is malformed: "
 					       "the entry has no %s",
 			what, entry->nodeid ? "type" : "node");
+	}
 	pthread_mutex_lock(&nodes->lock);
 	n = find(nodes, entry->nodeid);
 	if (n && n->type != (entry->attr.mode & S_IFMT))
@@ -174,11 +183,21 @@ int node_take(struct causeway *c, const char *what, const struct fuse_entry_out 
 	}
 	pthread_mutex_unlock(&nodes->lock);
 	if (r < 0)
-		forget(c, entry->nodeid, 1);
+		node_forget(c, entry->nodeid);
 	if (r == -EPROTO)
 		return client_fail(c, r, "the back-end's reply to %s is malformed: "
 					 "the node is of another type than before", what);
 	return r < 0 ? client_fail(c, r, "no memory for a node") : 0;
+}
+
+bool node_has_changed(struct causeway *c, struct node *node, uint64_t asof)
+{
+	bool changed;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	changed = node->changed_at > asof;
+	pthread_mutex_unlock(&c->nodes.lock);
+	return changed;
 }
 
 struct node *node_ref(struct causeway *c, struct node *node)
@@ -208,18 +227,47 @@ void node_put(struct causeway *c, struct node *node)
 	free(node);
 }
 
+static int check_type(struct causeway *c, const struct node *node, const struct fuse_attr *attr)
+{
+	if ((attr->mode & S_IFMT) == node->type)
+		return 0;
+	return client_fail(c, -EPROTO, "the back-end says that a node has another type than "
+				       "before");
+}
+
 int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr *attr,
 	struct validity valid, uint64_t asof)
 {
-	bool same = (attr->mode & S_IFMT) == node->type;
+	int r = check_type(c, node, attr);
 
-	if (!same)
-		return client_fail(c, -EPROTO, "the back-end says that a node has another type "
-					       "than before");
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&c->nodes.lock);
 	fill(node, attr, valid, asof);
 	pthread_mutex_unlock(&c->nodes.lock);
 	return 0;
+}
+
+/* Under the lock: whoever asked before this does not know it. */
+static void change(struct causeway *c, struct node *node)
+{
+	node->attr_valid = (struct validity){.word = NULL};
+	node->changed_at = ++c->nodes.changes;
+}
+
+int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *attr,
+	struct validity valid, uint64_t asof)
+{
+	int r = check_type(c, node, attr);
+	bool alone;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	alone = node->changed_at <= asof;
+	change(c, node);
+	if (r == 0 && alone)
+		fill(node, attr, valid, c->nodes.changes);
+	pthread_mutex_unlock(&c->nodes.lock);
+	return r;
 }
 
 bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr)
@@ -237,7 +285,6 @@ bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr
 void node_drop_attr(struct causeway *c, struct node *node)
 {
 	pthread_mutex_lock(&c->nodes.lock);
-	node->attr_valid = (struct validity){.word = NULL};
-	node->changed_at = ++c->nodes.changes;
+	change(c, node);
 	pthread_mutex_unlock(&c->nodes.lock);
 }

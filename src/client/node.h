@@ -70,11 +70,22 @@ void nodes_destroy(struct nodes *nodes);
 int node_take(struct causeway *c, const char *what, const struct fuse_entry_out *entry,
 	uint64_t asof, struct node **node);
 
+/* Gives one lookup of a node back that a reply brought and nobody took. */
+void node_forget(struct causeway *c, uint64_t id);
+
+/* Whether we changed something of the node since the count of changes was asof. */
+bool node_has_changed(struct causeway *c, struct node *node, uint64_t asof);
+
 struct node *node_ref(struct causeway *c, struct node *node);
 void node_put(struct causeway *c, struct node *node);
 
 /* New attributes of a node that a reply brought: -EPROTO where they are another type's. */
 int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr *attr,
+	struct validity valid, uint64_t asof);
+
+/* What a change of ours says of the node that it changed: known from now on, unless something else
+ * changed since the change began. */
+int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *attr,
 	struct validity valid, uint64_t asof);
 
 /* The attributes, if they are still valid. */

@@ -3,68 +3,7 @@
  * Files, names, attributes and listings through the library: what it does is seen in the shared
  * directory and the other way round, with causewayd and with QEMU's daemon.
  */
-#include "unit.h"
-
-#include <fcntl.h>
-#include <string.h>
-
-#include "peer.h"
-
-static struct peer *peer;
-
-static int set_up(void **state)
-{
-	peer = peer_start((enum peer_kind)(intptr_t)*state, NULL);
-	umask(0);
-	return chdir(peer->dir);
-}
-
-static int tear_down(void **state)
-{
-	assert_int_equal(chdir("/"), 0);
-	peer_finish(peer);
-	return 0;
-}
-
-static struct causeway_file *must_open(const char *path, int flags)
-{
-	struct causeway_file *f;
-	int r = causeway_open(peer->c, NULL, path, flags, 0644, &f);
-
-	if (r < 0)
-		fail_msg("%s: %s", path, causeway_error(peer->c));
-	return f;
-}
-
-static int open_result(const char *path, int flags)
-{
-	struct causeway_file *f;
-	int r = causeway_open(peer->c, NULL, path, flags, 0644, &f);
-
-	if (r == 0)
-		causeway_close(f);
-	return r;
-}
-
-static void put(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-static void assert_content(const char *path, const char *text)
-{
-	char buf[64] = "";
-	FILE *f = fopen(path, "r");
-
-	assert_non_null(f);
-	buf[fread(buf, 1, sizeof(buf) - 1, f)] = '\0';
-	fclose(f);
-	assert_string_equal(buf, text);
-}
+#include "world.h"
 
 static void test_read_write(void **state)
 {
@@ -315,23 +254,15 @@ static void test_forgets(void **state)
 
 int main(void)
 {
-	int failed = 0;
+	struct CMUnitTest tests[] = {
+		WORLD_CASE(test_read_write),
+		WORLD_CASE(test_large),
+		WORLD_CASE(test_stat),
+		WORLD_CASE(test_names),
+		WORLD_CASE(test_walk),
+		WORLD_CASE(test_listing),
+		WORLD_CASE(test_forgets),
+	};
 
-	for (intptr_t kind = 0; kind < PEER_KINDS; kind++) {
-		void *with = (void *)kind;
-		const struct CMUnitTest tests[] = {
-#define CASE(f) cmocka_unit_test_prestate_setup_teardown(f, set_up, tear_down, with)
-			CASE(test_read_write),
-			CASE(test_large),
-			CASE(test_stat),
-			CASE(test_names),
-			CASE(test_walk),
-			CASE(test_listing),
-			CASE(test_forgets),
-		};
-
-		if (peer_exists((enum peer_kind)kind))
-			failed += cmocka_run_group_tests(tests, NULL, NULL);
-	}
-	return failed;
+	return world_run(tests, ARRAY_SIZE(tests));
 }

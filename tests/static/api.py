@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""include/causeway.h, the symbols of libcauseway.so and causeway(3) name the same functions; the
-page shows each with the prototype of the header, and names each option and property of the
+"""include/causeway.h, the symbols of libcauseway.so and .a and causeway(3) name the same functions;
+the page shows each with the prototype of the header, and names each option and property of the
 library. The header compiles by itself, as C and as C++."""
 import os
 import re
@@ -47,6 +47,35 @@ def exported():
                           stdout=subprocess.PIPE).stdout
     return {line.split()[-1].split("@")[0] for line in text.splitlines()
             if line.split()[-2] not in ("A",)}
+
+
+ARCHIVE = os.path.join(BUILD, "src/client/libcauseway.a")
+PROGRAM = """
+#include <causeway.h>
+#include <stdio.h>
+/* Names that the library has inside too. */
+int walk, client_call, arena_alloc, transport_open, vhost_connect;
+int main(void) { causeway_free(causeway_new()); puts(causeway_version()); return walk; }
+"""
+
+
+def archived():
+    text = subprocess.run(["nm", "-g", "--defined-only", ARCHIVE], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return {line.split()[-1] for line in text.splitlines() if len(line.split()) == 3}
+
+
+def check_archive():
+    """A program that uses the library's internal names for its own purposes links with it."""
+    argv = ["cc", "-I" + os.path.join(ROOT, "include"), "-x", "c", "-", "-x", "none", ARCHIVE,
+            "-pthread", "-o", "program"]
+    done = subprocess.run(argv, input=PROGRAM, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        wrong.append("a program does not link with libcauseway.a:\n" + done.stdout)
+    elif not re.fullmatch(r"[\d.]+\n", subprocess.run(["./program"], text=True, check=False,
+                                                      stdout=subprocess.PIPE).stdout):
+        wrong.append("a program linked with libcauseway.a does not run")
 
 
 def compare(what, have, want):
@@ -97,6 +126,8 @@ if mapped != sorted(mapped):
     wrong.append("src/client/causeway.map is not sorted")
 compare("src/client/causeway.map", mapped, declared)
 compare("libcauseway.so", exported(), declared)
+compare("libcauseway.a", archived(), declared)
+check_archive()
 compare("causeway(3)", heads, declared)
 for name in sorted(set(heads) & set(declared)):
     if heads[name] != declared[name]:

@@ -62,11 +62,12 @@ static uint32_t answer(struct worker *w, const struct virtq_chain *chain)
 
 static uint32_t keep(struct worker *w, const struct virtq_chain *chain)
 {
-	unsigned int i = atomic_fetch_add(&w->forger->nkept, 1);
+	unsigned int i = atomic_fetch_add(&w->forger->places, 1);
 
 	must(i < VHOST_DEFERRED_MAX);
 	w->forger->kept[i] = vhost_defer(&w->forger->backend, w->queue, chain, "", 0);
 	must(w->forger->kept[i]);
+	atomic_fetch_add(&w->forger->nkept, 1);
 	return VHOST_DEFERRED;
 }
 

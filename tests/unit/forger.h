@@ -34,7 +34,8 @@ struct forged {
 struct forger {
 	/* Makes the reply: f->out is a success with the right unique; forge_*() help. */
 	void (*forge)(struct forger *forger, struct forged *f);
-	_Atomic int fault; /* the test's own */
+	_Atomic int fault; /* the test's own, as what follows */
+	_Atomic uint64_t noted;
 
 	struct vhost_device device;
 	struct vhost_backend backend;
@@ -42,7 +43,7 @@ struct forger {
 	pid_t child;
 	_Atomic unsigned int requests[FUSE_OPCODE_MAX];
 	struct vhost_deferred *kept[VHOST_DEFERRED_MAX]; /* requests that are never answered */
-	_Atomic unsigned int nkept;
+	_Atomic unsigned int places, nkept;
 };
 
 struct forger *forger_new(void);
