@@ -20,7 +20,10 @@
 #include <sys/uio.h>
 
 #include "causeway.h"
+#include "client/cache.h"
+#include "client/entry.h"
 #include "client/node.h"
+#include "client/pages.h"
 #include "client/transport.h"
 #include "proto/fuse_ops.h"
 #include "trace/ops.h"
@@ -35,6 +38,10 @@ struct client_options {
 	uint64_t init;     /* 0: send no INIT, the program does */
 	uint64_t uid, gid; /* of requests */
 	uint64_t event_idx, indirect;
+	const struct cache_mode *cache;
+	uint64_t cache_memory;  /* bytes of file contents, listings and what waits to be written */
+	uint64_t cache_entries; /* names */
+	uint64_t writeback;
 	uint64_t record_data;
 	char *daemon, *record;
 	char **daemon_options; /* NULL-terminated */
@@ -49,6 +56,14 @@ struct client_session {
 	uint32_t time_gran;
 };
 
+/* What is written behind (behind.h), of all nodes. */
+struct behinds {
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t unused;
+	struct behind *first;
+	size_t bytes;
+};
+
 struct causeway {
 	struct client_options options;
 	struct transport t;
@@ -56,6 +71,10 @@ struct causeway {
 	bool connected;
 	struct client_session session;
 	struct nodes nodes;
+	struct entries entries;
+	struct pages pages;
+	struct behinds behinds;
+	_Atomic size_t listing_bytes;
 	_Atomic uint64_t unique;
 	_Atomic uint64_t requests;
 	_Atomic bool no_copy_64, no_statx; /* these requests are not known there */

@@ -28,6 +28,10 @@ EXPORT struct causeway *causeway_new(void)
 		client_options_init(&c->options);
 	if (c)
 		nodes_init(&c->nodes);
+	entries_init(&c->entries);
+	pages_init(&c->pages);
+	pthread_mutex_init(&c->behinds.lock, NULL);
+	pthread_cond_init(&c->behinds.unused, NULL);
 	return c;
 }
 
@@ -47,7 +51,11 @@ EXPORT void causeway_free(struct causeway *c)
 	if (!c)
 		return;
 	disconnect(c);
-	nodes_destroy(&c->nodes);
+	entries_destroy(&c->entries);
+	nodes_destroy(c);
+	pages_destroy(&c->pages);
+	pthread_mutex_destroy(&c->behinds.lock);
+	pthread_cond_destroy(&c->behinds.unused);
 	client_options_free(&c->options);
 	free(c);
 }

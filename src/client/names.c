@@ -18,9 +18,9 @@
 static int on_name(struct causeway *c, struct causeway_file *at, const char *path, uint32_t opcode,
 	struct iovec fixed, struct iovec more, bool takes_entry)
 {
-	struct fuse_entry_out entry;
+	struct fuse_entry_out entry = {.nodeid = 0};
 	struct call call = {.opcode = opcode};
-	struct node *node;
+	struct node *node = NULL;
 	struct walked w;
 	int r = walk(c, start_of(at), path, WALK_PARENT, &w);
 
@@ -41,12 +41,12 @@ static int on_name(struct causeway *c, struct causeway_file *at, const char *pat
 		r = client_fail(c, -ENOTDIR, "'%.200s': %s", path, strerror(ENOTDIR));
 	else
 		r = client_call(c, &call);
-	node_drop_attr(c, w.node);
-	if (r == 0 && takes_entry) {
+	if (r == 0 && takes_entry)
 		r = node_take(c, trace_opcode_name(opcode), &entry, call.asof, &node);
-		if (r == 0)
-			node_put(c, node);
-	}
+	entry_changed(c, w.node, w.name, r == 0 ? node : NULL,
+		cache_validity(c, entry.entry_valid, entry.entry_valid_nsec), call.asof);
+	if (r == 0 && node)
+		node_put(c, node);
 	node_put(c, w.node);
 	if (r < 0 && r != -EPROTO && r != -ENOTCONN)
 		client_fail(c, r, "'%.200s': %s", path, strerror(-r));
@@ -166,6 +166,37 @@ static int send_rename(struct causeway *c, const struct walked *from, const stru
 							       "only") : r;
 }
 
+/* What a rename moves or replaces has other attributes afterwards, where it is known: with
+ * attributes that are kept for ever it is looked for. */
+static void node_moves(struct causeway *c, const struct walked *w)
+{
+	struct node *node;
+	bool there = c->options.cache->for_ever ? walk_lookup(c, w->node, w->name, &node) == 0
+		: entry_find(c, w->node, w->name, &node) == ENTRY_THERE;
+
+	if (!there)
+		return;
+	node_drop_attr(c, node);
+	node_put(c, node);
+}
+
+static int rename_entry(struct causeway *c, const struct walked *from, const struct walked *to,
+	unsigned int flags)
+{
+	const struct validity none = {.until_ns = 0};
+	int r;
+
+	node_moves(c, from);
+	node_moves(c, to);
+	r = send_rename(c, from, to, flags);
+	/* Again: they may have been asked for meanwhile. */
+	node_moves(c, from);
+	node_moves(c, to);
+	entry_changed(c, from->node, from->name, NULL, none, 0);
+	entry_changed(c, to->node, to->name, NULL, none, 0);
+	return r;
+}
+
 EXPORT int causeway_rename(struct causeway *c, struct causeway_file *old_at, const char *old_path,
 	struct causeway_file *at, const char *path, unsigned int flags)
 {
@@ -179,11 +210,9 @@ EXPORT int causeway_rename(struct causeway *c, struct causeway_file *old_at, con
 		return r;
 	r = walk(c, start_of(at), path, WALK_PARENT, &to);
 	if (r == 0) {
-		r = send_rename(c, &from, &to, flags);
-		node_drop_attr(c, to.node);
+		r = rename_entry(c, &from, &to, flags);
 		node_put(c, to.node);
 	}
-	node_drop_attr(c, from.node);
 	node_put(c, from.node);
 	return r;
 }

@@ -155,7 +155,7 @@ static void test_times(void **state)
 /* Whoever is not root takes set-id bits off with the content. */
 static void test_set_id(void **state)
 {
-	static const char *const options[] = {"uid", "1234", "gid", "1234", NULL};
+	static const char *const options[] = {"cache", "none", "uid", "1234", "gid", "1234", NULL};
 	struct causeway_file *f;
 
 	tear_down(state);
