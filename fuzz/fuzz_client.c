@@ -39,8 +39,9 @@ static struct causeway *c;
 static struct causeway_file *handles[HANDLES];
 static struct causeway_token *token;
 static bool interrupts;
+static unsigned int submitted;
 static struct request *sent; /* those that nobody waits for, until somebody looks */
-static char *memory;
+static char *memory, *buffer; /* guest memory, and a page of it that is the program's */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -260,13 +261,15 @@ int transport_submit(struct transport *t, unsigned int queue, struct request *r)
 	r->status = 0;
 	if (atomic_load(&t->lost))
 		return -ENOTCONN;
-	if (r->finished) {
-		must(queue == 0 && r->nout == 0);
-		r->next = sent;
-		sent = r;
-	} else {
+	if (r->nout > 0) {
 		answer(r);
 		r->status = atomic_load(&t->lost) ? -ENOTCONN : 0;
+	} else {
+		must(queue == 0);
+	}
+	if (r->finished) {
+		r->next = sent;
+		sent = r;
 	}
 	return 0;
 }
@@ -307,6 +310,22 @@ static void check_result(long r)
 	must(r >= 0 || (r > -512 && causeway_error(c)));
 }
 
+/* All that is in flight is over before a handle is closed. */
+static void reap_all(void)
+{
+	struct causeway_completion done[3];
+	unsigned int n;
+
+	while ((n = causeway_reap(c, done, 3)) > 0) {
+		must(n <= submitted);
+		submitted -= n;
+		for (unsigned int i = 0; i < n; i++)
+			must(done[i].user == handles && done[i].result > -512 &&
+				done[i].result <= 1 << 16);
+	}
+	must(submitted == 0);
+}
+
 static void call_open(struct causeway_file **h, uint8_t how)
 {
 	static const int flags[] = {O_RDONLY, O_RDWR, O_RDWR | O_CREAT, O_CREAT | O_EXCL | O_WRONLY,
@@ -317,12 +336,14 @@ static void call_open(struct causeway_file **h, uint8_t how)
 		must(!f);
 		return;
 	}
+	reap_all();
 	causeway_close(*h);
 	*h = f;
 }
 
 static void call_close(struct causeway_file **h, uint8_t how)
 {
+	reap_all();
 	check_result(causeway_close(*h));
 	*h = NULL;
 }
@@ -515,6 +536,42 @@ static void call_lock(struct causeway_file **h, uint8_t how)
 	}
 }
 
+static void call_async(struct causeway_file **h, uint8_t how)
+{
+	static char own[1 << 16];
+	size_t size = (size_t)1 << how % 17;
+	struct causeway_lent lent;
+	int r;
+
+	switch (how >> 5) {
+	case 0:
+		r = causeway_submit_pread(*h, own, size, how, handles);
+		break;
+	case 1:
+		r = causeway_submit_pwrite(*h, own, size, how, handles);
+		break;
+	case 2:
+		r = causeway_submit_fsync(*h, 0, handles);
+		break;
+	case 3:
+		r = causeway_submit_pread(*h, buffer, ARENA_PAGE, how, handles);
+		break;
+	case 4:
+		r = causeway_submit_pwrite(*h, buffer + 1, ARENA_PAGE - 1, how, handles);
+		break;
+	case 5:
+		reap_all();
+		return;
+	default:
+		check_result(causeway_pread_lent(*h, size, how, &lent));
+		must(lent.size <= size && !lent.data == !lent.size);
+		causeway_release(c, &lent);
+		return;
+	}
+	check_result(r);
+	submitted += r == 0;
+}
+
 /* What is called, and whether it wants a handle that is open. */
 static const struct {
 	void (*call)(struct causeway_file **h, uint8_t how);
@@ -529,6 +586,7 @@ static const struct {
 	{call_xattr, false},
 	{call_space, true},
 	{call_lock, true},
+	{call_async, true},
 };
 
 /* No node is left but the root, which is there from the beginning. */
@@ -555,7 +613,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c->t.fe.memory_size = MEMORY;
 	c->connected = true;
 	token = causeway_token_new(c);
-	must(token);
+	buffer = causeway_buffer_alloc(c, ARENA_PAGE);
+	must(token && buffer);
 	if (client_init(c) == 0) {
 		for (unsigned int i = 0; i < CALLS && in->left > 0; i++) {
 			uint8_t which = take_u8(in), how = take_u8(in);
@@ -566,6 +625,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				calls[which].call(h, how);
 		}
 	}
+	reap_all();
+	causeway_buffer_free(c, buffer, ARENA_PAGE);
 	for (unsigned int i = 0; i < HANDLES; i++) {
 		causeway_close(handles[i]);
 		handles[i] = NULL;

@@ -306,7 +306,7 @@ def fuse_seeds():
 
 # ---- fuzz_client -----------------------------------------------------------------------------
 
-OPEN, CLOSE, DATA, LIST, ATTR, NAMES, XATTR, SPACE, LOCK = range(9)
+OPEN, CLOSE, DATA, LIST, ATTR, NAMES, XATTR, SPACE, LOCK, ASYNC = range(10)
 CHANGED, LONGER, IS_ERROR, HEADER, CUT, LOST, INTERRUPTS = (1 << n for n in range(7))
 FILE, DIRECTORY, LINK = range(3)  # kinds of node
 RDWR, DIRECTORY_ROOT = 1 << 3, 4 << 3 | 2
@@ -348,6 +348,10 @@ def client_seeds():
                         call(LOCK, 2 << 6 | 1)],
         "header": [call(ATTR), reply(0, HEADER, b"\x01"), call(ATTR), reply(0, HEADER, bytes(9) + b"1"),
                    call(ATTR), reply(200, CUT)],
+        "async": [opened, *(call(ASYNC, way << 5 | 12) + ok for way in range(5)),
+                  call(ASYNC, 5 << 5), call(ASYNC, 7 << 5 | 10), ok],
+        "async-lost": [opened, call(ASYNC, 12), ok, call(ASYNC, 3 << 5), reply(0, LOST),
+                       call(ASYNC, 4 << 5), call(CLOSE)],
         "lost": [opened, call(DATA), reply(0, LOST), call(DATA), call(CLOSE)],
     }
     for name, parts in rows.items():

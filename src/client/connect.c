@@ -24,10 +24,11 @@ EXPORT struct causeway *causeway_new(void)
 {
 	struct causeway *c = calloc(1, sizeof(*c));
 
-	if (c)
+	if (c) {
 		client_options_init(&c->options);
-	if (c)
 		nodes_init(&c->nodes);
+		completed_init(&c->completed);
+	}
 	return c;
 }
 
@@ -47,6 +48,7 @@ EXPORT void causeway_free(struct causeway *c)
 	if (!c)
 		return;
 	disconnect(c);
+	completed_destroy(&c->completed);
 	nodes_destroy(&c->nodes);
 	client_options_free(&c->options);
 	free(c);

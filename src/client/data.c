@@ -32,6 +32,7 @@ static ssize_t read_once(struct causeway_file *f, const struct iovec *iov, unsig
 		.nargs = 1,
 		.take = iov,
 		.ntake = n,
+		.in_place = true,
 	};
 	int r = client_call(f->c, &call);
 
@@ -55,6 +56,7 @@ static ssize_t write_once(struct causeway_file *f, const struct iovec *iov, unsi
 		.nargs = 1,
 		.send = iov,
 		.nsend = n,
+		.in_place = true,
 		.out = &out,
 		.out_size = sizeof(out),
 		.out_least = sizeof(out),
