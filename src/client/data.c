@@ -39,6 +39,7 @@ static ssize_t read_once(struct causeway_file *f, const struct iovec *iov, unsig
 		.nargs = 1,
 		.take = iov,
 		.ntake = n,
+		.in_place = true,
 	};
 	int r = client_call(f->c, &call);
 
@@ -62,6 +63,7 @@ ssize_t client_write_once(struct causeway_file *f, const struct iovec *iov, unsi
 		.nargs = 1,
 		.send = iov,
 		.nsend = n,
+		.in_place = true,
 		.out = &out,
 		.out_size = sizeof(out),
 		.out_least = sizeof(out),
@@ -223,7 +225,8 @@ static ssize_t read_at(struct causeway_file *f, const struct iovec *iov, int n, 
 	if (size < 0)
 		return size;
 	all = cursor_over(iov, (size_t)size);
-	if (f->keeps_data)
+	/* Into a registered buffer the back-end writes itself. */
+	if (f->keeps_data && !(size > 0 && arena_holds(&f->c->t.arena, iov->iov_base, 1)))
 		return read_kept(f, &all, offset);
 	behind_send(f->c, f->node);
 	return move(f, read_once, &all, offset);
