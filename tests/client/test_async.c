@@ -151,6 +151,41 @@ static void test_errors(void **state)
 	causeway_close(d);
 }
 
+/* Makes calls of its own, which take back what was submitted before them on the same queue. */
+static void call_often(void)
+{
+	struct statx st;
+
+	for (int i = 0; i < 20; i++)
+		assert_good(causeway_statx(peer->c, NULL, "/", AT_STATX_FORCE_SYNC, 0, &st));
+}
+
+/* What another call noticed makes the descriptor readable too, also one that is made later. */
+static void test_noticed_elsewhere(void **state)
+{
+	struct causeway_file *f;
+	struct causeway_completion done;
+	char byte;
+
+	put("f", "x");
+	f = must_open("f", O_RDONLY);
+	for (int i = 0; i < 3; i++) {
+		struct pollfd fd = {.events = POLLIN};
+		unsigned int taken;
+
+		assert_good(causeway_submit_pread(f, &byte, 1, 0, f));
+		call_often();
+		fd.fd = causeway_event_fd(peer->c);
+		do {
+			assert_int_equal(poll(&fd, 1, -1), 1);
+			taken = causeway_reap(peer->c, &done, 1);
+		} while (taken == 0);
+		assert_int_equal(done.result, 1);
+		assert_int_equal(poll(&fd, 1, 0), 0);
+	}
+	causeway_close(f);
+}
+
 /* The daemon goes: whatever is in flight is over. */
 static void test_lost(void **state)
 {
@@ -294,6 +329,7 @@ int main(void)
 		SMALL_CASE(test_reads),
 		SMALL_CASE(test_writes),
 		SMALL_CASE(test_errors),
+		SMALL_CASE(test_noticed_elsewhere),
 		SMALL_CASE(test_lost),
 		SMALL_CASE(test_buffers),
 		SMALL_CASE(test_lent),
