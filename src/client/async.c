@@ -66,9 +66,10 @@ static void over(struct call *call, int r)
 	/* As in data.c: it wrote more than it was given. */
 	if (r == 0 && writes && op->out.size > op->iov.iov_len)
 		op->result = -EPROTO;
-	if (writes)
-		node_wrote(op->f->c, op->f->node, op->offset,
-			op->offset + (off_t)op->iov.iov_len);
+	if (writes && op->result > 0 && !(op->f->flags & O_APPEND))
+		node_wrote(op->f->c, op->f->node, op->offset, op->offset + op->result);
+	else if (writes)
+		node_drop_data(op->f->c, op->f->node);
 	op->next = NULL;
 	pthread_mutex_lock(&done->lock);
 	if (!done->first)

@@ -12,9 +12,9 @@
 #define KIB   1024
 #define LARGE (1024 * KIB)
 
-/* A case is run with causewayd and these options. */
-static void begin(void **state, const char *mode, const char *timeout, const char *more,
-	const char *value)
+/* A case is run with a server and these options; timeouts are causewayd's. */
+static void begin_with(void **state, enum peer_kind kind, const char *mode, const char *timeout,
+	const char *more, const char *value)
 {
 	char attr[40], entry[40];
 	const char *const options[] = {"cache", mode, "daemon-option", attr, "daemon-option", entry,
@@ -22,8 +22,14 @@ static void begin(void **state, const char *mode, const char *timeout, const cha
 
 	snprintf(attr, sizeof(attr), "--attr-timeout=%s", timeout);
 	snprintf(entry, sizeof(entry), "--entry-timeout=%s", timeout);
-	*state = (void *)(intptr_t)PEER_CAUSEWAYD;
+	*state = (void *)(intptr_t)kind;
 	assert_int_equal(world_enter(state, options), 0);
+}
+
+static void begin(void **state, const char *mode, const char *timeout, const char *more,
+	const char *value)
+{
+	begin_with(state, PEER_CAUSEWAYD, mode, timeout, more, value);
 }
 
 static uint64_t requests(void)
@@ -488,14 +494,14 @@ static void step(struct model *m)
 	}
 }
 
-static void random_steps(void **state, const char *mode, const char *timeout,
-	const char *writeback, uint32_t seed)
+static void random_steps(void **state, enum peer_kind kind, const char *mode,
+	const char *timeout, const char *writeback, uint32_t seed)
 {
 	struct model m = {.random = seed, .ours = malloc(LARGE), .theirs = malloc(LARGE)};
 	char path[] = "/tmp/model-XXXXXX";
 	int fd;
 
-	begin(state, mode, timeout, "writeback", writeback);
+	begin_with(state, kind, mode, timeout, "writeback", writeback);
 	m.fd = mkstemp(path);
 	assert_true(m.fd >= 0);
 	unlink(path);
@@ -517,11 +523,15 @@ static void random_steps(void **state, const char *mode, const char *timeout,
 
 static void test_random(void **state)
 {
-	random_steps(state, "none", "1", "0", 1);
-	random_steps(state, "auto", "3600", "0", 2);
-	random_steps(state, "auto", "0", "1", 3);
-	random_steps(state, "always", "0", "0", 4);
-	random_steps(state, "always", "0", "1", 5);
+	for (enum peer_kind kind = 0; kind < PEER_KINDS; kind++) {
+		if (!peer_exists(kind))
+			continue;
+		random_steps(state, kind, "none", "1", "0", 1);
+		random_steps(state, kind, "auto", "3600", "0", 2);
+		random_steps(state, kind, "auto", "0", "1", 3);
+		random_steps(state, kind, "always", "0", "0", 4);
+		random_steps(state, kind, "always", "0", "1", 5);
+	}
 }
 
 static void test_options(void **state)
