@@ -8,6 +8,7 @@ difference that is gone must leave the table.
 """
 import collections
 import os
+import re
 import subprocess
 
 Explained = collections.namedtuple("Explained", "line result modes reason")
@@ -52,12 +53,23 @@ EXPLAINED = [
 ]
 
 
+# What QEMU's C virtiofsd does in another way.
+VIRTIOFSD = []
+
+
 def explained_for(major, minor):
     """The table for a guest whose kernel is not the stock 6.1."""
     gone = set()
     if (major, minor) >= (6, 6):
         gone.add(BTIME)
     return [e for e in EXPLAINED if e.reason not in gone]
+
+
+def explained_here(virtiofsd=False):
+    """The table for a mount on this machine, with our daemon or QEMU's."""
+    version = os.uname().release.split(".")
+    table = explained_for(int(version[0]), int(re.match(r"\d+", version[1]).group()))
+    return table + VIRTIOFSD if virtiofsd else table
 
 
 def canonical(mode):

@@ -135,6 +135,8 @@ void carry_stop(struct carrier *c)
 		if (c->lanes[i].started)
 			pthread_join(c->lanes[i].thread, NULL);
 		c->lanes[i].started = false;
+		close_fd(&c->lanes[i].fuse_fd);
+		c->lanes[i].fuse_fd = -1;
 	}
 }
 

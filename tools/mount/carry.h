@@ -71,7 +71,8 @@ int carry_open(struct carrier *c, struct transport *t, int fuse_fd, size_t paylo
 // Lets them run. 0 or -errno.
 int carry_start(struct carrier *c);
 
-// Stops them, after which nothing of theirs is in flight that the transport has not failed.
+// Stops them and closes their descriptors of /dev/fuse. What is with the back-end still cannot be
+// answered any more.
 void carry_stop(struct carrier *c);
 void carry_close(struct carrier *c);
 

@@ -17,7 +17,7 @@
 //	         closed, which aborts what is left
 //
 // A back-end that is lost fails every request with ENOTCONN from then on (transport.h). One that
-// hangs is waited for at the end, for END_MS.
+// hangs is waited for at the end, for END_MS; where nobody waits for what it would say, less.
 
 #include "mount.h"
 #include "carry.h"
@@ -39,6 +39,7 @@
 #define QUEUES_DEFAULT 4
 #define ANSWER_MS      10000 // of the back-end to each message
 #define END_MS         5000
+#define END_GONE_MS    1000
 #define LOOK_MS        100
 #define CAPTIVE_S      10
 // Where the kernel does not say that we write back for it.
@@ -250,7 +251,8 @@ static bool is_quiet(struct mount *m)
 // Gives what is in flight time to end. True when all of it has.
 static bool settle(struct mount *m)
 {
-	int64_t until = session_now_ms() + END_MS, left;
+	bool gone = atomic_load(&m->c.unmounted);
+	int64_t until = session_now_ms() + (gone ? END_GONE_MS : END_MS), left;
 
 	atomic_store(&m->c.ending, true);
 	m->unmounting = !pthread_create(&m->unmounter, NULL, unmount, m);
@@ -283,10 +285,10 @@ static void stop(struct mount *m, bool clean)
 		if (!clean)
 			cut_off(m);
 	}
-	carry_close(&m->c);
 	close_fd(&m->fuse_fd);
 	if (m->unmounting)
 		pthread_join(m->unmounter, NULL);
+	carry_close(&m->c);
 	if (m->point.path)
 		point_detach(&m->point);
 	guard_end(&m->guard);
