@@ -9,7 +9,7 @@ import sys
 import time
 
 import fscompare
-from guest import FULL, FSCASES, same
+from guest import FULL, FSCASES, check, same
 from mounted import VIRTIOFSD, Mount, Virtiofsd
 
 MODES = {
@@ -59,7 +59,8 @@ class Run:
         if self.server:
             self.server.wait()
         same(f"{self.name}: left on the host", os.listdir(self.name), [])
-        same(f"{self.name}: said by the mount", self.mount.text(), "")
+        # (The daemon may say that writeback has no effect.)
+        check("causeway:" not in self.mount.text(), f"{self.name}: said: {self.mount.text()}")
         return [f"{self.name}: {line}" for line in wrong]
 
 
