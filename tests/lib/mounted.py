@@ -63,6 +63,15 @@ def children(pid):
     return found + [p for child in found for p in children(child)]
 
 
+def asks(process):
+    """Whether a process, or a thread as PID/task/TID, waits for the answer to a request."""
+    try:
+        with open(f"/proc/{process}/stack", encoding="ascii") as f:
+            return "request_wait_answer" in f.read()
+    except OSError:
+        return False
+
+
 def command_line(pid):
     with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
         return f.read().split("\0")[:-1]
@@ -169,17 +178,3 @@ class Virtiofsd:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-
-
-def fuse_waiting(point):
-    """How many requests the kernel waits for, as its control file system tells."""
-    control = os.path.abspath("fusectl")
-    if not is_mounted(control):
-        os.makedirs(control, exist_ok=True)
-        if subprocess.run(["mount", "-t", "fusectl", "none", control], check=False).returncode:
-            skip("cannot mount fusectl")
-        atexit.register(subprocess.run, ["umount", "-l", control], check=False)
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as f:
-        device = next(line.split()[2] for line in f if line.split()[4] == point)
-    with open(f"{control}/{device.split(':')[1]}/waiting", encoding="ascii") as f:
-        return int(f.read())

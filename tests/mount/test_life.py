@@ -12,7 +12,7 @@ import threading
 
 import jobs
 from guest import Daemon, check, same, wait_for
-from mounted import DAEMON, Mount, command_line, is_mounted, run, stop, wait_gone
+from mounted import DAEMON, Mount, asks, command_line, is_mounted, run, stop, wait_gone
 
 GONE = (errno.ENOTCONN, errno.ECONNABORTED)
 # Reads a file without what the page cache may have of it.
@@ -65,8 +65,7 @@ class Reader:
 
     def blocked(self):
         """Waits until the request is with the back-end: the process sleeps in it."""
-        wait_for("request", lambda: "request_wait_answer" in get(
-            f"/proc/{self.process.pid}/stack"))
+        wait_for("request", lambda: asks(self.process.pid))
 
     def result(self):
         return self.process.stdout.readline().strip()
@@ -253,14 +252,8 @@ def ask_all(mount, count):
     return threads, results
 
 
-def waiting_threads():
-    found = 0
-    for task in os.listdir("/proc/self/task"):
-        try:
-            found += "request_wait_answer" in get(f"/proc/self/task/{task}/stack")
-        except OSError:
-            pass  # one that has ended
-    return found
+def asking_threads():
+    return sum(asks(f"self/task/{task}") for task in os.listdir("/proc/self/task"))
 
 
 def hung(captive, *signals):
@@ -271,7 +264,7 @@ def hung(captive, *signals):
     server = mount.daemon() if captive else daemon.pid
     stop(server)
     threads, results = ask_all(mount, 80)
-    wait_for("80 requests", lambda: waiting_threads() == 80)
+    wait_for("80 requests", lambda: asking_threads() == 80)
     for number in signals:
         mount.process.send_signal(number)
     if not signals:
