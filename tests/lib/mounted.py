@@ -72,6 +72,11 @@ def asks(process):
         return False
 
 
+def asking_threads():
+    """How many of the test's own threads do."""
+    return sum(asks(f"self/task/{task}") for task in os.listdir("/proc/self/task"))
+
+
 def command_line(pid):
     with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
         return f.read().split("\0")[:-1]

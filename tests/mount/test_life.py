@@ -12,7 +12,8 @@ import threading
 
 import jobs
 from guest import Daemon, check, same, wait_for
-from mounted import DAEMON, Mount, asks, command_line, is_mounted, run, stop, wait_gone
+from mounted import (DAEMON, Mount, asking_threads, asks, command_line, is_mounted, run, stop,
+                     wait_gone)
 
 GONE = (errno.ENOTCONN, errno.ECONNABORTED)
 # Reads a file without what the page cache may have of it.
@@ -250,10 +251,6 @@ def ask_all(mount, count):
     for t in threads:
         t.start()
     return threads, results
-
-
-def asking_threads():
-    return sum(asks(f"self/task/{task}") for task in os.listdir("/proc/self/task"))
 
 
 def hung(captive, *signals):

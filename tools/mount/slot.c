@@ -110,7 +110,7 @@ int slot_lay_out(struct transport *t, struct slot *s)
 	size_t at = (rest + SLOT_PAGE - 1) / SLOT_PAGE * SLOT_PAGE;
 
 	expect(s);
-	if (at > s->room || s->sized > s->room - at)
+	if (s->sized && (at > s->room || s->sized > s->room - at))
 		return -EMSGSIZE;
 	s->reply = s->page + REPLY_AT;
 	s->bytes = s->payload + at;
