@@ -2,7 +2,8 @@
 /*
  * hostile SOCKET [OPCODE FAULT]: a back-end with one file, one symlink and an empty root, for one
  * front-end. It answers requests of the opcode with the fault: of those that it is started with, or
- * of the last line `OPCODE FAULT` that it has read; each is acknowledged with a line. Every name
+ * of the last line `OPCODE FAULT` that it has read; each is acknowledged with a line. At the end of
+ * its input, when its front-end has gone, it says how many DESTROYs it had. Every name
  * is the file's but "link" and those that begin with "no". Nothing may be cached.
  */
 #include "unit.h"
@@ -353,6 +354,7 @@ int main(int argc, char **argv)
 		puts("set");
 		fflush(stdout);
 	}
+	printf("%u\n", atomic_load(&forger->requests[FUSE_DESTROY]));
 	forger_end(forger);
 	return 0;
 }

@@ -34,9 +34,11 @@ class Hostile:
         self.process.stdin.flush()
         same("said", self.process.stdout.readline(), "set\n")
 
-    def end(self):
-        """Its front-end has gone."""
+    def end(self, destroyed=None):
+        """Its front-end has gone, which said so with DESTROY or not."""
         self.process.stdin.close()
+        said = int(self.process.stdout.readline())
+        check(destroyed in (None, said), f"{said} times DESTROY")
         same("status of the back-end", self.process.wait(END_SECONDS), 0)
 
     def kill(self):
@@ -105,7 +107,7 @@ def spoil_replies():
     said = mount.text()
     check(said.count("\n") == 1 and "is malformed" in said, f"said: {said}")
     mount.unmount()
-    back_end.end()
+    back_end.end(destroyed=1)
 
 
 def break_ring():
@@ -170,7 +172,7 @@ def never_answered():
     mount.process.send_signal(signal.SIGINT)
     check(asking.wait(END_SECONDS) != 0, "stat -f succeeded")
     mount.wait()
-    back_end.end()
+    back_end.end(destroyed=0)
 
 
 for test in (spoil_replies, break_ring, spoil_init, never_answered):
