@@ -16,6 +16,7 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+	{"bench", cmd_bench, "measure how fast causewayd and other servers are"},
 	{"vm", cmd_vm, "boot a virtual machine that shares directories of this host"},
 };
 

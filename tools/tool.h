@@ -10,6 +10,7 @@
 #define EXIT_USAGE 2
 
 // Each gets its own name as argv[0] and returns the exit status.
+int cmd_bench(int argc, char **argv);
 int cmd_vm(int argc, char **argv);
 
 // One line on standard error, beginning with "causeway: "; takes the progress line away first.

@@ -28,6 +28,7 @@ ALLOWED = {
     "kmod": "proto",
     "docs/examples": "include",
     "tools": "src/base proto include",
+    "tools/bench": "tools src/base proto src/mem src/virtq src/vhost",
 }
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)

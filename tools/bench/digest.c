@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// From samples to the numbers that are reported.
+
+#include "bench.h"
+
+#include <stdlib.h>
+
+static double of_sample(const struct sample *s, enum metric metric)
+{
+	switch (metric) {
+	case METRIC_TIME:
+		return (double)s->ns / (double)s->operations;
+	case METRIC_RATE:
+		return s->ns ? (double)s->operations * (double)NS_PER_S / (double)s->ns : 0;
+	case METRIC_CPU:
+		return (double)s->cpu_ns / (double)s->operations;
+	default:
+		return (double)s->memory;
+	}
+}
+
+struct spread result_spread(
+	const struct bench *b, unsigned int cell, unsigned int target, enum metric metric)
+{
+	const struct result *r = result_of(b, cell, target);
+	AUTO_FREE double *values = calloc(b->rounds + 1, sizeof(*values));
+	size_t n = 0;
+
+	for (unsigned int i = 0; values && i < b->rounds; i++)
+		if (r->samples[i].operations)
+			values[n++] = of_sample(&r->samples[i], metric);
+	return spread_of(values, n);
+}
+
+struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned int target)
+{
+	const struct result *r = result_of(b, cell, target), *base = result_of(b, cell, 0);
+	AUTO_FREE double *values = calloc(b->rounds + 1, sizeof(*values));
+	double time = result_spread(b, cell, target, METRIC_TIME).median;
+	double base_time = result_spread(b, cell, 0, METRIC_TIME).median;
+	struct spread s;
+	size_t n = 0;
+
+	for (unsigned int i = 0; values && i < b->rounds; i++)
+		if (r->samples[i].operations && base->samples[i].operations && base->samples[i].ns)
+			values[n++] = of_sample(&r->samples[i], METRIC_TIME) /
+				      of_sample(&base->samples[i], METRIC_TIME);
+	s = spread_of(values, n);
+	s.median = n && base_time > 0 ? time / base_time : 0;
+	return s;
+}
+
+uint64_t result_operations(const struct bench *b, unsigned int cell, unsigned int target)
+{
+	const struct result *r = result_of(b, cell, target);
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < b->rounds; i++)
+		sum += r->samples[i].operations;
+	return sum;
+}
