@@ -6,6 +6,7 @@
 #define CAUSEWAY_TOOLS_BENCH_H
 
 #include "../tool.h"
+#include "common.h"
 #include "ground.h"
 #include "ops.h"
 #include "plain.h"
@@ -13,17 +14,7 @@
 #include "session.h"
 #include "stats.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
-
-#define NS_PER_S 1000000000ull
-
-// A signal said that it is to end; looked at wherever it waits.
-extern _Atomic bool bench_stop;
-// Whom requests are from.
-extern uint32_t bench_uid, bench_gid, bench_pid;
-
-uint64_t bench_now_ns(void);
 
 #define BENCH_AGAINST_MAX 6
 #define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 4) // causewayd, two peers, plain system calls
@@ -128,8 +119,8 @@ static inline struct result *result_of(
 enum metric { METRIC_TIME, METRIC_RATE, METRIC_CPU, METRIC_MEMORY };
 struct spread result_spread(
 	const struct bench *b, unsigned int cell, unsigned int target, enum metric metric);
-// The time of an operation in parts of what the first target takes: the medians' ratio, and the
-// quartiles of the rounds' own ratios. Zero where one of them has no time.
+// The time of an operation in parts of what the first target takes, over the rounds that both did.
+// Zero where there are none.
 struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned int target);
 uint64_t result_operations(const struct bench *b, unsigned int cell, unsigned int target);
 

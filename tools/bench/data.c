@@ -84,7 +84,9 @@ static int check_slot(const struct worker *w, const struct wire_slot *slot)
 		return ret < 0 ? ret : (size_t)ret == w->run->load->size ? 0 : -EPROTO;
 	}
 	ret = wire_reply(slot, &out, sizeof(out));
-	return ret < 0 ? ret : out.size == w->run->load->size ? 0 : -EPROTO;
+	if (ret < 0)
+		return ret;
+	return (size_t)ret >= sizeof(out) && out.size == w->run->load->size ? 0 : -EPROTO;
 }
 
 static int drive(struct worker *w)

@@ -37,18 +37,16 @@ struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned in
 {
 	const struct result *r = result_of(b, cell, target), *base = result_of(b, cell, 0);
 	AUTO_FREE double *values = calloc(b->rounds + 1, sizeof(*values));
-	double time = result_spread(b, cell, target, METRIC_TIME).median;
-	double base_time = result_spread(b, cell, 0, METRIC_TIME).median;
-	struct spread s;
+	AUTO_FREE double *bases = calloc(b->rounds + 1, sizeof(*bases));
 	size_t n = 0;
 
-	for (unsigned int i = 0; values && i < b->rounds; i++)
-		if (r->samples[i].operations && base->samples[i].operations && base->samples[i].ns)
-			values[n++] = of_sample(&r->samples[i], METRIC_TIME) /
-				      of_sample(&base->samples[i], METRIC_TIME);
-	s = spread_of(values, n);
-	s.median = n && base_time > 0 ? time / base_time : 0;
-	return s;
+	for (unsigned int i = 0; values && bases && i < b->rounds; i++)
+		if (r->samples[i].operations && base->samples[i].operations &&
+			base->samples[i].ns) {
+			values[n] = of_sample(&r->samples[i], METRIC_TIME);
+			bases[n++] = of_sample(&base->samples[i], METRIC_TIME);
+		}
+	return ratio_of(values, bases, n);
 }
 
 uint64_t result_operations(const struct bench *b, unsigned int cell, unsigned int target)

@@ -131,6 +131,8 @@ static int do_create(struct session *s)
 					  .narguments = 2,
 					  REPLY(out)});
 
+	if (ret >= 0 && !IS_NODE(out.entry.nodeid))
+		ret = -EPROTO;
 	if (ret >= 0)
 		ret = session_release(s, out.entry.nodeid, out.open.fh, OPEN_FLAGS | O_RDWR);
 	return ret < 0 ? ret : remove_new(s, FUSE_UNLINK, out.entry.nodeid);
@@ -146,6 +148,8 @@ static int do_mkdir(struct session *s)
 					  .narguments = 2,
 					  REPLY(out)});
 
+	if (ret >= 0 && !IS_NODE(out.nodeid))
+		ret = -EPROTO;
 	return ret < 0 ? ret : remove_new(s, FUSE_RMDIR, out.nodeid);
 }
 

@@ -2,7 +2,7 @@
 
 #include "session.h"
 
-#include "bench.h"
+#include "common.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,7 +139,7 @@ int session_lookup(struct session *s, uint64_t parent, const char *name, uint64_
 	if (!entry.nodeid)
 		return -ENOENT;
 	*node = entry.nodeid;
-	return entry.nodeid == FUSE_ROOT_ID ? -EPROTO : 0;
+	return IS_NODE(entry.nodeid) ? 0 : -EPROTO;
 }
 
 int session_open_node(struct session *s, uint64_t node, uint32_t flags, uint64_t *fh)

@@ -78,6 +78,8 @@ int session_call(struct session *s, const struct request *r);
 #define ARGUMENT(s) ((struct iovec){(void *)&(s), sizeof(s)})
 #define NAME(s) ((struct iovec){(void *)(s), strlen(s) + 1})
 
+// Whether a number that an entry brought can be a node's.
+#define IS_NODE(id) ((id) > FUSE_ROOT_ID)
 int session_lookup(struct session *s, uint64_t parent, const char *name, uint64_t *node);
 // OPEN and RELEASE, or with O_DIRECTORY those of directories.
 int session_open_node(struct session *s, uint64_t node, uint32_t flags, uint64_t *fh);

@@ -91,3 +91,49 @@ struct spread spread_of(double *values, size_t n)
 		.low = quantile(values, n, 0.25),
 		.high = quantile(values, n, 0.75)};
 }
+
+static double median_of(double *values, size_t n)
+{
+	return spread_of(values, n).median;
+}
+
+// A stream of numbers that is always the same (Marsaglia's xorshift).
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+struct spread ratio_of(const double *values, const double *bases, size_t n)
+{
+	double ratios[RATIO_DRAWS] = {0}, *drawn = calloc(2 * n + 1, sizeof(*drawn));
+	uint64_t state = 88172645463325252ull;
+	struct spread s = {0};
+
+	for (size_t draw = 0; drawn && n > 0 && draw <= RATIO_DRAWS; draw++) {
+		double *a = drawn, *b = drawn + n, ratio;
+
+		// The first time each pair once: the ratio itself.
+		for (size_t i = 0; i < n; i++) {
+			size_t pair = draw ? next_random(&state) % n : i;
+
+			a[i] = values[pair];
+			b[i] = bases[pair];
+		}
+		ratio = median_of(a, n) / median_of(b, n);
+		if (draw)
+			ratios[draw - 1] = ratio;
+		else
+			s.median = ratio;
+	}
+	free(drawn);
+	if (n > 0) {
+		double median = s.median;
+
+		s = spread_of(ratios, RATIO_DRAWS);
+		s.median = median;
+	}
+	return s;
+}

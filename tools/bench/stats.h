@@ -36,4 +36,10 @@ struct spread {
 
 struct spread spread_of(double *values, size_t n);
 
+// The ratio of two medians, of values that were measured in pairs, and how far it is to be trusted:
+// `low` and `high` hold the middle half of what it is when so many pairs are drawn from these again
+// and again (the bootstrap). The same in every run. Zero of no pairs.
+#define RATIO_DRAWS 200
+struct spread ratio_of(const double *values, const double *bases, size_t n);
+
 #endif

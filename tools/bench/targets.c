@@ -143,10 +143,10 @@ static int add_against(struct target *t, const struct target *before, const char
 static int add_ours(struct target *t, const struct bench_options *o)
 {
 	static const char *const fixed[] = {"--log-level", "warn", "--xattr"};
-	AUTO_FREE char *path = vm_find_own(OURS, "../src/daemon", "../libexec/causeway");
+	AUTO_FREE char *path = vm_find_daemon();
 
-	if (!path) {
-		say("bench: there is no causewayd beside this program");
+	if (!vm_in_path(path)) {
+		say("bench: there is no causewayd: %s cannot be run", path);
 		return -1;
 	}
 	snprintf(t->name, sizeof(t->name), "%s", OURS);

@@ -21,9 +21,9 @@ static const char *client_of(const struct cell *c)
 
 static void add_head(struct table *t)
 {
-	static const char *const head[] = {"operation", "client", "server", "time", "half of them",
-		"ratio", "half of them", "op/s", "MiB/s", "p50", "p90", "p99", "p99.9", "max",
-		"CPU", "memory"};
+	static const char *const head[] = {"operation", "client", "server", "time", "between",
+		"ratio", "between", "op/s", "MiB/s", "p50", "p90", "p99", "p99.9", "max", "CPU",
+		"memory"};
 
 	t->columns = sizeof(head) / sizeof(head[0]);
 	t->left = 3;

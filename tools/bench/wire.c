@@ -2,7 +2,7 @@
 
 #include "wire.h"
 
-#include "bench.h"
+#include "common.h"
 #include "proto/fuse_new.h"
 
 #include <errno.h>

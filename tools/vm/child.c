@@ -159,3 +159,14 @@ char *vm_find_own(const char *name, const char *build, const char *installed)
 	}
 	return NULL;
 }
+
+char *vm_find_daemon(void)
+{
+	const char *named = getenv("CAUSEWAYD");
+	char *own;
+
+	if (named && *named)
+		return format("%s", named);
+	own = vm_find_own("causewayd", "../src/daemon", "../libexec/causeway");
+	return own ? own : format("causewayd");
+}

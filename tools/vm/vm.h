@@ -91,6 +91,9 @@ bool vm_in_path(const char *name);
 // A file that belongs to us: beside this program, or at `build` or `installed` relative to its
 // directory. NULL: not found.
 char *vm_find_own(const char *name, const char *build, const char *installed);
+// The causewayd to run: the one that CAUSEWAYD names, else ours, else that in PATH. Owned by the
+// caller.
+char *vm_find_daemon(void);
 int64_t vm_now_ms(void);
 
 // terminal.c. The host's terminal; restored at every exit that is not a SIGKILL.

@@ -127,6 +127,21 @@ static void test_spread(void **state)
 	check_spread((double[]){8, 1, 7, 2, 6, 3, 5, 4}, 8, 2.75, 4.5, 6.25);
 }
 
+/* The ratio is that of the medians; where all pairs have one ratio there is no doubt of it, and
+ * where they have not the doubt is no larger than between them. */
+static void test_ratio(void **state)
+{
+	struct spread s = ratio_of(NULL, NULL, 0);
+
+	assert_true(s.median == 0 && s.low == 0 && s.high == 0);
+	s = ratio_of((double[]){6, 2, 4}, (double[]){3, 1, 2}, 3);
+	assert_true(s.median == 2 && s.low == 2 && s.high == 2);
+	s = ratio_of((double[]){3, 9, 5, 4, 90}, (double[]){2, 2, 2, 2, 2}, 5);
+	assert_true(s.median == 2.5);
+	assert_true(1.5 <= s.low && s.low < 2.5);
+	assert_true(2.5 < s.high && s.high <= 4.5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +150,7 @@ int main(void)
 		cmocka_unit_test_setup(test_extremes, setup),
 		cmocka_unit_test_setup(test_merge, setup),
 		cmocka_unit_test(test_spread),
+		cmocka_unit_test(test_ratio),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
