@@ -36,6 +36,7 @@ FOLDERS = {
     "unit": ("test_*.c", ["plain", "asan", "tsan"]),
     "proto": ("test_*.py", ["plain", "asan", "tsan"]),
     "client": ("test_*.c", ["plain", "asan", "tsan"]),
+    "bench": ("test_*.py", ["plain"]),
     "fuzz": ("test_*.py", ["plain"]),
     "fs": ("test_*.py", ["plain"]),
     "vm": ("test_*.py", ["plain"]),

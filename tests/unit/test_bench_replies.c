@@ -377,7 +377,8 @@ static void test_faults(void **state)
 
 static void test_faults_of_loads(void **state)
 {
-	static const enum fault wrong[] = {SHORT, UNIQUE, LENGTH, NO_HEADER, POSITIVE, NO_ERRNO, COUNT};
+	static const enum fault wrong[] = {
+		SHORT, UNIQUE, LENGTH, NO_HEADER, POSITIVE, NO_ERRNO, COUNT};
 	uint64_t done;
 	int r;
 

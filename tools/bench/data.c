@@ -108,7 +108,7 @@ static int drive(struct worker *w)
 
 		ret = wire_collect(&w->s->wire, queue, &cookie, &written);
 		if (!ret)
-			ret = wire_wait(&w->s->wire, queue);
+			ret = wire_wait(&w->s->wire, queue, 1);
 		else if (ret > 0) {
 			struct wire_slot *slot = cookie;
 

@@ -238,8 +238,9 @@ int session_forget(struct session *s, uint64_t node, uint64_t lookups)
 	int ret = s->nidle ? 0 : collect_forgets(s);
 	struct forget *f;
 
+	// One by one each would be woken for. (Linux tries again after a millisecond.)
 	while (!ret && !s->nidle) {
-		ret = wire_wait(&s->wire, WIRE_HIGH);
+		ret = wire_wait(&s->wire, WIRE_HIGH, WIRE_QUEUE_SIZE / 2);
 		if (!ret)
 			ret = collect_forgets(s);
 	}
@@ -263,7 +264,7 @@ int session_drain(struct session *s)
 	int ret = collect_forgets(s);
 
 	while (!ret && s->nidle < WIRE_QUEUE_SIZE) {
-		ret = wire_wait(&s->wire, WIRE_HIGH);
+		ret = wire_wait(&s->wire, WIRE_HIGH, WIRE_QUEUE_SIZE - s->nidle);
 		if (!ret)
 			ret = collect_forgets(s);
 	}

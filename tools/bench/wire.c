@@ -192,7 +192,7 @@ static inline void relax(void)
 #endif
 }
 
-static int poll_ring(struct wire *w, struct virtq_driver *vq)
+static int poll_ring(struct wire *w, struct virtq_driver *vq, unsigned int n)
 {
 	uint64_t end = 0;
 
@@ -201,7 +201,7 @@ static int poll_ring(struct wire *w, struct virtq_driver *vq)
 		int ret;
 
 		for (int i = 0; i < LOOKS; i++) {
-			if (virtq_driver_pending(vq))
+			if (virtq_driver_ready(vq) >= n)
 				return 0;
 			relax();
 		}
@@ -217,7 +217,7 @@ static int poll_ring(struct wire *w, struct virtq_driver *vq)
 	}
 }
 
-static int sleep_until_called(struct wire *w, struct vhost_frontend_queue *q)
+static int sleep_until_called(struct wire *w, struct vhost_frontend_queue *q, unsigned int n)
 {
 	const uint64_t end = bench_now_ns() + WIRE_SECONDS * NS_PER_S;
 	struct pollfd fds[2] = {
@@ -227,40 +227,38 @@ static int sleep_until_called(struct wire *w, struct vhost_frontend_queue *q)
 	uint64_t calls;
 
 	for (;;) {
-		int n;
+		int ret;
 
-		virtq_driver_want_calls(&q->vq);
-		if (virtq_driver_pending(&q->vq))
+		virtq_driver_want_calls_after(&q->vq, n);
+		if (virtq_driver_ready(&q->vq) >= n)
 			return 0;
 		if (bench_stop)
 			return -EINTR;
-		n = poll(fds, 2, WIRE_SECONDS * 1000);
+		ret = poll(fds, 2, WIRE_SECONDS * 1000);
 		// Calls alone are no answer.
-		if (n == 0 || bench_now_ns() > end)
+		if (ret == 0 || bench_now_ns() > end)
 			return wire_lose(w, "it does not answer");
-		if (n < 0 && errno != EINTR)
+		if (ret < 0 && errno != EINTR)
 			return wire_lose(w, "poll() failed");
-		if (n < 0)
+		if (ret < 0)
 			continue;
 		if (fds[0].revents && read(q->call_fd, &calls, sizeof(calls)) < 0 &&
 			errno != EAGAIN)
 			return wire_lose(w, "a queue's call descriptor fails");
-		if (fds[1].revents && !virtq_driver_pending(&q->vq)) {
-			int ret = look_at_connection(w);
-
-			if (ret)
-				return ret;
-		}
+		if (fds[1].revents && virtq_driver_ready(&q->vq) < n)
+			ret = look_at_connection(w);
+		if (ret < 0)
+			return ret;
 	}
 }
 
-int wire_wait(struct wire *w, unsigned int queue)
+int wire_wait(struct wire *w, unsigned int queue, unsigned int n)
 {
 	struct vhost_frontend_queue *q = &w->fe.queues[queue];
 
 	if (w->lost)
 		return -ENOTCONN;
-	return w->polls ? poll_ring(w, &q->vq) : sleep_until_called(w, q);
+	return w->polls ? poll_ring(w, &q->vq, n) : sleep_until_called(w, q, n);
 }
 
 int wire_call(struct wire *w, unsigned int queue, struct wire_slot *slot)
@@ -273,7 +271,7 @@ int wire_call(struct wire *w, unsigned int queue, struct wire_slot *slot)
 		if (ret > 0)
 			return 0;
 		if (!ret)
-			ret = wire_wait(w, queue);
+			ret = wire_wait(w, queue, 1);
 	}
 	// A request that is still out there would be taken for the next one's.
 	if (ret == -EINTR)

@@ -79,8 +79,9 @@ int wire_send(struct wire *w, unsigned int queue, const void *p, size_t len, voi
 // Takes one back: 1, or 0 where none is there.
 int wire_collect(struct wire *w, unsigned int queue, void **cookie, uint32_t *written);
 
-// Waits until there is something to take back. -EINTR when the bench is to stop.
-int wire_wait(struct wire *w, unsigned int queue);
+// Waits until there are so many to take back, of those that are in flight. -EINTR when the bench is
+// to stop.
+int wire_wait(struct wire *w, unsigned int queue, unsigned int n);
 
 // Sends it and waits; nothing else is in flight on the queue.
 int wire_call(struct wire *w, unsigned int queue, struct wire_slot *slot);
