@@ -112,6 +112,7 @@ def check_numbers(key, r):
     same(f"{key}: rounds", sum(s["operations"] for s in r["rounds"]), r["operations"])
     check(("server_cpu_ns" in r) == (server != PLAIN), f"{key}: CPU time: {r}")
     if server != PLAIN:
+        check(r["server_cpu_ns"]["median"] > 0, f"{key}: CPU time: {r}")
         check(r["server_memory"]["median"] > 100000, f"{key}: memory: {r}")
     if re.match("(rand)?(read|write)-", op):
         same(f"{key}: bytes", round(r["bytes_per_second"]["median"] /
