@@ -196,8 +196,10 @@ def documents():
 
 
 def refusal():
-    """A server without extended attributes has no numbers for them, and the others have."""
-    data, rows, out, err = results("--against", f"bare={COMMAND}", "--ops=getattr,*xattr")
+    """A server without extended attributes has no numbers for them, and the others have. What it
+    puts beside its socket goes with that."""
+    command = f"sh -c 'touch \"%s.pid\"; exec {COMMAND}'"
+    data, rows, out, err = results("--against", f"bare={command}", "--ops=getattr,*xattr")
     for op, client in itertools.product(("getxattr", "setxattr"), CLIENTS):
         r = rows[op, client, "bare"]
         check(r["error"] in ("ENOSYS", "EOPNOTSUPP") and r["operations"] == 0, f"{op}: {r}")

@@ -61,6 +61,7 @@ static void take_signals(void)
 struct course {
 	const struct bench *b;
 	struct plain plain;
+	struct histogram latency; // of one turn
 	uint64_t start_ns, done, all;
 	bool failed; // something went wrong that is no server's right
 };
@@ -98,8 +99,11 @@ static void one_turn(struct course *c, unsigned int round, unsigned int cell, un
 
 	if (t->up) {
 		show_progress(c, cell, target);
+		c->latency = (struct histogram){0};
 		error = measure(t, &c->plain, &b->cells[cell], b->o->seconds, &r->samples[round],
-			&r->latency);
+			&c->latency);
+		if (!error)
+			histogram_merge(&r->latency, &c->latency);
 		if (error && !bench_stop) {
 			if (error != r->error)
 				note_error(c, cell, t, error);
@@ -222,13 +226,8 @@ static int run_on_ground(struct bench *b)
 		status = run(b, sockets);
 		ground_remove(&ground);
 	}
-	for (unsigned int i = 0; i < b->ntargets; i++) {
-		AUTO_FREE char *socket = format("%s/%s", sockets, b->targets[i].name);
-
-		unlink(socket);
-	}
-	if (rmdir(sockets))
-		say("bench: cannot remove %s: %s", sockets, strerror(errno));
+	// Some servers put a file beside their socket.
+	ground_remove_all(sockets);
 	return status;
 }
 

@@ -79,6 +79,7 @@ struct cell {
 struct sample {
 	uint64_t operations; // 0: there was none
 	uint64_t ns, cpu_ns, memory;
+	double time_ns; // of one operation; see measure.c
 };
 
 // What all rounds of a cell on a target came to.
@@ -94,7 +95,7 @@ unsigned int cells_parts(const struct cell *cells, unsigned int n);
 struct session_room cells_room(const struct cell *cells, unsigned int n);
 void cells_list(const struct bench_options *o);
 
-// measure.c. One turn of about that time. 0 or -errno.
+// measure.c. One turn of about that time; its histogram is empty before. 0 or -errno.
 int measure(struct target *t, struct plain *p, const struct cell *c, double seconds,
 	struct sample *sample, struct histogram *latency);
 

@@ -10,7 +10,7 @@ static double of_sample(const struct sample *s, enum metric metric)
 {
 	switch (metric) {
 	case METRIC_TIME:
-		return (double)s->ns / (double)s->operations;
+		return s->time_ns;
 	case METRIC_RATE:
 		return s->ns ? (double)s->operations * (double)NS_PER_S / (double)s->ns : 0;
 	case METRIC_CPU:
@@ -42,7 +42,7 @@ struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned in
 
 	for (unsigned int i = 0; values && bases && i < b->rounds; i++)
 		if (r->samples[i].operations && base->samples[i].operations &&
-			base->samples[i].ns) {
+			base->samples[i].time_ns > 0) {
 			values[n] = of_sample(&r->samples[i], METRIC_TIME);
 			bases[n++] = of_sample(&base->samples[i], METRIC_TIME);
 		}

@@ -169,13 +169,18 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
+void ground_remove_all(const char *path)
+{
+	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS))
+		say("bench: cannot remove %s: %s", path, strerror(errno));
+}
+
 void ground_remove(struct ground *g)
 {
 	progress("removing %s", g->path);
 	if (g->fd >= 0)
 		close(g->fd);
-	if (nftw(g->path, remove_one, 16, FTW_DEPTH | FTW_PHYS))
-		say("bench: cannot remove %s: %s", g->path, strerror(errno));
+	ground_remove_all(g->path);
 	free(g->path);
 	*g = (struct ground){.fd = -1};
 	progress(NULL);

@@ -50,5 +50,7 @@ int ground_make(struct ground *g, const char *dir, unsigned int parts);
 // Takes away what an operation left that was cut short.
 void ground_restore(const struct ground *g);
 void ground_remove(struct ground *g);
+// Removes a directory with all that is in it, and says so where that fails.
+void ground_remove_all(const char *path);
 
 #endif

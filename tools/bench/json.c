@@ -108,10 +108,10 @@ static void put_rounds(const struct bench *b, const struct result *r, FILE *f)
 			continue;
 		fprintf(f,
 			"%s{\"round\": %u, \"operations\": %llu, \"ns\": %llu, \"cpu_ns\": %llu, "
-			"\"memory\": %llu}",
+			"\"memory\": %llu, \"time_ns\": %.6g}",
 			first ? "" : ", ", i, (unsigned long long)s->operations,
 			(unsigned long long)s->ns, (unsigned long long)s->cpu_ns,
-			(unsigned long long)s->memory);
+			(unsigned long long)s->memory, s->time_ns);
 		first = false;
 	}
 	fprintf(f, "]");

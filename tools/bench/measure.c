@@ -121,6 +121,17 @@ static int run(struct turn *turn)
 	return 0;
 }
 
+// One at a time: the median, which a machine that does something else meanwhile hardly changes.
+// Several at a time: how long after the one before it one comes back, on average.
+static double time_of(const struct turn *turn)
+{
+	const struct load *load = &turn->cell->load;
+
+	if (turn->cell->op || load->depth * load->queues == 1)
+		return (double)histogram_value(turn->latency, 0.5);
+	return (double)turn->sample->ns / (double)turn->sample->operations;
+}
+
 int measure(struct target *t, struct plain *p, const struct cell *c, double seconds,
 	struct sample *sample, struct histogram *latency)
 {
@@ -136,6 +147,8 @@ int measure(struct target *t, struct plain *p, const struct cell *c, double seco
 	ret = prepare(&turn);
 	if (ret >= 0)
 		ret = run(&turn);
+	if (ret >= 0)
+		sample->time_ns = time_of(&turn);
 	if (!t->plain)
 		end = session_let_go(&t->session);
 	ground_restore(p->ground);

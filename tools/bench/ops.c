@@ -97,7 +97,10 @@ static int do_lookup_forget(struct session *s)
 	uint64_t node;
 	int ret = session_lookup(s, files_dir(s), ground_files[s->turn++ % GROUND_FILES], &node);
 
-	return ret ? ret : session_forget(s, node, 1);
+	if (!ret)
+		ret = session_forget(s, node, 1);
+	// It would be done beside the next LOOKUP otherwise.
+	return ret ? ret : session_drain(s);
 }
 
 static int do_open(struct session *s)
@@ -228,7 +231,7 @@ const struct operation operation_table[] = {
 	{"getattr", "GETATTR: a round trip", PART_FILES, false, prepare_file, do_getattr, plain_getattr},
 	{"lookup", "LOOKUP of a name that is known", PART_FILES, false, prepare_files, do_lookup, plain_lookup},
 	{"lookup-missing", "LOOKUP of a name that is not there", PART_FILES, false, prepare_dir, do_missing, plain_missing},
-	{"lookup-forget", "LOOKUP, FORGET", PART_FILES, false, prepare_dir, do_lookup_forget, plain_hold},
+	{"lookup-forget", "LOOKUP of a name that is not known, its FORGET", PART_FILES, false, prepare_dir, do_lookup_forget, plain_hold},
 	{"open-release", "OPEN, RELEASE", PART_FILES, false, prepare_files, do_open, plain_open_close},
 	{"create-unlink", "CREATE, RELEASE, UNLINK, FORGET", PART_FILES, false, prepare_dir, do_create, plain_create},
 	{"mkdir-rmdir", "MKDIR, RMDIR, FORGET", PART_FILES, false, prepare_dir, do_mkdir, plain_mkdir},
