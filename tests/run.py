@@ -42,6 +42,7 @@ FOLDERS = {
     "proto": ("test_*.py", ["plain", "asan", "tsan"]),
     "client": ("test_*.c", ["plain", "asan", "tsan"]),
     "mount": ("test_*.py", ["plain"]),
+    "bench": ("test_*.py", ["plain"]),
     "fuzz": ("test_*.py", ["plain"]),
     "fs": ("test_*.py", ["plain"]),
     "vm": ("test_*.py", ["plain"]),
