@@ -113,7 +113,8 @@ def check_numbers(key, r):
     check(("server_cpu_ns" in r) == (server != PLAIN), f"{key}: CPU time: {r}")
     if server != PLAIN:
         check(r["server_cpu_ns"]["median"] > 0, f"{key}: CPU time: {r}")
-        check(r["server_memory"]["median"] > 100000, f"{key}: memory: {r}")
+        # The memory of a daemon in a sandbox is for root to see.
+        check(r["server_memory"]["median"] > 100000 or os.geteuid() != 0, f"{key}: memory: {r}")
     if re.match("(rand)?(read|write)-", op):
         same(f"{key}: bytes", round(r["bytes_per_second"]["median"] /
                                     r["operations_per_second"]["median"] / r["size"], 3), 1)
@@ -301,6 +302,7 @@ BAD = (
     (["--against=x"], "--against needs NAME=COMMAND, not 'x'"),
     (["--against=x="], "--against needs NAME=COMMAND, not 'x='"),
     (["--against=a b=c %d %s"], "'a b' cannot be a name"),
+    (["--against=..=c %d %s"], "'..' cannot be a name"),
     (["--against=" + "n" * 25 + "=c %d %s"], "n' cannot be a name"),
     (["--against=causewayd=c %d %s"], "the name 'causewayd' is taken"),
     (["--against=system-calls=c %d %s"], "the name 'system-calls' is taken"),

@@ -112,6 +112,15 @@ static int check_placeholders(const char *name, const struct words *command)
 	return 0;
 }
 
+// It becomes a file's name and a picture's text.
+static bool is_name(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)text[i]) && (!i || !strchr("-._+", text[i])))
+			return false;
+	return len <= NAME_MAX_BYTES;
+}
+
 static int add_against(struct target *t, const struct target *before, const char *text)
 {
 	const char *equal = strchr(text, '=');
@@ -121,14 +130,12 @@ static int add_against(struct target *t, const struct target *before, const char
 		say("bench: --against needs NAME=COMMAND, not '%s'", text);
 		return -1;
 	}
-	for (size_t i = 0; i < len; i++)
-		if (len > NAME_MAX_BYTES ||
-			(!isalnum((unsigned char)text[i]) && !strchr("-._+", text[i]))) {
-			say("bench: --against: '%.*s' cannot be a name: 1 to %d letters, digits "
-			    "and -._+",
-				(int)len, text, NAME_MAX_BYTES);
-			return -1;
-		}
+	if (!is_name(text, len)) {
+		say("bench: --against: '%.*s' cannot be a name: 1 to %d letters, digits and -._+, "
+		    "first a letter or digit",
+			(int)len, text, NAME_MAX_BYTES);
+		return -1;
+	}
 	snprintf(t->name, sizeof(t->name), "%.*s", (int)len, text);
 	for (const struct target *other = before; other < t; other++)
 		if (!strcmp(other->name, t->name) || !strcmp(t->name, PLAIN)) {
