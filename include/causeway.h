@@ -44,7 +44,10 @@ void causeway_free(struct causeway *c);
 /* Files. A path that is relative begins at `at`, a directory's handle, or at the root for NULL. */
 int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
 	mode_t mode, struct causeway_file **file);
+int causeway_reopen(struct causeway_file *f, int flags, struct causeway_file **file);
 int causeway_close(struct causeway_file *f);
+int causeway_getfl(struct causeway_file *f);
+int causeway_setfl(struct causeway_file *f, int flags);
 ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, off_t offset);
 ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset);
 ssize_t causeway_preadv(struct causeway_file *f, const struct iovec *iov, int n, off_t offset);

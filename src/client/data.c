@@ -79,7 +79,7 @@ ssize_t client_write_once(struct causeway_file *f, const struct iovec *iov, unsi
 	return r < 0 ? r : (ssize_t)out.size;
 }
 
-/* How many bytes there are in buffers; -EINVAL where they are too many, or the offset is none. */
+/* How many bytes there are in buffers; -EINVAL where they are too many, or end at no offset. */
 static ssize_t measure(struct causeway_file *f, const struct iovec *iov, int n, off_t offset)
 {
 	size_t size = 0;
@@ -93,7 +93,10 @@ static ssize_t measure(struct causeway_file *f, const struct iovec *iov, int n, 
 			return client_fail(f->c, -EINVAL, "the buffers are too large");
 		size += iov[i].iov_len;
 	}
-	return (ssize_t)min_t(uint64_t, size, (uint64_t)(INT64_MAX - offset));
+	if (size > (uint64_t)(INT64_MAX - offset))
+		return client_fail(f->c, -EINVAL, "there is no offset behind %lld bytes from %lld",
+			(long long)size, (long long)offset);
+	return (ssize_t)size;
 }
 
 typedef ssize_t (*once_fn)(struct causeway_file *f, const struct iovec *iov, unsigned int n,

@@ -17,6 +17,8 @@
 
 /* How often a file may come and go while it is opened with O_CREAT. */
 #define CREATE_TRIES 100
+/* The flags of an open file that each request tells. */
+#define CHANGEABLE (O_APPEND | O_NONBLOCK)
 
 /* What the back-end says of the data of a file that was opened. */
 static void opened(struct causeway_file *f, uint32_t open_flags)
@@ -67,6 +69,8 @@ static int open_node(struct causeway_file *f)
 		r = 0;
 		opened(f, FOPEN_KEEP_CACHE);
 	}
+	if (r == 0 && truncates && !later)
+		r = client_strip_priv(f);
 	return r == 0 && later ? client_set_size(f->c, f->node, f, 0) : r;
 }
 
@@ -113,7 +117,7 @@ static int create_at(struct causeway_file *f, struct node *start, const char *pa
 
 	if (r < 0)
 		return r;
-	if (w.slash)
+	if (w.slash || !walked_to_name(&w))
 		r = client_fail(f->c, -EISDIR, "'%.200s': no file can be made with that name",
 			path);
 	else
@@ -228,18 +232,29 @@ static void drop(struct causeway_file *f)
 	free(f);
 }
 
+static struct causeway_file *new_handle(struct causeway *c, int flags)
+{
+	struct causeway_file *f = calloc(1, sizeof(*f));
+
+	if (f) {
+		f->c = c;
+		f->flags = flags;
+		pthread_mutex_init(&f->lock, NULL);
+	} else {
+		client_fail(c, -ENOMEM, "no memory for a handle");
+	}
+	return f;
+}
+
 EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
 	mode_t mode, struct causeway_file **file)
 {
-	struct causeway_file *f = calloc(1, sizeof(*f));
+	struct causeway_file *f = new_handle(c, flags);
 	int r;
 
 	*file = NULL;
 	if (!f)
-		return client_fail(c, -ENOMEM, "no memory for a handle");
-	f->c = c;
-	f->flags = flags;
-	pthread_mutex_init(&f->lock, NULL);
+		return -ENOMEM;
 	if (flags & O_PATH)
 		r = find_file(f, start_of(at), path);
 	else if ((flags & O_TMPFILE) == O_TMPFILE)
@@ -257,6 +272,51 @@ EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const cha
 		*file = f;
 	else
 		drop(f);
+	return r;
+}
+
+EXPORT int causeway_reopen(struct causeway_file *f, int flags, struct causeway_file **file)
+{
+	struct causeway_file *other;
+	int r = 0;
+
+	*file = NULL;
+	if (flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+		return client_fail(f->c, -EINVAL, "what a handle points to is there already");
+	other = new_handle(f->c, flags);
+	if (!other)
+		return -ENOMEM;
+	other->node = node_ref(f->c, f->node);
+	if ((flags & O_DIRECTORY) && f->node->type != S_IFDIR)
+		r = client_fail(f->c, -ENOTDIR, "what the handle points to is no directory");
+	else if (!(flags & O_PATH))
+		r = check_type(other, "what the handle points to");
+	if (r == 0 && !(flags & O_PATH))
+		r = open_node(other);
+	if (r == 0)
+		*file = other;
+	else
+		drop(other);
+	return r;
+}
+
+EXPORT int causeway_getfl(struct causeway_file *f)
+{
+	return f->flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+}
+
+EXPORT int causeway_setfl(struct causeway_file *f, int flags)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->flags & O_PATH)
+		r = client_fail(f->c, -EBADF, "the file is not open for that");
+	else if ((flags ^ f->flags) & (O_DIRECT | O_NOATIME))
+		r = client_fail(f->c, -EOPNOTSUPP, "O_DIRECT and O_NOATIME are for opening a file");
+	else
+		f->flags = (f->flags & ~CHANGEABLE) | (flags & CHANGEABLE);
+	pthread_mutex_unlock(&f->lock);
 	return r;
 }
 

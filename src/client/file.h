@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "client/client.h"
@@ -20,8 +21,8 @@ struct lock_owner {
 struct causeway_file {
 	struct causeway *c;
 	struct node *node;
-	int flags;    /* of open() */
-	bool open;    /* fh is to be released */
+	_Atomic int flags; /* of open(), or of setfl() since */
+	bool open;         /* fh is to be released */
 	uint64_t fh;
 	bool keeps_data; /* of the file: what is read may be kept, what is written may wait */
 	_Atomic off_t read_end;       /* where the last read that brought something ended */
@@ -83,6 +84,10 @@ int client_setattr(struct causeway *c, struct node *node, struct causeway_file *
 
 /* ... of the length; only of the length. */
 int client_set_size(struct causeway *c, struct node *node, struct causeway_file *f, uint64_t size);
+
+/* Takes set-id bits off a file whose content is about to change, where the back-end does not do that
+ * by itself when it changes it. */
+int client_strip_priv(struct causeway_file *f);
 
 /* Whether who changes the content takes set-id bits off: all but root do. */
 static inline bool client_kills_priv(const struct causeway *c)

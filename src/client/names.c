@@ -13,6 +13,21 @@
 #include "base/util.h"
 #include "client/file.h"
 
+/* What system calls say of a path that ends in ".", ".." or at the root. */
+static int no_name(const struct walked *w, uint32_t opcode)
+{
+	switch (opcode) {
+	case FUSE_RMDIR:
+		return !w->name[0] ? -EBUSY : w->name[1] ? -ENOTEMPTY : -EINVAL;
+	case FUSE_UNLINK:
+		return -EISDIR;
+	case FUSE_RENAME:
+		return -EBUSY;
+	default:
+		return -EEXIST;
+	}
+}
+
 /* Sends a call on the directory of a path, with fixed before the last name and more behind it;
  * its reply is an entry, which is not kept, where takes_entry says so. */
 static int on_name(struct causeway *c, struct causeway_file *at, const char *path, uint32_t opcode,
@@ -37,7 +52,9 @@ static int on_name(struct causeway *c, struct causeway_file *at, const char *pat
 		call.out_size = call.out_least = sizeof(entry);
 	}
 	/* Only a directory's name may end in a slash. */
-	if (w.slash && opcode != FUSE_MKDIR && opcode != FUSE_RMDIR)
+	if (!walked_to_name(&w))
+		r = no_name(&w, opcode);
+	else if (w.slash && opcode != FUSE_MKDIR && opcode != FUSE_RMDIR)
 		r = client_fail(c, -ENOTDIR, "'%.200s': %s", path, strerror(ENOTDIR));
 	else
 		r = client_call(c, &call);
@@ -97,9 +114,10 @@ EXPORT int causeway_unlink(struct causeway *c, struct causeway_file *at, const c
 
 	if (flags & ~AT_REMOVEDIR)
 		return client_fail(c, -EINVAL, "flags %#x are not known here", flags);
-	/* Its count of links changes: what is known of it is known no more. */
+	/* Its count of links changes: what is known of it is known no more. And nobody is asked to
+	 * remove what is not there: no guest of Linux does that, and QEMU's daemon says EIO. */
 	r = causeway_open(c, at, path, O_PATH | O_NOFOLLOW, 0, &target);
-	if (r == -ENOTCONN)
+	if (r == -ENOTCONN || r == -ENOENT)
 		return r;
 	r = on_name(c, at, path, flags ? FUSE_RMDIR : FUSE_UNLINK, nothing, nothing, false);
 	if (target) {
@@ -166,34 +184,32 @@ static int send_rename(struct causeway *c, const struct walked *from, const stru
 							       "only") : r;
 }
 
-/* What a rename moves or replaces has other attributes afterwards, where it is known: with
- * attributes that are kept for ever it is looked for. */
-static void node_moves(struct causeway *c, const struct walked *w)
-{
-	struct node *node;
-	bool there = c->options.cache->for_ever ? walk_lookup(c, w->node, w->name, &node) == 0
-		: entry_find(c, w->node, w->name, &node) == ENTRY_THERE;
-
-	if (!there)
-		return;
-	node_drop_attr(c, node);
-	node_put(c, node);
-}
-
-static int rename_entry(struct causeway *c, const struct walked *from, const struct walked *to,
+/* The file that moves, and the one that it replaces or changes places with, change too: their
+ * times and links are known no more. */
+static int rename_nodes(struct causeway *c, const struct walked *from, const struct walked *to,
 	unsigned int flags)
 {
 	const struct validity none = {.until_ns = 0};
-	int r;
+	bool slash = from->slash || (to->slash && !(flags & RENAME_EXCHANGE));
+	struct node *moved, *other = NULL;
+	int r = walk_lookup(c, from->node, from->name, &moved);
 
-	node_moves(c, from);
-	node_moves(c, to);
-	r = send_rename(c, from, to, flags);
-	/* Again: they may have been asked for meanwhile. */
-	node_moves(c, from);
-	node_moves(c, to);
+	if (r < 0)
+		return r;
+	walk_lookup(c, to->node, to->name, &other);
+	if (slash && moved->type != S_IFDIR)
+		r = client_fail(c, -ENOTDIR, "'%.200s': only a directory's name may end in a slash",
+			from->name);
+	else
+		r = send_rename(c, from, to, flags);
 	entry_changed(c, from->node, from->name, NULL, none, 0);
 	entry_changed(c, to->node, to->name, NULL, none, 0);
+	node_drop_attr(c, moved);
+	node_put(c, moved);
+	if (other) {
+		node_drop_attr(c, other);
+		node_put(c, other);
+	}
 	return r;
 }
 
@@ -210,7 +226,12 @@ EXPORT int causeway_rename(struct causeway *c, struct causeway_file *old_at, con
 		return r;
 	r = walk(c, start_of(at), path, WALK_PARENT, &to);
 	if (r == 0) {
-		r = rename_entry(c, &from, &to, flags);
+		if (!walked_to_name(&from))
+			r = no_name(&from, FUSE_RENAME);
+		else if (!walked_to_name(&to))
+			r = no_name(&to, flags & RENAME_NOREPLACE ? FUSE_LINK : FUSE_RENAME);
+		else
+			r = rename_nodes(c, &from, &to, flags);
 		node_put(c, to.node);
 	}
 	node_put(c, from.node);

@@ -43,13 +43,47 @@ int client_setattr(struct causeway *c, struct node *node, struct causeway_file *
 	return r;
 }
 
+/* The mode without set-id bits, into a SETATTR, where there are some: for a back-end that leaves it
+ * to its guests to take them off when the content changes. */
+static int strip_mode(struct causeway *c, struct node *node, struct causeway_file *f,
+	struct fuse_setattr_in *in)
+{
+	struct fuse_attr attr;
+	uint32_t bits = S_ISUID;
+	int r = client_getattr(c, node, f, &attr);
+
+	if (r < 0)
+		return r;
+	/* Without S_IXGRP the other one is a mark of mandatory locks. */
+	if (attr.mode & S_IXGRP)
+		bits |= S_ISGID;
+	if (attr.mode & bits) {
+		in->valid |= FATTR_MODE;
+		in->mode = attr.mode & ~bits;
+	}
+	return 0;
+}
+
 int client_set_size(struct causeway *c, struct node *node, struct causeway_file *f, uint64_t size)
 {
 	struct fuse_setattr_in in = {.valid = FATTR_SIZE, .size = size};
+	int r = 0;
 
 	if (client_kills_priv(c) && (c->session.flags & FUSE_HANDLE_KILLPRIV_V2))
 		in.valid |= FATTR_KILL_SUIDGID;
-	return client_setattr(c, node, f, &in);
+	else if (client_kills_priv(c))
+		r = strip_mode(c, node, f, &in);
+	return r < 0 ? r : client_setattr(c, node, f, &in);
+}
+
+int client_strip_priv(struct causeway_file *f)
+{
+	struct fuse_setattr_in in = {.valid = 0};
+	int r = 0;
+
+	if (client_kills_priv(f->c) && !(f->c->session.flags & FUSE_HANDLE_KILLPRIV_V2))
+		r = strip_mode(f->c, f->node, f, &in);
+	return r < 0 || in.valid == 0 ? r : client_setattr(f->c, f->node, f, &in);
 }
 
 EXPORT int causeway_chmod(struct causeway *c, struct causeway_file *at, const char *path,

@@ -57,7 +57,9 @@ EXPORT int causeway_fallocate(struct causeway_file *f, int mode, off_t offset, o
 	if (__builtin_add_overflow(offset, length, &end))
 		return client_fail(f->c, -EFBIG, "no file ends there");
 	behind_send(f->c, f->node);
-	r = client_call(f->c, &call);
+	r = client_strip_priv(f);
+	if (r == 0)
+		r = client_call(f->c, &call);
 	node_drop_data(f->c, f->node);
 	return explain(f->c, r, "fallocate");
 }
@@ -156,6 +158,9 @@ EXPORT ssize_t causeway_copy_file_range(struct causeway_file *from, off_t from_o
 		return client_fail(c, -EINVAL, "there is no offset below 0");
 	behind_send(c, from->node);
 	behind_send(c, to->node);
+	n = client_strip_priv(to);
+	if (n < 0)
+		return n;
 	n = -ENOSYS;
 	if (c->session.minor >= MINOR_COPY_64 && !atomic_load(&c->no_copy_64))
 		n = copy_by(c, &call, FUSE_COPY_FILE_RANGE_64);

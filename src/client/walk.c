@@ -225,8 +225,7 @@ static int walk_on(struct trail *t, char **path, unsigned int flags, struct walk
 			return -ENOTDIR;
 		if (last && (flags & WALK_PARENT)) {
 			strcpy(w->name, name);
-			r = dots ? -EINVAL :
-				flags & WALK_FOLLOW ? follow_last(t, name, path, &at) : 0;
+			r = flags & WALK_FOLLOW && !dots ? follow_last(t, name, path, &at) : 0;
 			if (r <= 0)
 				return r;
 			continue;
@@ -238,9 +237,15 @@ static int walk_on(struct trail *t, char **path, unsigned int flags, struct walk
 		if (r < 0)
 			return r;
 	}
-	if (r == 0 && (flags & WALK_PARENT))
-		return -EEXIST; /* the root, or nothing: no name */
+	w->name[0] = '\0';
+	if (flags & WALK_PARENT)
+		return r; /* the root */
 	return r == 0 && w->slash && top(t)->type != S_IFDIR ? -ENOTDIR : r;
+}
+
+bool walked_to_name(const struct walked *w)
+{
+	return w->name[0] && strcmp(w->name, ".") != 0 && strcmp(w->name, "..") != 0;
 }
 
 int walk(struct causeway *c, struct node *start, const char *path, unsigned int flags,

@@ -18,9 +18,14 @@
 
 struct walked {
 	struct node *node; /* a reference; with WALK_PARENT the directory */
-	char name[256];    /* with WALK_PARENT the last component, not "." or ".." */
+	/* With WALK_PARENT the last component. It may be "." or "..", or empty where the path is
+	 * the root: what is wrong with that is for who asks to say. */
+	char name[256];
 	bool slash;        /* the path ends in '/': it must be a directory */
 };
+
+/* Whether the last component is a name that can be made or removed. */
+bool walked_to_name(const struct walked *w);
 
 /* start: where relative paths begin, NULL for the root. 0 or -errno with a text that has the path;
  * the reference in w is the caller's. */

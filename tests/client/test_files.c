@@ -93,6 +93,7 @@ static void test_stat(void **state)
 static void test_names(void **state)
 {
 	struct causeway *c = peer->c;
+	struct causeway_file *f;
 	char buf[32] = "";
 	struct stat st;
 
@@ -109,6 +110,7 @@ static void test_names(void **state)
 	assert_string_equal(buf, "a/b/c");
 	assert_int_equal(causeway_readlink(c, NULL, "d/l", buf, 2), 2);
 	assert_int_equal(causeway_readlink(c, NULL, "d/a", buf, 2), -EINVAL);
+	assert_int_equal(causeway_rename(c, NULL, "d/a", NULL, "d/z/", 0), -ENOTDIR);
 	assert_int_equal(causeway_rename(c, NULL, "d/a", NULL, "d/z", 0), 0);
 	assert_int_equal(access("d/a", F_OK), -1);
 	assert_content("d/z", "a");
@@ -127,9 +129,12 @@ static void test_names(void **state)
 	}
 	assert_int_equal(causeway_unlink(c, NULL, "d", AT_REMOVEDIR), 0);
 	assert_int_equal(access("d", F_OK), -1);
-	assert_int_equal(causeway_unlink(c, NULL, "/", AT_REMOVEDIR), -EEXIST);
+	assert_int_equal(causeway_unlink(c, NULL, "/", AT_REMOVEDIR), -EBUSY);
 	assert_int_equal(causeway_mkdir(c, NULL, "x/..", 0), -ENOENT);
-	assert_int_equal(causeway_mkdir(c, NULL, ".", 0), -EINVAL);
+	assert_int_equal(causeway_mkdir(c, NULL, ".", 0), -EEXIST);
+	assert_int_equal(causeway_open(c, NULL, ".", O_CREAT | O_EXCL, 0, &f), -EISDIR);
+	assert_int_equal(causeway_rename(c, NULL, ".", NULL, "x", 0), -EBUSY);
+	assert_int_equal(causeway_unlink(c, NULL, "x", 0), -ENOENT);
 }
 
 static void assert_walk(struct causeway_file *at, const char *path, int flags, const char *to)

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * fscases DIR [--only NAME,...] | --list: perform the file semantics cases under DIR and print
- * what happened. See fscases.h for the form of the transcript.
+ * What the cases share: they tell, show files, make them, and have children.
  */
-#include <ftw.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <time.h>
 
 #include "fscases.h"
 
-enum { CASE_SECONDS = 120 };
-
-static const struct fs_case *const tables[] = {data_cases, space_cases, map_cases, open_cases,
-	rename_cases, link_cases, path_cases, dir_cases, attr_cases, owner_cases, node_cases,
-	lock_cases, race_cases};
-
-static const char *current = "?";
+const char *current_case = "?";
 const char *own_program;
 
 void say(const char *label, const char *format, ...)
@@ -27,7 +19,7 @@ void say(const char *label, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	printf("%s: %s = %s\n", current, label, text);
+	printf("%s: %s = %s\n", current_case, label, text);
 	fflush(stdout);
 }
 
@@ -221,93 +213,4 @@ void next_tick(void)
 int64_t stamp(const struct timespec *t)
 {
 	return t->tv_sec * 1000000000LL + t->tv_nsec;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-	nftw(path, remove_entry, 64, FTW_DEPTH | FTW_PHYS);
-}
-
-static int run_case(const char *dir, const struct fs_case *c)
-{
-	char path[PATH_MAX];
-	int status;
-	pid_t pid;
-
-	current = c->name;
-	snprintf(path, sizeof(path), "%s/%s", dir, c->name);
-	remove_tree(path);
-	if (mkdir(path, 0755)) {
-		report("make the case's directory", -1);
-		return 1;
-	}
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
-		alarm(CASE_SECONDS);
-		if (chdir(path))
-			_exit(1);
-		c->run();
-		fflush(stdout);
-		_exit(0);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return 1;
-	if (status)
-		say("end", "status %#x", status);
-	remove_tree(path);
-	report("remove the case's directory", access(path, F_OK) ? 0 : -1);
-	return status != 0;
-}
-
-static bool chosen(const char *only, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *p = only; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
-		if (!strncmp(p, name, len) && (p[len] == 0 || p[len] == ','))
-			return true;
-	}
-	return !only;
-}
-
-int main(int argc, char **argv)
-{
-	const char *dir = NULL, *only = NULL;
-	bool list = false, known = false;
-	int failed = 0;
-
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--true"))
-			return 0;
-		if (!strcmp(argv[i], "--only") && i + 1 < argc)
-			only = argv[++i];
-		else if (!strcmp(argv[i], "--list"))
-			list = true;
-		else
-			dir = argv[i];
-	}
-	own_program = realpath("/proc/self/exe", NULL);
-	umask(022);
-	if (!dir && !list) {
-		fprintf(stderr, "usage: fscases DIR [--only NAME,...] | --list\n");
-		return 2;
-	}
-	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
-		for (const struct fs_case *c = tables[t]; c->name; c++) {
-			if (!chosen(only, c->name))
-				continue;
-			known = true;
-			if (list)
-				puts(c->name);
-			else
-				failed |= run_case(dir, c);
-		}
-	}
-	return known ? failed : 2;
 }

@@ -82,4 +82,19 @@ int64_t stamp(const struct timespec *t);
 /* The program itself, as given by argv[0]'s resolved path: for cases that execute something. */
 extern const char *own_program;
 
+/* Which case's lines these are. */
+extern const char *current_case;
+
+/*
+ * The way by which calls of the cases reach their files: the system's own (way_host.c), or
+ * libcauseway (tests/client/posix). A case enters it before it runs, in its process, with its
+ * directory DIR/NAME as the working directory, and leaves it at the end: 0, or -1.
+ */
+int way_enter(const char *dir, const char *name);
+int way_leave(void);
+
+/* Takes an option of the way's own with its value; whether there is such. */
+bool way_option(const char *option, const char *value);
+extern const char way_usage[];
+
 #endif
