@@ -4,8 +4,8 @@
  * back-end says to the requests that come of them. It stands in the place of the transport; each
  * reply begins as a good one that the input changes, so that zeros are an honest back-end.
  *
- * Input: u8 which minor version of FUSE is asked for, then calls: u8 which, u8 how. Each request
- * takes, when it is sent: u8 flags (below), u8 kind of node or number of error, u8 bytes of change,
+ * Input: u8 which minor version of FUSE is asked for, and what is kept (below), then calls: u8
+ * which, u8 how. Each request takes, when it is sent: u8 flags (below), u8 kind of node or number of error, u8 bytes of change,
  * and those bytes, which are XORed into the reply.
  */
 #include <dirent.h>
@@ -24,6 +24,11 @@
 #define HANDLES 4
 #define MEMORY  (1u << 20)
 #define ROOM    8192 /* bytes of a reply that are made; the rest of what there is room for is cut */
+
+/* The first byte. */
+#define MINOR     0x0f
+#define CACHE     4 /* shift: cache_mode_at() */
+#define WRITEBACK 0x40
 
 /* Flags of a reply. */
 #define CHANGED    0x01 /* bytes of change follow */
@@ -111,7 +116,7 @@ static size_t good_reply(const struct fuse_in_header *head, const char *args, ui
 				.minor = init->minor,
 				.flags = init->flags,
 				.max_write = 65536,
-				.max_pages = 4},
+				.max_pages = 16},
 			sizeof(struct fuse_init_out));
 	case FUSE_CREATE:
 	case FUSE_TMPFILE:
@@ -601,13 +606,19 @@ static void check_nodes(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, size};
+	uint8_t config;
 	char minor[4];
 
 	in = &input;
+	config = take_u8(in);
 	c = causeway_new();
 	must(c);
-	snprintf(minor, sizeof(minor), "%d", 31 + take_u8(in) % 15);
+	snprintf(minor, sizeof(minor), "%d", 31 + (config & MINOR) % 15);
 	must(causeway_set(c, "minor", minor) == 0);
+	must(causeway_set(c, "cache", cache_mode_at((config >> CACHE & 3) % 3)->name) == 0);
+	must(causeway_set(c, "writeback", config & WRITEBACK ? "1" : "0") == 0);
+	must(causeway_set(c, "cache-entries", "4") == 0);
+	must(causeway_set(c, "cache-memory", "524288") == 0);
 	must(arena_init(&c->t.arena, memory, MEMORY) == 0);
 	c->t.fe.nqueues = 2;
 	c->t.fe.memory_size = MEMORY;
@@ -631,6 +642,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		causeway_close(handles[i]);
 		handles[i] = NULL;
 	}
+	causeway_drop_caches(c);
 	check_nodes();
 	causeway_token_free(token);
 	token = NULL;

@@ -418,6 +418,9 @@ def client_seeds():
     }
     for name, parts in rows.items():
         write("fuzz_client", name, bytes([14]) + init + b"".join(parts))
+    for name in ("data", "list", "names"):
+        for way, how in (("kept", 0x10), ("none", 0x20), ("behind", 0x40)):
+            write("fuzz_client", f"{name}-{way}", bytes([14 | how]) + init + b"".join(rows[name]))
     write("fuzz_client", "oldest", bytes([0]) + init + b"".join(rows["xattr"]))
     write("fuzz_client", "bad-init", bytes([14]) + reply(0, 0, b"\x0f"))
 

@@ -39,6 +39,7 @@ int causeway_share(struct causeway *c, const char *directory);
 int causeway_get(struct causeway *c, const char *property, uint64_t *value);
 const char *causeway_tag(struct causeway *c);
 const char *causeway_error(struct causeway *c);
+void causeway_drop_caches(struct causeway *c);
 void causeway_free(struct causeway *c);
 
 /* Files. A path that is relative begins at `at`, a directory's handle, or at the root for NULL. */

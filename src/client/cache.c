@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "client/behind.h"
 #include "client/client.h"
 
 static const struct cache_mode modes[] = {
@@ -35,4 +36,12 @@ struct validity cache_validity(const struct causeway *c, uint64_t seconds, uint3
 	if (mode->for_ever)
 		return (struct validity){.until_ns = UINT64_MAX};
 	return validity_for(seconds, nanoseconds);
+}
+
+EXPORT void causeway_drop_caches(struct causeway *c)
+{
+	behind_send_all(c);
+	entries_clear(c);
+	nodes_forget_data(c);
+	pages_clear(c);
 }

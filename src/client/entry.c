@@ -95,6 +95,19 @@ void entries_destroy(struct entries *entries)
 	pthread_mutex_destroy(&entries->lock);
 }
 
+void entries_clear(struct causeway *c)
+{
+	struct entries *entries = &c->entries;
+	struct entry *gone = NULL;
+
+	pthread_mutex_lock(&entries->lock);
+	while (entries->oldest)
+		take_out(entries, find(entries, entries->oldest->parent, entries->oldest->name),
+			&gone);
+	pthread_mutex_unlock(&entries->lock);
+	free_entries(c, gone);
+}
+
 enum entry_state entry_find(struct causeway *c, struct node *parent, const char *name,
 	struct node **node)
 {

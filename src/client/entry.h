@@ -34,6 +34,9 @@ void entries_init(struct entries *entries);
 /* Frees them all, and leaves the nodes to nodes_destroy(). */
 void entries_destroy(struct entries *entries);
 
+/* Forgets all names. */
+void entries_clear(struct causeway *c);
+
 /* What is known of a name; the node is referenced. */
 enum entry_state entry_find(struct causeway *c, struct node *parent, const char *name,
 	struct node **node);

@@ -319,6 +319,20 @@ void node_forget_data(struct causeway *c, struct node *node)
 	pthread_mutex_unlock(&c->nodes.lock);
 }
 
+void nodes_forget_data(struct causeway *c)
+{
+	struct nodes *nodes = &c->nodes;
+
+	pthread_mutex_lock(&nodes->lock);
+	for (size_t i = 0; i < NODE_BUCKETS; i++) {
+		for (struct node *n = nodes->buckets[i]; n; n = n->next) {
+			n->attr_valid = (struct validity){.word = NULL};
+			n->generation++;
+		}
+	}
+	pthread_mutex_unlock(&nodes->lock);
+}
+
 void node_drop_data(struct causeway *c, struct node *node)
 {
 	pthread_mutex_lock(&c->nodes.lock);

@@ -111,6 +111,9 @@ void node_drop_attr(struct causeway *c, struct node *node);
 void node_forget_data(struct causeway *c, struct node *node);
 void node_drop_data(struct causeway *c, struct node *node);
 
+/* ... and what is known of all nodes. */
+void nodes_forget_data(struct causeway *c);
+
 /* We wrote these bytes: its attributes are not known any more, and of its data the rest, where
  * nothing but these changed. */
 void node_wrote(struct causeway *c, struct node *node, off_t from, off_t to);

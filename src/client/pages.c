@@ -190,3 +190,13 @@ void pages_drop(struct causeway *c, const struct node *node, off_t from, off_t t
 	}
 	pthread_mutex_unlock(&pages->lock);
 }
+
+void pages_clear(struct causeway *c)
+{
+	struct pages *pages = &c->pages;
+
+	pthread_mutex_lock(&pages->lock);
+	while (pages->oldest)
+		take_out(pages, find(pages, pages->oldest->serial, pages->oldest->index));
+	pthread_mutex_unlock(&pages->lock);
+}

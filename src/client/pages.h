@@ -61,6 +61,9 @@ void page_put(struct causeway *c, struct page *page);
 size_t pages_copy(struct causeway *c, struct node *node, off_t offset, struct cursor *to,
 	bool *ends);
 
+/* Forgets all pages. */
+void pages_clear(struct causeway *c);
+
 /* Forgets a part of a node's data. */
 void pages_drop(struct causeway *c, const struct node *node, off_t from, off_t to);
 

@@ -306,6 +306,17 @@ static void test_data(void **state)
 	causeway_close(f);
 	tear_down(state);
 
+	free(bytes);
+	free(other);
+}
+
+static void test_data_for_ever(void **state)
+{
+	char *bytes = malloc(6000), *other = malloc(6000);
+	struct causeway_file *f;
+
+	fill_with(bytes, 6000, 1);
+	fill_with(other, 6000, 2);
 	begin(state, "always", "0", NULL, NULL);
 	put_bytes("f", bytes, 6000);
 	f = must_open("f", O_RDONLY);
@@ -315,9 +326,13 @@ static void test_data(void **state)
 	f = must_open("f", O_RDONLY);
 	assert_int_equal(COST(expect_bytes(f, bytes, 6000, KIB)), 0);
 	causeway_close(f);
-	/* Who wants to know for sure goes past it. */
+	/* Who wants to know for sure goes past it, or has it forgotten. */
 	f = must_open("f", O_RDONLY | O_DIRECT);
 	expect_bytes(f, other, 6000, 6000);
+	causeway_close(f);
+	causeway_drop_caches(peer->c);
+	f = must_open("f", O_RDONLY);
+	expect_bytes(f, other, 6000, KIB);
 	causeway_close(f);
 	tear_down(state);
 
@@ -555,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_symlinks),
 		cmocka_unit_test(test_listings),
 		cmocka_unit_test(test_data),
+		cmocka_unit_test(test_data_for_ever),
 		cmocka_unit_test(test_bounded_data),
 		cmocka_unit_test(test_writeback),
 		cmocka_unit_test(test_late_errors),
