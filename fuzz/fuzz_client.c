@@ -5,8 +5,8 @@
  * reply begins as a good one that the input changes, so that zeros are an honest back-end.
  *
  * Input: u8 which minor version of FUSE is asked for, and what is kept (below), then calls: u8
- * which, u8 how. Each request takes, when it is sent: u8 flags (below), u8 kind of node or number of error, u8 bytes of change,
- * and those bytes, which are XORed into the reply.
+ * which, u8 how. Each request takes, when it is sent: u8 flags (below), u8 kind of node or number
+ * of error, u8 bytes of change, and those bytes, which are XORed into the reply.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -152,14 +152,27 @@ class Job:
             self.process.wait(5)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             pass
+        self._unmount()
         kill_all(self.id)
         self.process.wait()
 
     def stop(self):
         """The whole run was interrupted."""
+        self._unmount()
         kill_all(self.id)
         self.process.wait()
+        self._unmount()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def _unmount(self):
+        """Frees who waits for what is mounted in the test's directory; the places of it."""
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as f:
+            places = [line.split()[4] for line in f]
+        places = [p for p in reversed(places) if p.startswith(self.dir + "/")]
+        for place in places:
+            subprocess.run(["umount", "-f", "-l", place], stdin=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, check=False)
+        return places
 
     def _left_behind(self):
         # A child that was told to end may need a moment: it is held against the test only if
@@ -179,6 +192,7 @@ class Job:
 
     def _verdict(self, status):
         left = self._left_behind()
+        mounts = self._unmount()
         reports = self._sanitizer_reports()
         if self.hung:
             return "FAIL", f"no end after {self.test.timeout} s"
@@ -189,6 +203,10 @@ class Job:
             self._note("\n*** processes left behind:\n" + "\n".join(left) + "\n")
             if status in (0, SKIP):
                 return "FAIL", "left processes behind"
+        if mounts:
+            self._note("\n*** mounts left behind:\n" + "\n".join(mounts) + "\n")
+            if status in (0, SKIP):
+                return "FAIL", "left mounts behind"
         if status == 0:
             return "ok", ""
         if status == SKIP:
