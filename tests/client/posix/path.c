@@ -21,7 +21,8 @@ int over_chdir(const char *path)
 int over_fchdir(int fd)
 {
 	struct causeway_file *f;
-	int r = (int)OVER_AT(fd, c, start, causeway_open(c, start, ".", O_PATH | O_DIRECTORY, 0, &f));
+	int r = (int)OVER_AT(fd, c, start,
+		causeway_open(c, start, ".", O_PATH | O_DIRECTORY, 0, &f));
 
 	if (r == 0)
 		over_enter(f, fd, ".");
