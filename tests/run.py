@@ -35,12 +35,12 @@ BUILDS = {
     "asan": ("build-asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false"], 2),
     "tsan": ("build-tsan", ["-Db_sanitize=thread", "-Db_lundef=false"], 3),
 }
-# folder → (files, builds where the file does not say)
+# folder → (patterns of files, builds where the file does not say)
 FOLDERS = {
     "static": ("*.py", ["plain"]),
     "unit": ("test_*.c", ["plain", "asan", "tsan"]),
     "proto": ("test_*.py", ["plain", "asan", "tsan"]),
-    "client": ("test_*.c", ["plain", "asan", "tsan"]),
+    "client": ("test_*.c test_*.py", ["plain", "asan", "tsan"]),
     "mount": ("test_*.py", ["plain"]),
     "bench": ("test_*.py", ["plain"]),
     "fuzz": ("test_*.py", ["plain"]),
@@ -87,8 +87,10 @@ def read_needs(path):
 
 def discover(full):
     tests = []
-    for folder, (pattern, default) in FOLDERS.items():
-        for path in sorted(glob.glob(os.path.join(HERE, folder, pattern))):
+    for folder, (patterns, default) in FOLDERS.items():
+        paths = [p for pattern in patterns.split()
+                 for p in glob.glob(os.path.join(HERE, folder, pattern))]
+        for path in sorted(paths):
             needs = read_needs(path)
             builds = needs["builds"].split(",") if "builds" in needs else default
             more = [b for b in needs.get("full-builds", "").split(",") if b and b not in builds]

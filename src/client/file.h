@@ -85,8 +85,8 @@ int client_setattr(struct causeway *c, struct node *node, struct causeway_file *
 /* ... of the length; only of the length. */
 int client_set_size(struct causeway *c, struct node *node, struct causeway_file *f, uint64_t size);
 
-/* Takes set-id bits off a file whose content is about to change, where the back-end does not do
- * that by itself when it changes it. */
+/* Takes set-id bits off a file whose content changes, where the back-end does not do that by
+ * itself. (setattr.c) */
 int client_strip_priv(struct causeway_file *f);
 
 /* Whether who changes the content takes set-id bits off: all but root do. */

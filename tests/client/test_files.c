@@ -242,6 +242,48 @@ static void test_listing(void **state)
 	causeway_close(d);
 }
 
+/* What a handle points to is opened, with or without a name; and flags of a handle change. */
+static void test_reopen(void **state)
+{
+	struct causeway_file *place, *f, *d;
+	char buf[32];
+
+	put("f", "hello");
+	mkdir("d", 0755);
+	place = must_open("f", O_PATH);
+	assert_int_equal(causeway_setfl(place, O_APPEND), -EBADF);
+	assert_int_equal(unlink("f"), 0);
+	assert_good(causeway_reopen(place, O_RDWR | O_NOFOLLOW, &f));
+	assert_int_equal(causeway_read(f, buf, sizeof(buf)), 5);
+	assert_int_equal(causeway_getfl(f), O_RDWR | O_NOFOLLOW);
+	assert_int_equal(causeway_setfl(f, O_APPEND | O_NONBLOCK | O_WRONLY), 0);
+	assert_int_equal(causeway_getfl(f), O_RDWR | O_NOFOLLOW | O_APPEND | O_NONBLOCK);
+	assert_int_equal(causeway_setfl(f, O_DIRECT), -EOPNOTSUPP);
+	if (peer->kind == PEER_CAUSEWAYD) {
+		assert_int_equal(causeway_pwrite(f, ", world", 7, 0), 7);
+		assert_int_equal(causeway_pread(f, buf, sizeof(buf), 0), 12);
+		assert_memory_equal(buf, "hello, world", 12);
+	}
+	assert_good(causeway_setfl(f, 0));
+	assert_int_equal(causeway_pwrite(f, "H", 1, 0), 1);
+	assert_int_equal(causeway_pread(f, buf, 1, 0), 1);
+	assert_int_equal(buf[0], 'H');
+	causeway_close(f);
+	assert_int_equal(causeway_reopen(place, O_RDWR | O_CREAT, &f), -EINVAL);
+	assert_null(f);
+	assert_int_equal(causeway_reopen(place, O_DIRECTORY, &f), -ENOTDIR);
+	assert_good(causeway_reopen(place, O_PATH, &f));
+	assert_int_equal(causeway_read(f, buf, 1), -EBADF);
+	causeway_close(f);
+	causeway_close(place);
+	d = must_open("d", O_PATH | O_DIRECTORY);
+	assert_int_equal(causeway_reopen(d, O_WRONLY, &f), -EISDIR);
+	assert_good(causeway_reopen(d, O_RDONLY | O_DIRECTORY, &f));
+	assert_good(causeway_fsync(f, 0));
+	causeway_close(f);
+	causeway_close(d);
+}
+
 /* Nodes are forgotten: the daemon ends up knowing few, whatever was looked up. */
 static void test_forgets(void **state)
 {
@@ -266,6 +308,7 @@ int main(void)
 		WORLD_CASE(test_names),
 		WORLD_CASE(test_walk),
 		WORLD_CASE(test_listing),
+		WORLD_CASE(test_reopen),
 		WORLD_CASE(test_forgets),
 	};
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """docs/semantics.md names only cases and tests that there are, and at least one for each promise;
 then the same on copies of the page with one fault each, which must be told."""
-import glob
 import os
 import re
 import sys
+
+import ways
 
 ROOT = os.environ["CAUSEWAY_SRC"]
 PAGE = "docs/semantics.md"
@@ -15,16 +16,6 @@ FAULTS = (
     ("`list-types`", "", "d_type: nothing shows it"),
     ("`holes`,", "see below,", "neither a case nor a test: see below"),
 )
-
-
-def cases():
-    """Names in the tables at the ends of tests/fs/cases_*.c."""
-    found = set()
-    for path in glob.glob(os.path.join(ROOT, "tests/fs/cases_*.c")):
-        with open(path, encoding="utf-8") as f:
-            table = re.search(r"const struct fs_case \w+_cases\[\] = \{(.*?)\};", f.read(), re.S)
-        found.update(re.findall(r'\{"([^"]+)",', table.group(1)))
-    return found
 
 
 def wrong(text, known):
@@ -46,7 +37,7 @@ def wrong(text, known):
 
 
 def main():
-    known = cases()
+    known = ways.case_names(ROOT)
     with open(os.path.join(ROOT, PAGE), encoding="utf-8") as f:
         page = f.read()
     told = list(wrong(page, known))

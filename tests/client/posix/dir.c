@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Directories, listed by DIR and by getdents64(). */
+/* Directories, listed by DIR (with attributes, as Linux does) and by getdents64() (without). */
 #include "over.h"
 
 #include <string.h>
@@ -25,14 +25,17 @@ struct dirent *over_readdir(DIR *dir)
 	struct listing *l = (struct listing *)dir;
 	struct causeway_file *f = over_file(l->fd);
 	struct causeway_dirent e;
-	int r = f ? causeway_readdir(f, &e) : -EBADF;
+	struct stat st;
+	int before = errno, r = f ? causeway_readdirplus(f, &e, &st) : -EBADF;
 
+	/* At the end it stays what it was, which tells the end from an error. */
+	errno = before;
 	if (r <= 0) {
 		over_result(r);
 		return NULL;
 	}
 	l->entry = (struct dirent){
-		.d_ino = e.ino, .d_off = (off_t)e.offset, .d_type = (unsigned char)e.type};
+		.d_ino = st.st_ino, .d_off = (off_t)e.offset, .d_type = (unsigned char)e.type};
 	strcpy(l->entry.d_name, e.name);
 	return &l->entry;
 }

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: builds=plain,asan full-builds=tsan timeout=240
+"""The file semantics cases through libcauseway give what they give on the host directory, but for
+what ways.py explains and docs/ways.md says: with causewayd in three caching modes, with the oldest
+protocol and the smallest of everything, and under --full with QEMU's C virtiofsd, which we did not
+write. And they make each request that there is, but for those that ways.py names."""
+import concurrent.futures
+import os
+import subprocess
+import sys
+import time
+
+import fscompare
+import ways
+
+SRC = os.environ["CAUSEWAY_SRC"]
+FULL = bool(os.environ["CAUSEWAY_FULL"])
+PLAIN = os.environ["CAUSEWAY_PLAIN_BUILD"]
+PROGRAM = os.path.join(os.environ["CAUSEWAY_BUILD"], "tests/client/clientcases")
+# Sanitizers are for the client here, as in peer.c.
+CAUSEWAYD = os.path.join(PLAIN, "src/daemon/causewayd")
+VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
+SMALLEST = {"minor": 31, "memory": 1 << 20, "queue-size": 8, "regions": 8, "indirect": 0,
+            "event-idx": 0}
+# The options of each run of ways.RUNS.
+OPTIONS = {
+    "none": ["--set", "daemon-option=--cache=none"],
+    "auto": ["--set", "queues=2"],
+    "always": ["--set", "daemon-option=--cache=always"],
+    "oldest": [w for name, value in SMALLEST.items() for w in ("--set", f"{name}={value}")] +
+              ["--set", "daemon-option=--cache=none"],
+    "virtiofsd": ["--server", "virtiofsd"],
+}
+# These two make what the others do.
+RECORDED = ("none", "oldest")
+DAEMON = [w for option in ("--xattr", "--posix-lock", "--flock")
+          for w in ("--set", f"daemon-option={option}")]
+
+
+def run(name, cases):
+    """The transcript of a run's cases, and what its processes said besides."""
+    os.mkdir(name)
+    argv = [PROGRAM, name, "--only", ",".join(cases), "--set", f"daemon={CAUSEWAYD}", *DAEMON,
+            *OPTIONS[name]]
+    if name in RECORDED:
+        os.mkdir(f"{name}-records")
+        argv += ["--record", f"{name}-records"]
+    done = subprocess.run(argv, capture_output=True, check=False)
+    said = done.stderr.decode(errors="replace")
+    # The C daemon tells whenever a connection ends.
+    said = "\n".join(line for line in said.splitlines() if "Unexpected poll revents" not in line)
+    if os.listdir(name):
+        said += f"\nleft behind: {os.listdir(name)}"
+    if done.returncode:
+        said += f"\nended with {done.returncode}"
+    return fscompare.read(done.stdout.decode(errors="surrogateescape")), said
+
+
+def compare(name, oracle):
+    """What is wrong with a run."""
+    begin = time.monotonic()
+    cases = sorted(ways.case_names(SRC) - ways.excluded(name))
+    lines, said = run(name, cases)
+    wrong = fscompare.differences(fscompare.cases_of(oracle, cases), lines, name,
+                                  [e._replace(modes=None) for e in ways.explained(name)])
+    print(f"{name}: {len(cases)} cases, {len(wrong)} differences, "
+          f"{time.monotonic() - begin:.1f} s", flush=True)
+    return [f"{name}: {line}" for line in wrong + said.split("\n") if line]
+
+
+def sent():
+    """Names of the requests in all records."""
+    names = set()
+    for record in (os.path.join(f"{n}-records", r) for n in RECORDED
+                   for r in os.listdir(f"{n}-records")):
+        text = subprocess.run([os.environ["CAUSEWAY"], "decode", "--summary", record], check=True,
+                              text=True, stdout=subprocess.PIPE).stdout
+        names.update(line.split()[0] for line in text.split("\n\n")[0].splitlines()[1:])
+    return names
+
+
+def main():
+    os.mkdir("host")
+    oracle = fscompare.run_here("host")
+    runs = [r for r in ways.RUNS if r != "virtiofsd"]
+    if FULL and os.access(VIRTIOFSD, os.X_OK):
+        runs.append("virtiofsd")
+    # Two at a time: most of it is waiting for processes to begin and to end.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        wrong = [line for lines in pool.map(lambda name: compare(name, oracle), runs)
+                 for line in lines]
+    unsent = ways.served_opcodes(SRC) - sent()
+    if unsent != set(ways.UNSENT):
+        wrong.append(f"not sent: {sorted(unsent)}, in ways.py: {sorted(ways.UNSENT)}")
+    print("\n".join(wrong))
+    sys.exit(1 if wrong else 0)
+
+
+main()
