@@ -231,6 +231,11 @@ void transport_reap(struct transport *t)
 	}
 }
 
+void transport_reap_one(struct transport *t, unsigned int queue)
+{
+	transport_reap(t);
+}
+
 void transport_close(struct transport *t)
 {
 	transport_reap(t);

@@ -55,6 +55,7 @@ enum vu_request {
 };
 
 /* Virtio feature bit that announces the protocol features. */
+#define VIRTIO_FS_F_NOTIFICATION_BIT 0 /* of file system devices: virtio 1.2, 5.11.3 */
 #define VU_F_PROTOCOL_FEATURES_BIT 30
 
 #define VU_PROTOCOL_F_MQ                  (1ull << 0)

@@ -9,6 +9,7 @@
 
 #include "client/behind.h"
 #include "client/file.h"
+#include "client/notify.h"
 
 int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,
 	struct fuse_attr *attr)
@@ -26,6 +27,7 @@ int client_getattr(struct causeway *c, struct node *node, struct causeway_file *
 	};
 	int r;
 
+	client_hear(c);
 	behind_send(c, node);
 	if (node_get_attr(c, node, attr))
 		return 0;

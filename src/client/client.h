@@ -88,6 +88,7 @@ struct causeway {
 	struct pages pages;
 	struct behinds behinds;
 	_Atomic size_t listing_bytes;
+	struct notification *notifications; /* notify.h; or NULL */
 	struct completed completed;
 	_Atomic uint64_t unique;
 	_Atomic uint64_t requests;

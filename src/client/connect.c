@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "client/client.h"
+#include "client/notify.h"
 
 /* How long a daemon of ours may take to end. */
 #define CAPTIVE_SECONDS 10
@@ -42,6 +43,7 @@ static void disconnect(struct causeway *c)
 		if (c->options.init && !atomic_load(&c->t.lost))
 			client_destroy(c);
 		transport_close(&c->t);
+	client_listen_end(c);
 	}
 	c->connected = false;
 	vhost_spawn_end(&c->captive, CAPTIVE_SECONDS);
@@ -82,6 +84,7 @@ static int bring_up(struct causeway *c, int sock)
 		.features = VHOST_FRONTEND_FEATURES,
 		.protocol = VHOST_FRONTEND_PROTOCOL,
 		.timeout_ms = (int)o->timeout_ms,
+		.notifications = o->init && o->cache->keeps,
 	};
 	int r;
 
@@ -97,9 +100,12 @@ static int bring_up(struct causeway *c, int sock)
 		r = begin_recording(c);
 	if (r == 0 && o->init)
 		r = client_init(c);
+	if (r == 0)
+		r = client_listen(c);
 	if (r < 0) {
 		/* What INIT said stays the text. */
 		transport_close(&c->t);
+		client_listen_end(c);
 		c->connected = false;
 	}
 	return r;
@@ -177,7 +183,7 @@ EXPORT int causeway_get(struct causeway *c, const char *property, uint64_t *valu
 		const char *name;
 		uint64_t value;
 	} properties[] = {
-		{"queues", c->connected ? c->t.fe.nqueues - 1 : 0},
+		{"queues", c->connected ? c->t.fe.nqueues - c->t.fe.first_request : 0},
 		{"minor", c->session.minor},
 		{"flags", c->session.flags},
 		{"max-data", c->session.max_data},

@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "client/behind.h"
 #include "client/file.h"
+#include "client/notify.h"
 #include "mem/cursor.h"
 
 /* Pages that are read ahead at most, and in one request. */
@@ -199,6 +200,7 @@ static ssize_t read_kept(struct causeway_file *f, struct cursor *all, off_t offs
 	bool ends;
 
 	/* Attributes that are not believed any more may say that the data is another. */
+	client_hear(f->c);
 	if (f->c->options.cache->looks)
 		n = client_getattr(f->c, f->node, f, &attr);
 	else

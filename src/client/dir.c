@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "client/file.h"
 #include "client/listing.h"
+#include "client/notify.h"
 
 #define LISTING_SIZE 32768u
 
@@ -87,6 +88,7 @@ static bool fetch_kept(struct causeway_file *f)
 	/* Those that are not believed any more may say that the listing is another. */
 	if (mode->looks && client_getattr(f->c, f->node, NULL, &attr) < 0)
 		return false;
+	client_hear(f->c);
 	f->asof = atomic_load(&f->c->nodes.changes);
 	len = listing_copy(f->c, f->node, f->next, f->listing, LISTING_SIZE);
 	if (len < 0)

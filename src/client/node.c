@@ -223,6 +223,18 @@ bool node_has_changed(struct causeway *c, struct node *node, uint64_t asof)
 	return changed;
 }
 
+struct node *node_find(struct causeway *c, uint64_t id)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	n = find(&c->nodes, id);
+	if (n)
+		n->refs++;
+	pthread_mutex_unlock(&c->nodes.lock);
+	return n;
+}
+
 struct node *node_ref(struct causeway *c, struct node *node)
 {
 	pthread_mutex_lock(&c->nodes.lock);
@@ -271,8 +283,7 @@ int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr 
 	return 0;
 }
 
-/* Under the lock: whoever asked before this does not know it. */
-static void change(struct causeway *c, struct node *node)
+void node_note_change(struct causeway *c, struct node *node)
 {
 	node->attr_valid = (struct validity){.word = NULL};
 	node->changed_at = ++c->nodes.changes;
@@ -286,7 +297,7 @@ int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *
 
 	pthread_mutex_lock(&c->nodes.lock);
 	alone = node->changed_at <= asof;
-	change(c, node);
+	node_note_change(c, node);
 	if (r == 0 && alone)
 		fill(c, node, attr, valid, c->nodes.changes);
 	pthread_mutex_unlock(&c->nodes.lock);
@@ -308,87 +319,6 @@ bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr
 void node_drop_attr(struct causeway *c, struct node *node)
 {
 	pthread_mutex_lock(&c->nodes.lock);
-	change(c, node);
+	node_note_change(c, node);
 	pthread_mutex_unlock(&c->nodes.lock);
-}
-
-void node_forget_data(struct causeway *c, struct node *node)
-{
-	pthread_mutex_lock(&c->nodes.lock);
-	node->generation++;
-	pthread_mutex_unlock(&c->nodes.lock);
-}
-
-void nodes_forget_data(struct causeway *c)
-{
-	struct nodes *nodes = &c->nodes;
-
-	pthread_mutex_lock(&nodes->lock);
-	for (size_t i = 0; i < NODE_BUCKETS; i++) {
-		for (struct node *n = nodes->buckets[i]; n; n = n->next) {
-			n->attr_valid = (struct validity){.word = NULL};
-			n->generation++;
-		}
-	}
-	pthread_mutex_unlock(&nodes->lock);
-}
-
-void node_drop_data(struct causeway *c, struct node *node)
-{
-	pthread_mutex_lock(&c->nodes.lock);
-	change(c, node);
-	node->generation++;
-	pthread_mutex_unlock(&c->nodes.lock);
-}
-
-void node_wrote(struct causeway *c, struct node *node, off_t from, off_t to)
-{
-	bool within;
-
-	pthread_mutex_lock(&c->nodes.lock);
-	/* Beyond its end the last page is another too. */
-	within = node->attr_known && (uint64_t)to <= node->attr.size;
-	change(c, node);
-	if (!within)
-		node->generation++;
-	pthread_mutex_unlock(&c->nodes.lock);
-	if (within)
-		pages_drop(c, node, from, to);
-}
-
-uint64_t node_generation(struct causeway *c, struct node *node)
-{
-	uint64_t generation;
-
-	pthread_mutex_lock(&c->nodes.lock);
-	generation = node->generation;
-	pthread_mutex_unlock(&c->nodes.lock);
-	return generation;
-}
-
-size_t node_get_target(struct causeway *c, struct node *node, char *target)
-{
-	size_t len = 0;
-
-	pthread_mutex_lock(&c->nodes.lock);
-	if (node->target) {
-		len = strlen(node->target);
-		memcpy(target, node->target, len + 1);
-	}
-	pthread_mutex_unlock(&c->nodes.lock);
-	return len;
-}
-
-void node_set_target(struct causeway *c, struct node *node, const char *target)
-{
-	char *copy = c->options.cache->keeps ? strdup(target) : NULL;
-
-	pthread_mutex_lock(&c->nodes.lock);
-	/* It never becomes another: a new link is a new node. */
-	if (!node->target) {
-		node->target = copy;
-		copy = NULL;
-	}
-	pthread_mutex_unlock(&c->nodes.lock);
-	free(copy);
 }

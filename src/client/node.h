@@ -90,6 +90,9 @@ void node_forget(struct causeway *c, uint64_t id);
 bool node_has_changed(struct causeway *c, struct node *node, uint64_t asof);
 
 struct node *node_ref(struct causeway *c, struct node *node);
+
+/* The node of a number, with a reference, or NULL where it is not known. */
+struct node *node_find(struct causeway *c, uint64_t id);
 void node_put(struct causeway *c, struct node *node);
 
 /* New attributes of a node that a reply brought: -EPROTO where they are another type's. */
@@ -104,10 +107,13 @@ int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *
 /* The attributes, if they are still valid. */
 bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr);
 
+/* Under the lock of the nodes: whoever asked before this does not know it. (For content.c.) */
+void node_note_change(struct causeway *c, struct node *node);
+
 /* What was changed is not known any more. */
 void node_drop_attr(struct causeway *c, struct node *node);
 
-/* Its data and listing, without anything of ours having changed; and where it has. */
+/* content.c: its data and listing, without anything of ours having changed; and where it has. */
 void node_forget_data(struct causeway *c, struct node *node);
 void node_drop_data(struct causeway *c, struct node *node);
 

@@ -113,7 +113,8 @@ void request_record(struct transport *t, unsigned int queue, struct request *r)
 	struct iovec iov[REQUEST_BUFFERS];
 	size_t len = 0;
 
-	if (!t->recorder)
+	/* A buffer for a notification is no request. */
+	if (!t->recorder || r->nin == 0)
 		return;
 	locate(t, r->buffers, r->nin, iov);
 	for (unsigned int i = 0; i < r->nin; i++)
@@ -125,7 +126,7 @@ void request_record_reply(struct transport *t, unsigned int queue, const struct 
 {
 	struct iovec iov[REQUEST_BUFFERS];
 
-	if (!t->recorder || r->status < 0)
+	if (!t->recorder || r->nin == 0 || r->status < 0)
 		return;
 	locate(t, r->buffers + r->nin, r->nout, iov);
 	recorder_reply(t->recorder, queue, &r->recorded, iov, r->written);

@@ -9,6 +9,7 @@
 
 #include "client/behind.h"
 #include "client/file.h"
+#include "client/notify.h"
 
 /* The minor version that brought STATX. */
 #define MINOR_STATX 39
@@ -117,6 +118,7 @@ static int ask(struct causeway *c, const struct target *t, int flags, unsigned i
 	struct fuse_attr attr;
 	int r = -ENOSYS;
 
+	client_hear(c);
 	behind_send(c, t->node);
 	if (known(c, t, flags, mask, st))
 		return 0;

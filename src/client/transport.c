@@ -339,7 +339,7 @@ unsigned int transport_my_queue(struct transport *t)
 
 	if (mine == 0)
 		mine = 1 + (atomic_fetch_add(&threads, 1) & INT32_MAX);
-	return 1 + mine % (t->fe.nqueues - 1);
+	return t->fe.first_request + mine % (t->fe.nqueues - t->fe.first_request);
 }
 
 void transport_abandon(struct transport_queue *q)

@@ -10,6 +10,7 @@
 
 #include "base/util.h"
 #include "client/client.h"
+#include "client/notify.h"
 
 #define SYMLINKS_MAX 40
 
@@ -256,6 +257,7 @@ int walk(struct causeway *c, struct node *start, const char *path, unsigned int 
 	size_t len = strlen(path);
 	int r;
 
+	client_hear(c);
 	w->node = NULL;
 	w->slash = len > 0 && path[len - 1] == '/';
 	if (!start || path[0] == '/')

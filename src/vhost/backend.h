@@ -56,6 +56,9 @@ struct vhost_device {
 	/* The device's configuration space (virtio 1.2, section 5.11.4); NULL: do not offer it. */
 	const void *config;
 	uint32_t config_size; /* at most VU_CONFIG_MAX */
+
+	/* Features of the device's type (virtio 1.2, section 5), offered besides. */
+	uint64_t features;
 };
 
 /* Counted by the queue's thread, read by anyone. */

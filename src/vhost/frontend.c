@@ -20,6 +20,8 @@
 /* Where guest memory is for the back-end: anywhere but where it is for us. */
 #define GUEST_BASE 0x100000000ull
 
+#define NOTIFICATION (1ull << VIRTIO_FS_F_NOTIFICATION_BIT)
+
 static __attribute__((format(printf, 3, 4))) int fail(struct vhost_frontend *fe, int r,
 	const char *fmt, ...)
 {
@@ -167,7 +169,9 @@ static int ask_u64(struct vhost_frontend *fe, uint32_t request, const char *name
 
 static int read_config(struct vhost_frontend *fe)
 {
-	const uint32_t size = VHOST_FRONTEND_TAG_MAX + sizeof(uint32_t);
+	/* The tag, how many request queues, and, with the feature, how long notifications are. */
+	const uint32_t size = VHOST_FRONTEND_TAG_MAX + sizeof(uint32_t) +
+		(fe->features & NOTIFICATION ? sizeof(uint32_t) : 0);
 	struct vu_msg msg = {.head = {.request = VU_GET_CONFIG, .size = VU_CONFIG_HEAD + size}};
 	int r;
 
@@ -175,6 +179,9 @@ static int read_config(struct vhost_frontend *fe)
 	r = ask(fe, "GET_CONFIG", &msg);
 	if (r == 0)
 		memcpy(fe->tag, msg.body.config.data, VHOST_FRONTEND_TAG_MAX);
+	if (r == 0 && fe->features & NOTIFICATION)
+		memcpy(&fe->notify_size, msg.body.config.data + size - sizeof(uint32_t),
+			sizeof(uint32_t));
 	return r;
 }
 
@@ -183,7 +190,8 @@ static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_conf
 	uint64_t features = 0, protocol = 0, queues = 0;
 	int r = ASK_U64(fe, GET_FEATURES, &features);
 
-	fe->features = features & config->features;
+	fe->features = features &
+		(config->features | (config->notifications ? NOTIFICATION : 0));
 	if (r == 0 && !(fe->features & 1ull << VIRTIO_F_VERSION_1_BIT))
 		r = fail(fe, -EPROTO, "the back-end does not offer VIRTIO_F_VERSION_1");
 	if (r == 0 && (fe->features & 1ull << VU_F_PROTOCOL_FEATURES_BIT)) {
@@ -193,11 +201,17 @@ static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_conf
 			r = tell_u64(fe, SET_PROTOCOL_FEATURES, protocol);
 		fe->protocol = protocol;
 	}
+	/* That needs a queue more, and the size of what comes there. */
+	if ((protocol & (VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_CONFIG)) !=
+		(VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_CONFIG))
+		fe->features &= ~NOTIFICATION;
+	fe->first_request = fe->features & NOTIFICATION ? 2 : 1;
+	fe->nqueues = fe->first_request + config->queues;
 	if (r == 0 && (protocol & VU_PROTOCOL_F_MQ)) {
 		r = ASK_U64(fe, GET_QUEUE_NUM, &queues);
-		if (r == 0 && queues < 2)
-			r = fail(fe, -EPROTO, "the back-end has %llu queues; 2 are the least",
-				(unsigned long long)queues);
+		if (r == 0 && queues < fe->first_request + 1)
+			r = fail(fe, -EPROTO, "the back-end has %llu queues; %u are the least",
+				(unsigned long long)queues, fe->first_request + 1);
 		if (r == 0)
 			fe->nqueues = (unsigned int)min_t(uint64_t, fe->nqueues, queues);
 	} else {
@@ -321,7 +335,6 @@ int vhost_frontend_open(struct vhost_frontend *fe, int sock,
 	fe->mem_fd = -1;
 	fe->timeout_ms = config->timeout_ms;
 	fe->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	fe->nqueues = 1 + config->queues;
 	r = fe->timer < 0 ? fail(fe, -errno, "no timer: %s", strerror(errno)) :
 			    negotiate(fe, config);
 	if (r == 0)

@@ -33,6 +33,7 @@ struct vhost_frontend_config {
 	uint64_t features;       /* virtio features to take where they are offered */
 	uint64_t protocol;       /* protocol features, likewise */
 	int timeout_ms;          /* for each answer */
+	bool notifications;      /* a queue for them, where it is offered (virtio 1.2, 5.11.2) */
 };
 
 struct vhost_frontend_queue {
@@ -52,7 +53,9 @@ struct vhost_frontend {
 	char *memory; /* the driver's part */
 	size_t memory_size;
 
-	unsigned int nqueues; /* the high-priority queue counts */
+	unsigned int nqueues; /* the high-priority queue counts, and that of notifications */
+	unsigned int first_request; /* queue: 1, or 2 where queue 1 has notifications */
+	uint32_t notify_size; /* bytes of a notification at most; the back-end's word */
 	struct vhost_frontend_queue *queues;
 	char tag[VHOST_FRONTEND_TAG_MAX + 1]; /* empty where the back-end does not tell */
 	char error[160];

@@ -18,6 +18,11 @@
 		(1ull << VIRTIO_F_EVENT_IDX_BIT) | (1ull << VIRTIO_F_RING_PACKED_BIT) |            \
 		(1ull << VU_F_PROTOCOL_FEATURES_BIT))
 
+static uint64_t offered_features(const struct vhost_backend *dev)
+{
+	return OFFERED_FEATURES | dev->device->features;
+}
+
 static uint64_t offered_protocol_features(const struct vhost_backend *dev)
 {
 	return VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_BACKEND_REQ |
@@ -44,7 +49,7 @@ static int reply_u64(struct vu_msg *msg, uint64_t value)
 
 static int get_features(struct vhost_backend *dev, struct vu_msg *msg)
 {
-	return reply_u64(msg, OFFERED_FEATURES);
+	return reply_u64(msg, offered_features(dev));
 }
 
 static void apply_features(struct vhost_queue *q, uint64_t features)
@@ -63,9 +68,10 @@ static void apply_features(struct vhost_queue *q, uint64_t features)
 
 static int set_features(struct vhost_backend *dev, struct vu_msg *msg)
 {
-	if (msg->body.u64 & ~OFFERED_FEATURES)
-		return vhost_bad(dev, "features %#llx were not offered",
-			(unsigned long long)(msg->body.u64 & ~OFFERED_FEATURES));
+	uint64_t extra = msg->body.u64 & ~offered_features(dev);
+
+	if (extra)
+		return vhost_bad(dev, "features %#llx were not offered", (unsigned long long)extra);
 	dev->features = msg->body.u64;
 	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
 		apply_features(&dev->queues[i], dev->features);

@@ -71,6 +71,27 @@ static uint32_t keep(struct worker *w, const struct virtq_chain *chain)
 	return VHOST_DEFERRED;
 }
 
+/* A buffer for a notification waits until there is something to say. */
+static uint32_t lend_ear(struct worker *w, const struct virtq_chain *chain)
+{
+	struct forger *forger = w->forger;
+	unsigned int i = atomic_fetch_add(&forger->nears, 1) % VHOST_DEFERRED_MAX;
+
+	atomic_store(&forger->ears[i], vhost_defer(&forger->backend, w->queue, chain, "", 0));
+	return VHOST_DEFERRED;
+}
+
+static void notify(struct forger *forger, const struct forged *f)
+{
+	unsigned int i = atomic_fetch_add(&forger->said, 1) % VHOST_DEFERRED_MAX;
+	struct vhost_deferred *ear;
+
+	/* The front-end gave its buffers before its first request: one is there. */
+	while (!(ear = atomic_exchange(&forger->ears[i], NULL)))
+		usleep(100);
+	vhost_finish(ear, f->notification, f->notification_len);
+}
+
 static uint32_t request(void *worker, const struct virtq_chain *chain)
 {
 	struct worker *w = worker;
@@ -78,9 +99,11 @@ static uint32_t request(void *worker, const struct virtq_chain *chain)
 	struct cursor in = cursor_over(chain->in, chain->in_len);
 
 	memset(f, 0, offsetof(struct forged, reply));
-	f->reply_len = f->cut = f->claim = 0;
+	f->reply_len = f->cut = f->claim = f->notification_len = 0;
 	f->keep = false;
 	f->queue = w->queue;
+	if (w->forger->notify_size && w->queue == 1)
+		return lend_ear(w, chain);
 	if (in.left < sizeof(f->in))
 		return 0;
 	cursor_read(&in, &f->in, sizeof(f->in));
@@ -91,6 +114,8 @@ static uint32_t request(void *worker, const struct virtq_chain *chain)
 	if (f->in.opcode < FUSE_OPCODE_MAX)
 		atomic_fetch_add(&w->forger->requests[f->in.opcode], 1);
 	w->forger->forge(w->forger, f);
+	if (f->notification_len > 0)
+		notify(w->forger, f);
 	return f->keep ? keep(w, chain) : answer(w, chain);
 }
 
@@ -115,6 +140,10 @@ static _Noreturn void serve(struct forger *f)
 	vhost_backend_serve(&f->backend, f->sock, &events);
 	for (unsigned int i = 0; i < atomic_load(&f->nkept); i++)
 		vhost_finish(f->kept[i], "", 0);
+	for (unsigned int i = 0; i < VHOST_DEFERRED_MAX; i++) {
+		if (f->ears[i])
+			vhost_finish(f->ears[i], "", 0);
+	}
 	vhost_backend_destroy(&f->backend);
 	_exit(0);
 }
@@ -131,6 +160,13 @@ void forger_start_on(struct forger *f, int sock, int other)
 		.disconnected = disconnected,
 		.opaque = f,
 	};
+	if (f->notify_size) {
+		memcpy(f->config + sizeof(f->config) - sizeof(f->notify_size), &f->notify_size,
+			sizeof(f->notify_size));
+		f->device.features = 1ull << VIRTIO_FS_F_NOTIFICATION_BIT;
+		f->device.config = f->config;
+		f->device.config_size = sizeof(f->config);
+	}
 	f->sock = sock;
 	f->stop = eventfd(0, EFD_CLOEXEC);
 	child = fork();

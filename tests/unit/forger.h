@@ -13,6 +13,7 @@
 
 #include "proto/fuse_ops.h"
 #include "vhost/backend.h"
+#include "vhost/frontend.h"
 
 #define FORGER_ROOM 65536
 
@@ -29,6 +30,9 @@ struct forged {
 	size_t cut;       /* of header and reply together, bytes not written */
 	uint32_t claim;   /* used length claimed beyond what was written */
 	bool keep;        /* never answered */
+	/* What is said unasked then: bytes for the notification queue, where there is one. */
+	_Alignas(8) char notification[VHOST_DEFERRED_REPLY];
+	uint32_t notification_len;
 };
 
 struct forger {
@@ -37,6 +41,8 @@ struct forger {
 	_Atomic int fault; /* the test's own, as what follows */
 	_Atomic uint64_t noted;
 
+	uint32_t notify_size; /* not 0: has a notification queue, for so many bytes */
+	char config[VHOST_FRONTEND_TAG_MAX + 2 * sizeof(uint32_t)];
 	struct vhost_device device;
 	struct vhost_backend backend;
 	int sock, stop;
@@ -44,6 +50,9 @@ struct forger {
 	_Atomic unsigned int requests[FUSE_OPCODE_MAX];
 	struct vhost_deferred *kept[VHOST_DEFERRED_MAX]; /* requests that are never answered */
 	_Atomic unsigned int places, nkept;
+	/* Buffers for notifications. */
+	struct vhost_deferred *_Atomic ears[VHOST_DEFERRED_MAX];
+	_Atomic unsigned int nears, said;
 };
 
 struct forger *forger_new(void);
