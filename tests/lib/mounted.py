@@ -6,6 +6,7 @@ mount here. (ThreadSanitizer takes a page of guest memory that comes back on one
 on another next for a race in the daemon, as the order is made in another process.)
 """
 import atexit
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from guest import END_SECONDS, check, same, skip, wait_for
 PROGRAM = os.path.join(os.environ["CAUSEWAY_BUILD"], "tools/causeway")
 DAEMON = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "src/daemon/causewayd")
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
+MNT_FORCE, MNT_DETACH = 1, 2
 ENVIRONMENT = {**os.environ, "CAUSEWAYD": DAEMON}
 
 if os.geteuid() != 0:
@@ -151,10 +153,10 @@ class Mount:
         self.wait()
 
     def kill(self):
-        """Whatever happened, nothing stays."""
+        """Whatever happened, nothing stays. (A child would close our files before it unmounts,
+        and wait for the back-end to hear of it.)"""
         if is_mounted(self.point):
-            subprocess.run(["umount", "-f", "-l", self.point], stderr=subprocess.DEVNULL,
-                           check=False)
+            ctypes.CDLL(None).umount2(os.fsencode(self.point), MNT_FORCE | MNT_DETACH)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

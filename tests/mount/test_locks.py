@@ -125,6 +125,7 @@ def too_many(mount, path):
     threads = [threading.Thread(target=wait, args=(fd,), daemon=True) for fd in files]
     for t in threads:
         t.start()
+    wait_for("refusal", lambda: results)
     wait_for("all to ask", lambda: len(results) + asking_threads() == len(threads))
     same("refused", set(results), {"ENOLCK"})
     os.kill(server, signal.SIGCONT)

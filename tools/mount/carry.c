@@ -135,6 +135,12 @@ void carry_stop(struct carrier *c)
 		if (c->lanes[i].started)
 			pthread_join(c->lanes[i].thread, NULL);
 		c->lanes[i].started = false;
+	}
+}
+
+void carry_hang_up(struct carrier *c)
+{
+	for (unsigned int i = 0; i < c->nlanes; i++) {
 		close_fd(&c->lanes[i].fuse_fd);
 		c->lanes[i].fuse_fd = -1;
 	}

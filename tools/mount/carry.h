@@ -71,9 +71,10 @@ int carry_open(struct carrier *c, struct transport *t, int fuse_fd, size_t paylo
 // Lets them run. 0 or -errno.
 int carry_start(struct carrier *c);
 
-// Stops them and closes their descriptors of /dev/fuse. What is with the back-end still cannot be
-// answered any more.
+// Stops them. What is with the back-end then is answered when the transport takes it back or fails
+// it, which has to be before their descriptors of /dev/fuse are closed.
 void carry_stop(struct carrier *c);
+void carry_hang_up(struct carrier *c);
 void carry_close(struct carrier *c);
 
 // pass.c. Slots of a lane. When it has none it is told of the next one that is put.

@@ -245,7 +245,7 @@ static bool is_quiet(struct mount *m)
 		return false;
 	if (atomic_load(&m->c.in_flight))
 		return false;
-	return is_lost(m) || atomic_load(&m->c.unmounted) || poll(&fd, 1, 0) == 0;
+	return atomic_load(&m->c.unmounted) || poll(&fd, 1, 0) == 0;
 }
 
 // Gives what is in flight time to end. True when all of it has.
@@ -285,6 +285,10 @@ static void stop(struct mount *m, bool clean)
 		if (!clean)
 			cut_off(m);
 	}
+	// A request may have come after all had settled.
+	if (m->connected)
+		transport_lose(&m->t, "it was unmounted");
+	carry_hang_up(&m->c);
 	close_fd(&m->fuse_fd);
 	if (m->unmounting)
 		pthread_join(m->unmounter, NULL);
