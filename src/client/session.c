@@ -82,6 +82,9 @@ void client_destroy(struct causeway *c)
 {
 	struct call call = {.opcode = FUSE_DESTROY};
 
+	/* Queues are served side by side, and a forget behind the end is an error to QEMU's daemon,
+	 * which it cannot even tell. */
+	transport_drain(&c->t, 0);
 	/* A server that does not know it has nothing to destroy. */
 	client_call(c, &call);
 }

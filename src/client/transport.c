@@ -296,6 +296,17 @@ void transport_wait(struct transport *t, unsigned int queue, struct request *r)
 	pthread_mutex_unlock(&q->lock);
 }
 
+void transport_drain(struct transport *t, unsigned int queue)
+{
+	struct transport_queue *q = &t->queues[queue];
+
+	pthread_mutex_lock(&q->lock);
+	while (q->unwaited > 0)
+		wait_a_step(t, q, NULL);
+	hand_on(q);
+	pthread_mutex_unlock(&q->lock);
+}
+
 void transport_reap_one(struct transport *t, unsigned int queue)
 {
 	struct transport_queue *q = &t->queues[queue];

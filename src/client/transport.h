@@ -94,6 +94,9 @@ int transport_submit(struct transport *t, unsigned int queue, struct request *r)
 /* Waits until r has come back; queue is where it was submitted. */
 void transport_wait(struct transport *t, unsigned int queue, struct request *r);
 
+/* Waits until all requests of a queue that nobody waits for have come back. */
+void transport_drain(struct transport *t, unsigned int queue);
+
 /* Takes back what there is on all queues, and looks whether the back-end is still there, without
  * waiting. The other two do one half each, for loops that wait for one queue's call descriptor. */
 void transport_reap(struct transport *t);

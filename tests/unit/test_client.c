@@ -404,6 +404,39 @@ static void test_threads(void **state)
 	threads("50", "0", "1");
 }
 
+/* Forgets take their time here, so that a DESTROY that does not wait for them is seen to come. */
+static void forge_forgetful(struct forger *forger, struct forged *f)
+{
+	struct fuse_entry_out entry = {.nodeid = 5, .attr = {.ino = 5, .mode = S_IFREG}};
+
+	if (f->in.opcode == FUSE_BATCH_FORGET) {
+		forger->noted = 1;
+		usleep(100 * 1000);
+		forger->noted = 2;
+	} else if (f->in.opcode == FUSE_DESTROY) {
+		forger->fault = forger->noted == 1;
+	} else if (f->in.opcode == FUSE_LOOKUP) {
+		forge_reply(f, &entry, sizeof(entry));
+	} else if (!forge_default(f)) {
+		forge_error(f, ENOSYS);
+	}
+}
+
+static void test_forgets_before_the_end(void **state)
+{
+	struct world *w = start(forge_forgetful, NULL);
+
+	/* Forgets gather until they are 64. */
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(causeway_access(w->c, NULL, "name", F_OK, 0), 0);
+	causeway_free(w->c);
+	assert_int_equal(w->forger->requests[FUSE_DESTROY], 1);
+	assert_int_equal(w->forger->noted, 2);
+	assert_int_equal(w->forger->fault, 0);
+	w->c = NULL;
+	finish(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +448,7 @@ int main(void)
 		cmocka_unit_test(test_broken_ring),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_forgets_before_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

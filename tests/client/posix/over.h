@@ -39,7 +39,7 @@ void over_enter(struct causeway_file *f, int at, const char *path);
 /* The open file that a path of /proc/self/fd means, or NULL. */
 struct causeway_file *over_proc(const char *path);
 
-/* Whether this process takes locks as one: then any close drops those it has of the file. */
+/* Drops the locks that this process has of a file, where it has taken any as a process. (lock.c) */
 void over_drop_locks(struct causeway_file *f);
 
 /* A mode as the process's umask leaves it; the library has none. */

@@ -18,7 +18,6 @@ static struct {
 	char *export;
 	uid_t uid;
 	gid_t gid;
-	bool locks; /* it has taken locks as a process */
 	struct over cwd;
 	struct over files[DESCRIPTORS];
 } process;
@@ -50,7 +49,7 @@ struct causeway *over_connection(void)
 	return process.c;
 }
 
-/* Closes what is open, in the back-end only; it can be opened again. */
+/* Ends what the back-end has of the process; the next call opens it again. */
 static int end_connection(void)
 {
 	int r;
@@ -65,7 +64,6 @@ static int end_connection(void)
 	}
 	r = server_disconnect(process.c);
 	process.c = NULL;
-	process.locks = false;
 	return r;
 }
 
@@ -74,7 +72,6 @@ static int end_connection(void)
 static void leave_to_parent(void)
 {
 	process.c = NULL;
-	process.locks = false;
 	process.cwd.f = NULL;
 	for (int i = 0; i < DESCRIPTORS; i++)
 		process.files[i].f = NULL;
