@@ -45,14 +45,17 @@ static char *kernel_of(const struct bench_options *o)
 	return access(full, R_OK) ? NULL : format("%s", full);
 }
 
-bool guest_has_9p(const struct bench_options *o)
+int guest_has_9p(const struct bench_options *o)
 {
 	static const char *const need[] = {"9p", "9pnet_virtio", NULL};
 	AUTO_FREE char *file = kernel_of(o);
 	AUTO_WORDS struct words files = {0};
 	struct vm_kernel k = {.image = NULL};
-	bool found = !vm_kernel_choose(&k, file) && !vm_modules_find(&k, need, &files);
+	bool found;
 
+	if (vm_kernel_choose(&k, file))
+		return -1;
+	found = !vm_modules_find(&k, need, &files);
 	if (!found)
 		say("bench: " GUEST_9P " is left out; tools/setup " KERNEL_WITH_9P
 		    " gets a kernel that has it");

@@ -29,8 +29,9 @@ struct target;
 
 #define GUEST_9P "9p"
 
-// Whether a guest can mount 9p here; says so where it cannot.
-bool guest_has_9p(const struct bench_options *o);
+// Whether a guest can mount 9p here: 1, or 0 after saying so; -1 after saying why there is no
+// guest.
+int guest_has_9p(const struct bench_options *o);
 
 // Starts the servers, with their sockets in that directory, and a guest that has mounted them. NULL
 // after saying why there is none.

@@ -213,7 +213,7 @@ static void add_peers(struct target *targets, int *n)
 
 int targets_choose(const struct bench_options *o, struct target *targets)
 {
-	int n = 0;
+	int n = 0, ninep = 0;
 
 	for (int i = 0; i < BENCH_TARGETS_MAX; i++)
 		targets[i] = (struct target){.server.pidfd = -1};
@@ -224,15 +224,17 @@ int targets_choose(const struct bench_options *o, struct target *targets)
 			return -1;
 	if (o->peers)
 		add_peers(targets, &n);
+	if (o->guest)
+		ninep = guest_has_9p(o);
 	if (!o->guest) {
 		snprintf(targets[n].name, sizeof(targets[n].name), PLAIN);
 		targets[n].plain = targets[n].up = true;
 		n++;
-	} else if (guest_has_9p(o)) {
+	} else if (ninep > 0) {
 		snprintf(targets[n].name, sizeof(targets[n].name), GUEST_9P);
 		targets[n++].ninep = true;
 	}
-	return n;
+	return ninep < 0 ? -1 : n;
 }
 
 void target_fail(struct target *t, const char *why)
