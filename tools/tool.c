@@ -83,6 +83,19 @@ char *format(const char *fmt, ...)
 	return s;
 }
 
+char *doubled(const char *text, char c)
+{
+	char *out = format("%s%s", text, text), *p = out;
+
+	for (; *text; text++) {
+		if (*text == c)
+			*p++ = c;
+		*p++ = *text;
+	}
+	*p = 0;
+	return out;
+}
+
 static void words_own(struct words *w, char *word)
 {
 	char **v = reallocarray(w->v, w->n + 2, sizeof(*v));

@@ -29,6 +29,9 @@ void progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 // checks. Owned by the caller.
 char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+// A copy in which that character is there twice each time. Owned by the caller.
+char *doubled(const char *text, char c);
+
 // A growing NULL-terminated list of strings that it owns. Zero-initialised is empty.
 struct words {
 	char **v;

@@ -35,7 +35,7 @@ ALLOWED = {
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)
 # These may include whatever they test.
-FREE = ("tests", "fuzz", "bench")
+FREE = ("tests", "fuzz")
 
 
 def place(folder):

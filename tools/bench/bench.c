@@ -11,6 +11,7 @@
 //   server.c                        the servers' processes: started once, idle but for their turns
 //   bench.c                         rounds: each operation on each server in turn
 //   measure.c                       one turn
+//   guest.c, inside.c               the same in a guest, by plain.c's system calls
 //   digest.c, text.c, json.c, plot.c   what came of it
 //
 // Whatever else the machine does changes from second to second, so servers are compared within a
@@ -72,10 +73,10 @@ static void show_progress(struct course *c, unsigned int cell, unsigned int targ
 	double passed = (double)(bench_now_ns() - c->start_ns) / (double)NS_PER_S;
 	double left = c->done ? passed / (double)c->done * (double)(c->all - c->done) : 0;
 
-	progress("round %llu of %ld, %.0f s left: %s, client %s, %s",
+	progress("round %llu of %ld, %.0f s left: %s, %s %s, %s",
 		(unsigned long long)(c->done / ((uint64_t)b->ncells * b->ntargets)) + 1,
-		b->o->rounds, left, b->cells[cell].name, b->cells[cell].polls ? "polls" : "sleeps",
-		b->targets[target].name);
+		b->o->rounds, left, b->cells[cell].name, bench_ways(b->o)->what,
+		bench_ways(b->o)->names[b->cells[cell].way], b->targets[target].name);
 }
 
 // An operation that did not succeed: some servers do not have it, and some have limits that others
@@ -86,8 +87,17 @@ static void note_error(struct course *c, unsigned int cell, const struct target 
 		c->failed = true;
 	if (error == -ENOSYS || error == -EOPNOTSUPP || (!t->plain && t->session.wire.lost))
 		return;
-	say("bench: %s on %s (the client %s): %s", c->b->cells[cell].name, t->name,
-		c->b->cells[cell].polls ? "polls" : "sleeps", strerror(-error));
+	say("bench: %s on %s (%s): %s", c->b->cells[cell].name, t->name,
+		bench_ways(c->b->o)->titles[c->b->cells[cell].way], strerror(-error));
+}
+
+// A guest takes with it all that it has mounted.
+static void lose_all(struct course *c)
+{
+	for (unsigned int i = 0; i < c->b->ntargets; i++)
+		if (c->b->targets[i].up)
+			target_fail(&c->b->targets[i], "the guest has ended");
+	c->failed = true;
 }
 
 static void one_turn(struct course *c, unsigned int round, unsigned int cell, unsigned int target)
@@ -100,8 +110,10 @@ static void one_turn(struct course *c, unsigned int round, unsigned int cell, un
 	if (t->up) {
 		show_progress(c, cell, target);
 		c->latency = (struct histogram){0};
-		error = measure(t, &c->plain, &b->cells[cell], b->o->seconds, &r->samples[round],
-			&c->latency);
+		error = b->guest ? guest_measure(b->guest, t, &b->cells[cell], b->o->seconds,
+					   &r->samples[round], &c->latency)
+				 : measure(t, &c->plain, &b->cells[cell], b->o->seconds,
+					   &r->samples[round], &c->latency);
 		if (!error)
 			histogram_merge(&r->latency, &c->latency);
 		if (error && !bench_stop) {
@@ -111,6 +123,8 @@ static void one_turn(struct course *c, unsigned int round, unsigned int cell, un
 		}
 		if (!t->plain && t->session.wire.lost)
 			target_lost(t);
+		if (b->guest && guest_lost(b->guest))
+			lose_all(c);
 	}
 	c->done++;
 }
@@ -170,17 +184,21 @@ static int run(struct bench *b, const char *socket_dir)
 
 	if (ret)
 		say("bench: %s: %s", b->ground->path, strerror(-ret));
+	else if (b->o->guest)
+		ret = (b->guest = guest_start(b, socket_dir)) ? 0 : -1;
 	for (unsigned int i = 0; i < b->ntargets && !ret && !bench_stop; i++) {
 		struct target *t = &b->targets[i];
 
 		progress("starting %s", t->name);
-		if (!t->plain)
+		if (!t->plain && !b->guest)
 			target_start(t, b->ground, socket_dir, &room);
 		c.failed = c.failed || !t->up;
 	}
 	c.start_ns = bench_now_ns();
 	if (!ret)
 		b->rounds = run_rounds(&c);
+	if (b->guest)
+		guest_stop(b->guest);
 	for (unsigned int i = 0; i < b->ntargets; i++)
 		target_end(&b->targets[i]);
 	plain_close(&c.plain);
@@ -188,6 +206,7 @@ static int run(struct bench *b, const char *socket_dir)
 		say("bench: stopped after %u round%s", b->rounds, b->rounds == 1 ? "" : "s");
 	if (b->rounds && report(b))
 		ret = -1;
+	guest_free(b->guest);
 	return bench_stop ? EXIT_STOPPED : ret || c.failed ? EXIT_FAILED : 0;
 }
 
@@ -281,7 +300,9 @@ int cmd_bench(int argc, char **argv)
 	bench_pid = (uint32_t)getpid();
 	if (!bench_options_parse(&o, argc, argv, &status)) {
 		status = 0;
-		if (o.list)
+		if (o.inside)
+			status = guest_inside(&o);
+		else if (o.list)
 			cells_list(&o);
 		else
 			status = choose_and_run(&o);

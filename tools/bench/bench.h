@@ -8,6 +8,7 @@
 #include "../tool.h"
 #include "common.h"
 #include "ground.h"
+#include "guest.h"
 #include "ops.h"
 #include "plain.h"
 #include "server.h"
@@ -17,7 +18,7 @@
 #include <stdio.h>
 
 #define BENCH_AGAINST_MAX 6
-#define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 4) // causewayd, two peers, plain system calls
+#define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 4) // causewayd, two peers, system calls or 9p
 #define BENCH_CHOICES_MAX 8
 #define BENCH_DEPTH_MAX 128
 #define BENCH_QUEUES_MAX 16
@@ -35,7 +36,11 @@ struct bench_options {
 	double seconds;			     // for each cell
 	const char *ops;		     // globs with commas between, or NULL
 	struct bench_numbers depths, queues; // of loads
-	bool polls[2]; // whether there are clients that sleep (0), that poll (1)
+	bool ways[2];			     // which of bench_ways
+	bool guest;			     // in guests
+	bool inside;			     // this is in one
+	const char *kernel;		     // of the guest
+	const char *only[2];		     // an option that goes without --guest only, or with it
 	const char *json, *plot;
 	char *dir; // an absolute path
 };
@@ -44,13 +49,22 @@ struct bench_options {
 int bench_options_parse(struct bench_options *o, int argc, char **argv, int *status);
 void bench_options_free(struct bench_options *o);
 
+// Each operation is measured in one or both of two ways: with a client that sleeps or polls, in a
+// guest with caches that are cold or warm.
+struct bench_ways {
+	const char *what, *names[2], *titles[2];
+};
+const struct bench_ways *bench_ways(const struct bench_options *o);
+
 // What is measured: plain system calls, or a server.
 struct target {
 	char name[40];
 	bool plain;
+	bool ninep;	      // by QEMU itself
 	struct words command; // with placeholders
 	struct server server;
 	struct session session;
+	bool open; // the session
 	bool up;
 	char why[256];	 // it is not up
 	uint64_t memory; // when it had just started
@@ -63,16 +77,20 @@ void targets_free(struct target *targets);
 // Starts a server, with its socket in that directory, and opens a session; says why where it fails.
 void target_start(struct target *t, const struct ground *g, const char *socket_dir,
 	const struct session_room *room);
+// The same for a guest, which is to connect to it: to `socket`.
+void target_listen(struct target *t, const struct ground *g, const char *socket);
+// It is left out from now on.
+void target_fail(struct target *t, const char *why);
 // Its connection is lost: says why, and ends it.
 void target_lost(struct target *t);
 void target_end(struct target *t);
 
-// One operation with one kind of client, measured on each target.
+// One operation in one way, measured on each target.
 struct cell {
 	char name[40];
 	const struct operation *op; // or NULL: a load
 	struct load load;
-	bool polls;
+	unsigned int way;
 };
 
 // One turn of a cell on a target.
@@ -108,6 +126,7 @@ struct bench {
 	const struct cell *cells;
 	unsigned int ncells, rounds; // rounds that were done
 	struct result *results;	     // ncells rows of ntargets
+	struct guest *guest;	     // or NULL
 };
 
 static inline struct result *result_of(

@@ -95,37 +95,45 @@ void cells_list(const struct bench_options *o)
 	visit_all(&(struct visit){.o = o, .each = print_one});
 }
 
-// Whether one of the globs matches; without any all are wanted.
-static bool is_wanted(const char *globs, const char *name)
+// Whether a guest may answer it, or a part of it, from its own caches.
+static bool is_cached(const struct cell *c)
 {
+	return c->op ? c->op->pass : !c->load.writes;
+}
+
+// Whether one of the globs matches; without any all are wanted, but in a guest, which may be
+// emulated, not those that take long.
+static bool is_wanted(const struct bench_options *o, const struct cell *c)
+{
+	const char *globs = o->ops, *name = c->name;
 	AUTO_FREE char *copy = globs ? format("%s", globs) : NULL;
 	char *rest = copy, *glob;
 
 	while (rest && (glob = strsep(&rest, ",")))
 		if (!fnmatch(glob, name, 0))
 			return true;
-	return !globs;
+	return !globs && !(o->guest && c->op && c->op->cold);
 }
 
 static int add_one(struct visit *v, const struct cell *c, const char *what)
 {
-	if (!is_wanted(v->o->ops, c->name))
+	if (!is_wanted(v->o, c))
 		return 0;
-	for (int polls = 0; polls < 2; polls++) {
-		if (!v->o->polls[polls])
+	for (unsigned int way = 0; way < 2; way++) {
+		if (!v->o->ways[way] || (v->o->guest && way == 0 && !is_cached(c)))
 			continue;
 		v->cells = reallocarray(v->cells, v->n + 1, sizeof(*v->cells));
 		if (!v->cells)
 			return -1;
 		v->cells[v->n] = *c;
-		v->cells[v->n++].polls = polls;
+		v->cells[v->n++].way = way;
 	}
 	return 0;
 }
 
 static int match_one(struct visit *v, const struct cell *c, const char *what)
 {
-	return is_wanted(v->o->ops, c->name);
+	return is_wanted(v->o, c);
 }
 
 // Each glob has to match something.
@@ -156,6 +164,8 @@ struct cell *cells_choose(const struct bench_options *o, unsigned int *n)
 		say("out of memory");
 		return NULL;
 	}
+	if (!v.n)
+		say("bench: none of these operations has to do with caches; see --caches");
 	*n = v.n;
 	return v.cells;
 }

@@ -42,15 +42,20 @@ static int make_dir(int at, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+static void name_files(void)
+{
+	for (int i = 0; i < GROUND_FILES; i++)
+		snprintf(ground_files[i], sizeof(ground_files[i]), "f%03d", i);
+}
+
 static int make_files(int root)
 {
 	AUTO_CLOSE int dir = make_dir(root, GROUND_FILES_DIR);
 	int ret = dir < 0 ? dir : 0;
 
-	for (int i = 0; i < GROUND_FILES && !ret; i++) {
-		snprintf(ground_files[i], sizeof(ground_files[i]), "f%03d", i);
+	name_files();
+	for (int i = 0; i < GROUND_FILES && !ret; i++)
 		ret = write_file(dir, ground_files[i], GROUND_FILE_SIZE);
-	}
 	if (!ret) {
 		AUTO_CLOSE int fd = openat(dir, ground_files[0], O_WRONLY | O_CLOEXEC);
 
@@ -157,6 +162,21 @@ int ground_make(struct ground *g, const char *dir, unsigned int parts)
 	return 0;
 }
 
+int ground_open(struct ground *g, const char *path)
+{
+	name_files();
+	*g = (struct ground){.path = format("%s", path)};
+	g->fd = open(path, O_DIRECTORY | O_CLOEXEC);
+	return g->fd < 0 ? -errno : 0;
+}
+
+void ground_close(struct ground *g)
+{
+	close_fd(&g->fd);
+	free(g->path);
+	*g = (struct ground){.fd = -1};
+}
+
 void ground_restore(const struct ground *g)
 {
 	unlinkat(g->fd, GROUND_FILES_DIR "/" GROUND_NEW, 0);
@@ -178,10 +198,7 @@ void ground_remove_all(const char *path)
 void ground_remove(struct ground *g)
 {
 	progress("removing %s", g->path);
-	if (g->fd >= 0)
-		close(g->fd);
 	ground_remove_all(g->path);
-	free(g->path);
-	*g = (struct ground){.fd = -1};
+	ground_close(g);
 	progress(NULL);
 }

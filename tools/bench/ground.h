@@ -47,6 +47,9 @@ extern char ground_files[GROUND_FILES][8];
 // Makes the tree in a fresh directory below `dir`. 0 or -1 after saying what is wrong; then nothing
 // is left of it.
 int ground_make(struct ground *g, const char *dir, unsigned int parts);
+// One that is there already, as a guest sees it; -errno leaves it to be closed, too.
+int ground_open(struct ground *g, const char *path);
+void ground_close(struct ground *g);
 // Takes away what an operation left that was cut short.
 void ground_restore(const struct ground *g);
 void ground_remove(struct ground *g);

@@ -73,6 +73,8 @@ static void put_head(const struct bench *b, FILE *f)
 	fprintf(f, ",\n  ");
 	put_member(f, "machine", system.machine);
 	fprintf(f, ",\n  ");
+	put_member(f, "guest", b->guest ? guest_kernel(b->guest) : NULL);
+	fprintf(f, ",\n  ");
 	put_member(f, "directory", b->o->dir);
 	fprintf(f, ",\n  \"processors\": %ld,\n  \"rounds\": %u,\n  \"seconds\": %g",
 		sysconf(_SC_NPROCESSORS_ONLN), b->rounds, b->o->seconds);
@@ -162,7 +164,7 @@ static void put_result(const struct bench *b, unsigned int cell, unsigned int ta
 	fprintf(f, "\n    {");
 	put_member(f, "operation", c->name);
 	fprintf(f, ", ");
-	put_member(f, "client", c->polls ? "polls" : "sleeps");
+	put_member(f, bench_ways(b->o)->what, bench_ways(b->o)->names[c->way]);
 	fprintf(f, ", ");
 	put_member(f, "server", b->targets[target].name);
 	if (!c->op)

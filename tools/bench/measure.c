@@ -93,7 +93,7 @@ static int prepare(struct turn *turn)
 
 	turn->p->turned = s->turned = false;
 	if (!turn->t->plain) {
-		s->wire.polls = turn->cell->polls;
+		s->wire.polls = turn->cell->way;
 		s->peak = note_memory;
 		s->peak_arg = turn;
 		ret = turn->cell->op ? turn->cell->op->prepare(s)

@@ -228,21 +228,21 @@ static int do_setxattr(struct session *s)
 
 // clang-format off
 const struct operation operation_table[] = {
-	{"getattr", "GETATTR: a round trip", PART_FILES, false, prepare_file, do_getattr, plain_getattr},
-	{"lookup", "LOOKUP of a name that is known", PART_FILES, false, prepare_files, do_lookup, plain_lookup},
-	{"lookup-missing", "LOOKUP of a name that is not there", PART_FILES, false, prepare_dir, do_missing, plain_missing},
-	{"lookup-forget", "LOOKUP of a name that is not known, its FORGET", PART_FILES, false, prepare_dir, do_lookup_forget, plain_hold},
-	{"open-release", "OPEN, RELEASE", PART_FILES, false, prepare_files, do_open, plain_open_close},
-	{"create-unlink", "CREATE, RELEASE, UNLINK, FORGET", PART_FILES, false, prepare_dir, do_create, plain_create},
-	{"mkdir-rmdir", "MKDIR, RMDIR, FORGET", PART_FILES, false, prepare_dir, do_mkdir, plain_mkdir},
-	{"rename", "RENAME", PART_FILES, false, prepare_file, do_rename, plain_rename},
-	{"list-2000", "OPENDIR, READDIRPLUS of 2,000 entries, RELEASEDIR, their FORGETs", PART_LIST, false, tree_prepare_list, tree_list, plain_list},
-	{"list-100000", "the same with 100,000 entries", PART_LONG_LIST, true, tree_prepare_long_list, tree_long_list, plain_long_list},
-	{"walk", "READDIRPLUS through 73 directories with 1,024 files, then their FORGETs", PART_WALK, false, tree_prepare_walk, tree_walk, plain_walk},
-	{"small-file", "LOOKUP, OPEN, READ of 4 KiB, RELEASE", PART_FILES, false, prepare_files, do_small_file, plain_small_file},
-	{"fsync", "WRITE of 4 KiB, FSYNC", PART_FILES, false, prepare_open, do_fsync, plain_fsync},
-	{"getxattr", "GETXATTR of 16 bytes", PART_FILES, false, prepare_file, do_getxattr, plain_getxattr},
-	{"setxattr", "SETXATTR of 16 bytes", PART_FILES, false, prepare_file, do_setxattr, plain_setxattr},
+	{"getattr", "GETATTR: a round trip", PART_FILES, false, GROUND_FILES, prepare_file, do_getattr, plain_getattr},
+	{"lookup", "LOOKUP of a name that is known", PART_FILES, false, GROUND_FILES, prepare_files, do_lookup, plain_lookup},
+	{"lookup-missing", "LOOKUP of a name that is not there", PART_FILES, false, 1, prepare_dir, do_missing, plain_missing},
+	{"lookup-forget", "LOOKUP of a name that is not known, its FORGET", PART_FILES, false, GROUND_FILES, prepare_dir, do_lookup_forget, plain_hold},
+	{"open-release", "OPEN, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_open, plain_open_close},
+	{"create-unlink", "CREATE, RELEASE, UNLINK, FORGET", PART_FILES, false, 0, prepare_dir, do_create, plain_create},
+	{"mkdir-rmdir", "MKDIR, RMDIR, FORGET", PART_FILES, false, 0, prepare_dir, do_mkdir, plain_mkdir},
+	{"rename", "RENAME", PART_FILES, false, 0, prepare_file, do_rename, plain_rename},
+	{"list-2000", "OPENDIR, READDIRPLUS of 2,000 entries, RELEASEDIR, their FORGETs", PART_LIST, false, 1, tree_prepare_list, tree_list, plain_list},
+	{"list-100000", "the same with 100,000 entries", PART_LONG_LIST, true, 1, tree_prepare_long_list, tree_long_list, plain_long_list},
+	{"walk", "READDIRPLUS through 73 directories with 1,024 files, then their FORGETs", PART_WALK, false, 1, tree_prepare_walk, tree_walk, plain_walk},
+	{"small-file", "LOOKUP, OPEN, READ of 4 KiB, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_small_file, plain_small_file},
+	{"fsync", "WRITE of 4 KiB, FSYNC", PART_FILES, false, 0, prepare_open, do_fsync, plain_fsync},
+	{"getxattr", "GETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_getxattr, plain_getxattr},
+	{"setxattr", "SETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_setxattr, plain_setxattr},
 };
 // clang-format on
 

@@ -19,6 +19,9 @@ struct operation {
 	const char *name, *what;
 	unsigned int parts; // of the ground that it needs
 	bool cold;	    // one takes so long that warming up is not worth its time
+	// So many times one asks for something new; then for what a guest's caches have, which are
+	// dropped before that where they are to be cold. 0: they have nothing for it.
+	unsigned int pass;
 	// Before its time counts: looks up what it works on; session_let_go() forgets that again.
 	int (*prepare)(struct session *s);
 	int (*step)(struct session *s); // one operation: 0 or -errno

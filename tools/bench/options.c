@@ -15,10 +15,22 @@
 struct option_row {
 	const char *name, *arg; // without arg: a switch
 	int (*set)(struct bench_options *o, const struct option_row *row, char *value);
-	size_t offset; // of the field that a generic setter fills
-	long max;      // of numbers; 1 is the least
+	enum { ANYWHERE, ALONE, GUEST } only; // without, or with --guest
+	size_t offset;			      // of the field that a generic setter fills
+	long max;			      // of numbers; 1 is the least
 	const char *help;
 };
+
+static const struct bench_ways all_ways[] = {
+	{"client", {"sleeps", "polls"}, {"The client sleeps", "The client polls"}},
+	{"caches", {"cold", "warm"},
+		{"The guest's caches are cold", "The guest's caches are warm"}},
+};
+
+const struct bench_ways *bench_ways(const struct bench_options *o)
+{
+	return &all_ways[o->guest];
+}
 
 #define FIELD(o, row, type) ((type *)((char *)(o) + (row)->offset))
 
@@ -78,15 +90,17 @@ static int set_seconds(struct bench_options *o, const struct option_row *row, ch
 	return 0;
 }
 
-static int set_client(struct bench_options *o, const struct option_row *row, char *value)
+static int set_ways(struct bench_options *o, const struct option_row *row, char *value)
 {
 	bool both = !strcmp(value, "both");
+	const struct bench_ways *ways = &all_ways[row->only == GUEST];
 
-	o->polls[0] = both || !strcmp(value, "sleeps");
-	o->polls[1] = both || !strcmp(value, "polls");
-	if (o->polls[0] || o->polls[1])
+	for (int i = 0; i < 2; i++)
+		o->ways[i] = both || !strcmp(value, ways->names[i]);
+	if (o->ways[0] || o->ways[1])
 		return 0;
-	say("bench: --%s: '%s' is none of: sleeps, polls, both", row->name, value);
+	say("bench: --%s: '%s' is none of: %s, %s, both", row->name, value, ways->names[0],
+		ways->names[1]);
 	return -EINVAL;
 }
 
@@ -129,16 +143,23 @@ static const struct option_row rows[] = {
 	{"daemon-option", "ARG", set_words, AT(daemon_options), .help = "pass ARG to causewayd"},
 	{"ops", "GLOB,...", set_string, AT(ops), .help = "only operations of such names"},
 	{"list", NULL, set_flag, AT(list), .help = "list the operations, and measure nothing"},
-	{"client", "WHICH", set_client,
+	{"guest", NULL, set_flag, AT(guest),
+		.help = "measure in a guest, by system calls on what it has mounted, and 9p as "
+			"well"},
+	{"caches", "WHICH", set_ways, GUEST,
+		.help = "with --guest: its caches are cold, warm, or both in turn (default: both)"},
+	{"kernel", "FILE", set_string, GUEST, AT(kernel), .help = "with --guest: its Linux kernel"},
+	{"inside", NULL, set_flag, AT(inside), .help = "what --guest runs in the guest"},
+	{"client", "WHICH", set_ways, ALONE,
 		.help = "a client that sleeps, polls, or both in turn (default: both)"},
 	{"rounds", "N", set_number, AT(rounds), .max = ROUNDS_MAX,
 		.help = "how often each operation is measured on each server (default: 5)"},
 	{"time", "SECONDS", set_seconds, .max = SECONDS_MAX,
 		.help = "for how long each time (default: 0.2)"},
-	{"depth", "N,...", set_numbers, AT(depths), .max = BENCH_DEPTH_MAX,
+	{"depth", "N,...", set_numbers, ALONE, AT(depths), .max = BENCH_DEPTH_MAX,
 		.help = "requests in flight on each queue when reading and writing (default: "
 			"1,8,32)"},
-	{"queues", "N,...", set_numbers, AT(queues), .max = BENCH_QUEUES_MAX,
+	{"queues", "N,...", set_numbers, ALONE, AT(queues), .max = BENCH_QUEUES_MAX,
 		.help = "request queues that are used then (default: 1)"},
 	{"json", "FILE", set_string, AT(json), .help = "write all numbers to FILE"},
 	{"plot", "FILE", set_string, AT(plot), .help = "draw the ratios into FILE, an SVG picture"},
@@ -197,7 +218,25 @@ static int one_option(struct bench_options *o, char **argv, int *i)
 		say("bench: --%s needs an argument (%s)", row->name, row->arg);
 		return -EINVAL;
 	}
+	if (row->only)
+		o->only[row->only == GUEST] = row->name;
 	return row->set(o, row, value);
+}
+
+// Options may come in any order, so what goes together is known at the end.
+static int check_only(struct bench_options *o)
+{
+	const char *wrong = o->only[!o->guest];
+
+	if (wrong) {
+		say("bench: --%s has no meaning with%s --guest", wrong, o->guest ? "" : "out");
+		return -EINVAL;
+	}
+	if (!o->guest)
+		return 0;
+	// System calls are done one after the other.
+	o->depths = o->queues = (struct bench_numbers){{1}, 1};
+	return 0;
 }
 
 static int set_dir(struct bench_options *o, char **words)
@@ -231,7 +270,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv, int *sta
 		.seconds = 0.2,
 		.depths = {{1, 8, 32}, 3},
 		.queues = {{1}, 1},
-		.polls = {true, true}};
+		.ways = {true, true}};
 	for (i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") && !ret; i++) {
 		if (!strcmp(argv[i], "-h")) {
 			ret = 1;
@@ -242,6 +281,9 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv, int *sta
 			ret = one_option(o, argv, &i);
 		}
 	}
+	o->guest = o->guest || o->inside;
+	if (!ret)
+		ret = check_only(o);
 	if (!ret)
 		ret = set_dir(o, argv + i + (i < argc && !strcmp(argv[i], "--")));
 	if (ret > 0)

@@ -40,8 +40,12 @@ static const char *next_name(struct plain *p)
 
 int plain_getattr(struct plain *p)
 {
+	struct statx stx;
 	struct stat st;
 
+	if (p->force)
+		return result(statx(
+			p->file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx));
 	return result(fstat(p->file, &st));
 }
 

@@ -17,6 +17,7 @@ struct plain {
 	int file; // the first of them
 	uint64_t turn;
 	bool turned;
+	bool force; // what a guest has in its caches is no answer
 };
 
 int plain_open(struct plain *p, const struct ground *g, unsigned int parts);

@@ -2,8 +2,8 @@
 //
 // The report as a picture: for each operation a line on which each server has a point at its time
 // in parts of the first server's, with a bar over the middle half of the rounds. The scale is
-// logarithmic, so that half and double are equally far from the line at 1. Clients that sleep have
-// one panel, those that poll the other.
+// logarithmic, so that half and double are equally far from the line at 1. Each way of measuring
+// has a panel: clients that sleep and those that poll, or cold caches and warm ones.
 
 #include "bench.h"
 
@@ -89,14 +89,20 @@ static void put_legend(const struct plot *p)
 	}
 }
 
-static void put_labels(const struct plot *p, bool polls)
+// Both ways of an operation have one row.
+static bool is_new_row(const struct bench *b, unsigned int cell)
+{
+	return cell == 0 || strcmp(b->cells[cell].name, b->cells[cell - 1].name) != 0;
+}
+
+static void put_labels(const struct plot *p)
 {
 	unsigned int row = 0;
 
 	for (unsigned int cell = 0; cell < p->b->ncells; cell++) {
 		unsigned int y = TOP + row * ROW;
 
-		if (p->b->cells[cell].polls != polls)
+		if (!is_new_row(p->b, cell))
 			continue;
 		if (row++ % 2 == 0)
 			fprintf(p->f,
@@ -146,21 +152,21 @@ static void put_point(
 		left + x_of(p, ratio.median), y, colours[target]);
 }
 
-static void put_panel(const struct plot *p, double left, bool polls)
+static void put_panel(const struct plot *p, double left, unsigned int way)
 {
-	unsigned int row = 0;
+	unsigned int rows = 0;
 
-	put_axis(p, left, polls ? "the client polls" : "the client sleeps");
+	put_axis(p, left, bench_ways(p->b->o)->titles[way]);
 	for (unsigned int cell = 0; cell < p->b->ncells; cell++) {
-		if (p->b->cells[cell].polls != polls)
+		rows += is_new_row(p->b, cell);
+		if (p->b->cells[cell].way != way)
 			continue;
 		for (unsigned int t = 1; t < p->b->ntargets; t++) {
 			struct spread ratio = result_ratio(p->b, cell, t);
 
 			if (ratio.median > 0)
-				put_point(p, left, TOP + row * ROW + ROW / 2.0, t, ratio);
+				put_point(p, left, TOP + rows * ROW - ROW / 2.0, t, ratio);
 		}
-		row++;
 	}
 }
 
@@ -169,17 +175,18 @@ void report_plot(const struct bench *b, FILE *f)
 	struct plot p = {.b = b, .f = f};
 	double left = LABELS;
 
-	for (int polls = 0; polls < 2; polls++)
-		p.panels += b->o->polls[polls];
-	p.rows = b->ncells / p.panels;
+	for (unsigned int way = 0; way < 2; way++)
+		p.panels += b->o->ways[way];
+	for (unsigned int cell = 0; cell < b->ncells; cell++)
+		p.rows += is_new_row(b, cell);
 	find_scale(&p);
 	put_head(&p);
 	put_legend(&p);
-	put_labels(&p, !b->o->polls[0]);
-	for (int polls = 0; polls < 2; polls++) {
-		if (!b->o->polls[polls])
+	put_labels(&p);
+	for (unsigned int way = 0; way < 2; way++) {
+		if (!b->o->ways[way])
 			continue;
-		put_panel(&p, left, polls);
+		put_panel(&p, left, way);
 		left += PANEL + GAP;
 	}
 	fprintf(f, "</svg>\n");

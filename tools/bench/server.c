@@ -19,7 +19,10 @@
 #define RETRY_MS 5
 #define END_MS 5000
 #define EXPLAIN_MS 1000
-#define TREE_MAX 64
+#define LISTENS (1u << 16) // __SO_ACCEPTCON
+
+// A connection or 0, or -errno; -ENOENT and -ECONNREFUSED: not yet.
+typedef int (*server_reach)(const char *socket, char *error, size_t size);
 
 // How it ended by itself, where it has.
 static bool has_ended(const struct server *s, char *text, size_t size)
@@ -38,13 +41,41 @@ static bool has_ended(const struct server *s, char *text, size_t size)
 	return true;
 }
 
-static int connect_to(struct server *s, const char *socket, char *error, size_t size)
+// Whether somebody listens there, found out without a connection: some servers end with their
+// first. -ENOENT: not yet.
+static int find_listener(const char *socket, char *error, size_t size)
+{
+	FILE *f = fopen("/proc/net/unix", "re");
+	int ret = f ? -ENOENT : -errno;
+	AUTO_FREE char *line = NULL;
+	size_t room = 0;
+
+	if (!f)
+		snprintf(error, size, "/proc/net/unix: %s", strerror(errno));
+	while (f && ret && getline(&line, &room, f) > 0) {
+		unsigned int flags;
+		int at = 0;
+
+		// "Num RefCount Protocol Flags Type St Inode Path"
+		line[strcspn(line, "\n")] = 0;
+		if (sscanf(line, "%*s %*x %*x %x %*x %*x %*u %n", &flags, &at) == 1 && at &&
+			(flags & LISTENS) && !strcmp(line + at, socket))
+			ret = 0;
+	}
+	if (f)
+		fclose(f);
+	return ret;
+}
+
+// Until `reach` finds it.
+static int wait_for(
+	struct server *s, server_reach reach, const char *socket, char *error, size_t size)
 {
 	const uint64_t end = bench_now_ns() + SERVER_START_SECONDS * NS_PER_S;
 	struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
 
 	for (;;) {
-		int fd = vhost_connect(socket, error, size);
+		int fd = reach(socket, error, size);
 
 		if (fd >= 0)
 			return fd;
@@ -65,7 +96,8 @@ static int connect_to(struct server *s, const char *socket, char *error, size_t 
 	}
 }
 
-int server_start(struct server *s, char **argv, const char *socket, char *error, size_t size)
+static int start(struct server *s, char **argv, server_reach reach, const char *socket, char *error,
+	size_t size)
 {
 	int fd;
 
@@ -78,10 +110,20 @@ int server_start(struct server *s, char **argv, const char *socket, char *error,
 		return fd;
 	}
 	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
-	fd = connect_to(s, socket, error, size);
+	fd = wait_for(s, reach, socket, error, size);
 	if (fd < 0)
 		server_end(s);
 	return fd;
+}
+
+int server_start(struct server *s, char **argv, const char *socket, char *error, size_t size)
+{
+	return start(s, argv, vhost_connect, socket, error, size);
+}
+
+int server_listen(struct server *s, char **argv, const char *socket, char *error, size_t size)
+{
+	return start(s, argv, find_listener, socket, error, size);
 }
 
 void server_explain(const struct server *s, const char *seen, char *text, size_t size)
@@ -98,14 +140,13 @@ void server_explain(const struct server *s, const char *seen, char *text, size_t
 		snprintf(text, size, "%s", seen);
 }
 
-// The process and all below it, TREE_MAX at most.
-static unsigned int tree_of(pid_t pid, pid_t *pids, unsigned int n)
+unsigned int server_tree(pid_t pid, pid_t *pids, unsigned int n)
 {
 	AUTO_FREE char *path = format("/proc/%d/task", (int)pid);
 	DIR *tasks = opendir(path);
 	struct dirent *task;
 
-	if (!tasks || n == TREE_MAX) {
+	if (!tasks || n == SERVER_TREE_MAX) {
 		if (tasks)
 			closedir(tasks);
 		return n;
@@ -117,7 +158,7 @@ static unsigned int tree_of(pid_t pid, pid_t *pids, unsigned int n)
 		int child;
 
 		while (f && fscanf(f, "%d", &child) == 1)
-			n = tree_of(child, pids, n);
+			n = server_tree(child, pids, n);
 		if (f)
 			fclose(f);
 	}
@@ -146,8 +187,8 @@ static uint64_t waited_for_ns(pid_t pid)
 
 uint64_t server_cpu_ns(const struct server *s)
 {
-	pid_t pids[TREE_MAX];
-	unsigned int n = tree_of(s->pid, pids, 0);
+	pid_t pids[SERVER_TREE_MAX];
+	unsigned int n = server_tree(s->pid, pids, 0);
 	uint64_t sum = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
@@ -162,10 +203,42 @@ uint64_t server_cpu_ns(const struct server *s)
 	return sum;
 }
 
+uint64_t server_processors_ns(pid_t pid, unsigned int *n)
+{
+	AUTO_FREE char *path = format("/proc/%d/task", (int)pid);
+	DIR *tasks = opendir(path);
+	struct dirent *task;
+	uint64_t sum = 0;
+
+	*n = 0;
+	while (tasks && (task = readdir(tasks))) {
+		AUTO_FREE char *comm = format("%s/%s/comm", path, task->d_name);
+		AUTO_FREE char *stat = format("%s/%s/schedstat", path, task->d_name);
+		FILE *f = task->d_name[0] == '.' ? NULL : fopen(comm, "re");
+		unsigned long long ns;
+		char name[32] = "";
+
+		if (!f)
+			continue;
+		if (!fgets(name, sizeof(name), f))
+			name[0] = 0;
+		fclose(f);
+		if (strncmp(name, "CPU ", 4) || !(f = fopen(stat, "re")))
+			continue;
+		if (fscanf(f, "%llu", &ns) == 1)
+			sum += ns;
+		++*n;
+		fclose(f);
+	}
+	if (tasks)
+		closedir(tasks);
+	return sum;
+}
+
 uint64_t server_memory(const struct server *s)
 {
-	pid_t pids[TREE_MAX];
-	unsigned int n = tree_of(s->pid, pids, 0);
+	pid_t pids[SERVER_TREE_MAX];
+	unsigned int n = server_tree(s->pid, pids, 0);
 	uint64_t sum = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
@@ -187,14 +260,14 @@ uint64_t server_memory(const struct server *s)
 
 void server_end(struct server *s)
 {
-	pid_t pids[TREE_MAX];
-	int fds[TREE_MAX];
+	pid_t pids[SERVER_TREE_MAX];
+	int fds[SERVER_TREE_MAX];
 	unsigned int n;
 
 	if (!s->pid)
 		return;
 	// Descriptors go on naming them when their parents are gone.
-	n = tree_of(s->pid, pids, 0);
+	n = server_tree(s->pid, pids, 0);
 	for (unsigned int i = 0; i < n; i++)
 		fds[i] = (int)syscall(SYS_pidfd_open, pids[i], 0);
 	vm_reap(s->pid, true, END_MS);

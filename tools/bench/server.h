@@ -20,8 +20,20 @@ struct server {
 // Starts it, and connects to the socket that it makes: the connection, or -errno with a text.
 int server_start(struct server *s, char **argv, const char *socket, char *error, size_t size);
 
+// Starts it, and waits until it listens at the socket for somebody else: 0, or -errno with a text.
+int server_listen(struct server *s, char **argv, const char *socket, char *error, size_t size);
+
+// The process and all below it, beside n that are in the list already: how many it has then,
+// SERVER_TREE_MAX at most.
+#define SERVER_TREE_MAX 64
+unsigned int server_tree(pid_t pid, pid_t *pids, unsigned int n);
+
 // Nanoseconds of CPU time until now.
 uint64_t server_cpu_ns(const struct server *s);
+
+// Of that which the threads of one process use that are a guest's processors, and how many threads
+// those are. QEMU has to name its threads.
+uint64_t server_processors_ns(pid_t pid, unsigned int *n);
 
 // Bytes of memory that are its own: what it shares with others counts in part, guest memory not at
 // all. 0 where the kernel does not tell us.

@@ -21,16 +21,9 @@
 // Words are kept with their placeholders; what is no placeholder has its '%' twice.
 static void add_literal(struct words *command, const char *word)
 {
-	AUTO_FREE char *doubled = format("%*s", (int)(2 * strlen(word)), "");
-	char *p = doubled;
+	AUTO_FREE char *twice = doubled(word, '%');
 
-	for (; *word; word++) {
-		if (*word == '%')
-			*p++ = '%';
-		*p++ = *word;
-	}
-	*p = 0;
-	words_add(command, doubled);
+	words_add(command, twice);
 }
 
 static char *expand(const char *word, const char *dir, const char *socket)
@@ -138,7 +131,8 @@ static int add_against(struct target *t, const struct target *before, const char
 	}
 	snprintf(t->name, sizeof(t->name), "%.*s", (int)len, text);
 	for (const struct target *other = before; other < t; other++)
-		if (!strcmp(other->name, t->name) || !strcmp(t->name, PLAIN)) {
+		if (!strcmp(other->name, t->name) || !strcmp(t->name, PLAIN) ||
+			!strcmp(t->name, GUEST_9P)) {
 			say("bench: --against: the name '%s' is taken", t->name);
 			return -1;
 		}
@@ -226,7 +220,7 @@ static void add_peers(struct target *targets, int *n)
 
 int targets_choose(const struct bench_options *o, struct target *targets)
 {
-	int n = 0;
+	int n = 0, ninep = 0;
 
 	for (int i = 0; i < BENCH_TARGETS_MAX; i++)
 		targets[i] = (struct target){.server.pidfd = -1};
@@ -237,17 +231,48 @@ int targets_choose(const struct bench_options *o, struct target *targets)
 			return -1;
 	if (o->peers)
 		add_peers(targets, &n);
-	snprintf(targets[n].name, sizeof(targets[n].name), PLAIN);
-	targets[n].plain = targets[n].up = true;
-	return n + 1;
+	if (o->guest)
+		ninep = guest_has_9p(o);
+	if (!o->guest) {
+		snprintf(targets[n].name, sizeof(targets[n].name), PLAIN);
+		targets[n].plain = targets[n].up = true;
+		n++;
+	} else if (ninep > 0) {
+		snprintf(targets[n].name, sizeof(targets[n].name), GUEST_9P);
+		targets[n++].ninep = true;
+	}
+	return ninep < 0 ? -1 : n;
 }
 
-static void fail(struct target *t, const char *why)
+void target_fail(struct target *t, const char *why)
 {
 	snprintf(t->why, sizeof(t->why), "%s", why);
 	t->up = false;
 	if (!bench_stop)
 		say("bench: %s: %s", t->name, t->why);
+}
+
+static void expand_all(
+	const struct target *t, struct words *argv, const char *dir, const char *socket)
+{
+	for (unsigned int i = 0; i < t->command.n; i++) {
+		AUTO_FREE char *word = expand(t->command.v[i], dir, socket);
+
+		words_add(argv, word);
+	}
+}
+
+void target_listen(struct target *t, const struct ground *g, const char *socket)
+{
+	AUTO_WORDS struct words argv = {0};
+	char error[sizeof(t->why)];
+
+	expand_all(t, &argv, g->path, socket);
+	t->up = !server_listen(&t->server, argv.v, socket, error, sizeof(error));
+	if (t->up)
+		t->memory = server_memory(&t->server);
+	else
+		target_fail(t, error);
 }
 
 void target_start(struct target *t, const struct ground *g, const char *socket_dir,
@@ -258,20 +283,16 @@ void target_start(struct target *t, const struct ground *g, const char *socket_d
 	char error[sizeof(t->why)];
 	int sock;
 
-	for (unsigned int i = 0; i < t->command.n; i++) {
-		AUTO_FREE char *word = expand(t->command.v[i], g->path, socket);
-
-		words_add(&argv, word);
-	}
+	expand_all(t, &argv, g->path, socket);
 	sock = server_start(&t->server, argv.v, socket, error, sizeof(error));
 	if (sock < 0) {
-		fail(t, error);
+		target_fail(t, error);
 	} else if (session_open(&t->session, sock, room)) {
 		server_explain(&t->server, t->session.wire.lost, error, sizeof(error));
-		fail(t, error);
+		target_fail(t, error);
 		server_end(&t->server);
 	} else {
-		t->up = true;
+		t->up = t->open = true;
 		t->memory = server_memory(&t->server);
 	}
 }
@@ -281,18 +302,17 @@ void target_lost(struct target *t)
 	char why[sizeof(t->why)];
 
 	server_explain(&t->server, t->session.wire.lost, why, sizeof(why));
-	fail(t, why);
+	target_fail(t, why);
 	target_end(t);
 }
 
 // A connection that ends is something that some servers write about, so they end first.
 void target_end(struct target *t)
 {
-	bool open = t->server.pid;
-
 	server_end(&t->server);
-	if (open)
+	if (t->open)
 		session_close(&t->session);
+	t->open = false;
 }
 
 void targets_free(struct target *targets)

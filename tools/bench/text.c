@@ -14,16 +14,11 @@
 static const double parts[] = {0.5, 0.9, 0.99, 0.999, 1};
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 
-static const char *client_of(const struct cell *c)
+static void add_head(const struct bench *b, struct table *t)
 {
-	return c->polls ? "polls" : "sleeps";
-}
-
-static void add_head(struct table *t)
-{
-	static const char *const head[] = {"operation", "client", "server", "time", "between",
-		"ratio", "between", "op/s", "MiB/s", "p50", "p90", "p99", "p99.9", "max", "CPU",
-		"memory"};
+	const char *const head[] = {"operation", bench_ways(b->o)->what, "server", "time",
+		"between", "ratio", "between", "op/s", "MiB/s", "p50", "p90", "p99", "p99.9", "max",
+		"CPU", "memory"};
 
 	t->columns = sizeof(head) / sizeof(head[0]);
 	t->left = 3;
@@ -82,7 +77,7 @@ static void add_line(const struct bench *b, struct table *t, unsigned int cell, 
 	const struct cell *c = &b->cells[cell];
 
 	table_cell(t, "%s", target ? "" : c->name);
-	table_cell(t, "%s", target ? "" : client_of(c));
+	table_cell(t, "%s", target ? "" : bench_ways(b->o)->names[c->way]);
 	table_cell(t, "%s", b->targets[target].name);
 	if (!result_operations(b, cell, target)) {
 		add_nothing(t, &b->targets[target], r->error);
@@ -108,7 +103,7 @@ void report_text(const struct bench *b, FILE *f)
 {
 	struct table t = {.columns = 0};
 
-	add_head(&t);
+	add_head(b, &t);
 	for (unsigned int cell = 0; cell < b->ncells; cell++)
 		for (unsigned int target = 0; target < b->ntargets; target++)
 			add_line(b, &t, cell, target);
@@ -162,16 +157,16 @@ static void add_markdown_line(const struct bench *b, struct table *t, unsigned i
 
 void report_markdown(const struct bench *b, FILE *f)
 {
-	for (int polls = 0; polls < 2; polls++) {
+	for (unsigned int way = 0; way < 2; way++) {
 		struct table t = {.columns = 0};
 
-		if (!b->o->polls[polls])
+		if (!b->o->ways[way])
 			continue;
-		fprintf(f, "%sThe client %s:\n\n", polls && b->o->polls[0] ? "\n" : "",
-			polls ? "polls" : "sleeps");
+		fprintf(f, "%s%s:\n\n", way && b->o->ways[0] ? "\n" : "",
+			bench_ways(b->o)->titles[way]);
 		add_markdown_head(b, &t);
 		for (unsigned int cell = 0; cell < b->ncells; cell++)
-			if (b->cells[cell].polls == polls)
+			if (b->cells[cell].way == way)
 				add_markdown_line(b, &t, cell);
 		table_print(&t, f, true);
 		table_free(&t);

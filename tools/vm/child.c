@@ -25,10 +25,11 @@ int64_t vm_now_ms(void)
 	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
 }
 
-static _Noreturn void exec_child(char **argv, const int *keep, int out, int err, pid_t parent)
+// in < 0: nothing to read.
+static _Noreturn void exec_child(
+	char **argv, const int *keep, int in, int out, int err, pid_t parent)
 {
 	sigset_t none;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	// SIGKILL, because it must also hold when we are killed and can do nothing more. getppid
 	// closes the race.
@@ -37,7 +38,7 @@ static _Noreturn void exec_child(char **argv, const int *keep, int out, int err,
 		_exit(127);
 	// Keys on our terminal are for the guest's command, never for the machine below it.
 	setpgid(0, 0);
-	dup2(null, 0);
+	dup2(in < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : in, 0);
 	dup2(out, 1);
 	if (err != 2)
 		dup2(err, 2);
@@ -59,7 +60,19 @@ pid_t vm_spawn(char **argv, const int *keep, int err)
 	if (pid < 0)
 		return -errno;
 	if (!pid)
-		exec_child(argv, keep, err < 0 ? 2 : err, err < 0 ? 2 : err, parent);
+		exec_child(argv, keep, -1, err < 0 ? 2 : err, err < 0 ? 2 : err, parent);
+	return pid;
+}
+
+pid_t vm_spawn_between(char **argv, int in, int out)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		exec_child(argv, NULL, in, out, 2, parent);
 	return pid;
 }
 
@@ -104,7 +117,7 @@ char *vm_output_of(char **argv, size_t max, size_t *len)
 		return NULL;
 	pid = fork();
 	if (!pid)
-		exec_child(argv, NULL, p[1], 2, parent);
+		exec_child(argv, NULL, -1, p[1], 2, parent);
 	close(p[1]);
 	while (pid > 0 && out.len < max && (n = read(p[0], buf, sizeof(buf))) != 0) {
 		if (n < 0 && errno != EINTR)

@@ -17,20 +17,6 @@
 	"console=ttyS0 panic=0 rdinit=/init no_timer_check tsc=reliable mitigations=off "          \
 	"cryptomgr.notests random.trust_cpu=on 8250.nr_uarts=1 audit=0 selinux=0 apparmor=0"
 
-// In QEMU's option lists a comma in a value is written twice.
-static char *quote(const char *value)
-{
-	char *out = format("%s%s", value, value), *p = out;
-
-	for (; *value; value++) {
-		*p++ = *value;
-		if (*value == ',')
-			*p++ = ',';
-	}
-	*p = 0;
-	return out;
-}
-
 int vm_qemu_find(struct vm_options *o)
 {
 	if (!o->qemu && vm_in_path(QEMU_DEFAULT)) {
@@ -86,7 +72,8 @@ static char *kernel_cmdline(const struct vm_options *o)
 static void add_share(
 	struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
 {
-	AUTO_FREE char *tag = quote(s->tag);
+	// In QEMU's option lists a comma in a value is written twice.
+	AUTO_FREE char *tag = doubled(s->tag, ',');
 	AUTO_FREE char *queues =
 		o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
 

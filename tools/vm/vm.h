@@ -81,6 +81,8 @@ void vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
 // child.c. A child that dies with us and keeps only the descriptors named (and 0-2, with `err` as 1
 // and 2 unless it is -1). Its pid, or -errno.
 pid_t vm_spawn(char **argv, const int *keep, int err);
+// One that reads `in` and writes `out`.
+pid_t vm_spawn_between(char **argv, int in, int out);
 // Ends a child: after SIGTERM (`soft`) or just waiting it has `ms` milliseconds, then SIGKILL. Its
 // wait status.
 int vm_reap(pid_t pid, bool soft, int ms);

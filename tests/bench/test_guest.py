@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: full timeout=900 needs=qemu-system-x86_64
+"""`causeway bench --guest`, in runs so short that they measure nothing: every operation has its
+numbers on causewayd and on 9p with caches of both kinds; a kernel without 9p leaves that out and
+nothing else; a server that dies takes the guest with it, and that is told; nothing is left behind,
+however it ends; what runs in the guest answers nonsense with an error."""
+import atexit
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+TOOL = os.environ["CAUSEWAY"]
+DAEMON = os.environ["CAUSEWAYD"]
+SETUP = os.path.join(os.environ["CAUSEWAY_SRC"], "tools/setup")
+LIMIT = 600
+OURS, NINEP = "causewayd", "9p"
+QUICK = ("--guest", "--rounds=2", "--time=0.002")
+# What may be found in the guest's caches is measured with both kinds.
+CACHED = {"getattr", "lookup", "lookup-missing", "lookup-forget", "open-release", "list-2000", "walk",
+          "small-file"}
+GROUND = os.path.abspath(tempfile.mkdtemp(prefix="cw-guest-", dir="."))
+atexit.register(shutil.rmtree, GROUND, True)
+
+
+def check(condition, text):
+    if not condition:
+        raise SystemExit(text)
+
+
+def same(what, got, want):
+    check(got == want, f"{what}: {got!r}, not {want!r}")
+
+
+def processes():
+    """Pids of daemons and QEMUs that share something of this test's."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as f:
+                if GROUND.encode() in f.read() and int(path.split("/")[2]) != os.getpid():
+                    found.append(int(path.split("/")[2]))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(what, condition):
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        check(time.monotonic() < deadline, f"no {what} after {LIMIT} s")
+        time.sleep(0.05)
+
+
+def nothing_left(what):
+    same(f"{what}: processes", processes(), [])
+    same(f"{what}: the tree", os.listdir(GROUND), [])
+    same(f"{what}: sockets", glob.glob(os.path.join(os.environ["TMPDIR"], "causeway-*")), [])
+
+
+def bench(*args, status=0):
+    """Runs it to its end: (the JSON, {(operation, caches, server): result}, its output, its errors)."""
+    done = subprocess.run([TOOL, "bench", *QUICK, "--json=out.json", *args, GROUND], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT, check=False)
+    check(done.returncode == status, f"{args}: status {done.returncode}, not {status}\n"
+                                     f"{done.stdout}\n{done.stderr}")
+    nothing_left(args)
+    with open("out.json", encoding="utf-8") as f:
+        data = json.load(f)
+    rows = {(r["operation"], r["caches"], r["server"]): r for r in data["results"]}
+    same("rows that are there once", len(rows), len(data["results"]))
+    return data, rows, done.stdout, done.stderr
+
+
+def kernel(tree):
+    """Its image; None where it can't be had."""
+    done = subprocess.run([SETUP, "--path", tree], stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.splitlines()[0] if done.returncode == 0 else None
+
+
+def operations():
+    done = subprocess.run([TOOL, "bench", "--guest", "--list"], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    return [line.split()[0] for line in done.stdout.splitlines()]
+
+
+def ways(op):
+    return ("cold", "warm") if op in CACHED or "read-" in op else ("warm",)
+
+
+def check_numbers(key, r):
+    check(r["operations"] > 0 and r["error"] is None, f"{key}: {r}")
+    same(f"{key}: rounds", len(r["rounds"]), 2)
+    same(f"{key}: counted times", r["latency_ns"]["count"], r["operations"])
+    for name in ("time_ns", "operations_per_second", "ratio"):
+        check(0 < r[name]["low"] <= r[name]["median"] <= r[name]["high"], f"{key}: {name}: {r}")
+    # With warm caches a server may have nothing to do.
+    if key[1] == "cold":
+        check(r["server_cpu_ns"]["median"] > 0, f"{key}: CPU time: {r}")
+    same(f"{key}: memory", r["server_memory"]["median"] > 100000, key[2] == OURS)
+
+
+def everything(image):
+    """All operations on causewayd and 9p."""
+    ops = [op for op in operations() if op not in ("list-100000", "walk")]
+    data, rows, out, err = bench(f"--kernel={image}", "--plot=out.svg", "--ops=" + ",".join(ops))
+    same("servers", [s["name"] for s in data["servers"]], [OURS, NINEP])
+    check(data["guest"] and data["guest"] in image, f"the guest's kernel: {data['guest']}")
+    want = {(op, way, server) for op in ops for way in ways(op) for server in (OURS, NINEP)}
+    same("rows", set(rows), want)
+    for key, r in rows.items():
+        # The host's file system may have no such attributes.
+        if r["error"] and key[0].endswith("xattr"):
+            same(f"{key}: error", r["error"], "EOPNOTSUPP")
+        else:
+            check_numbers(key, r)
+    cold, warm = (rows["lookup", way, OURS]["server_cpu_ns"]["median"] for way in ("cold", "warm"))
+    check(cold > 0 and warm >= 0, f"CPU of lookups: {cold}, {warm}")
+    same("columns", out.split()[:3], ["operation", "caches", "server"])
+    with open("out.svg", encoding="utf-8") as f:
+        picture = f.read()
+    for text in ops + ["caches are cold", "caches are warm"]:
+        check(text in picture, f"'{text}' is not in the picture")
+    same("what is said", err, "")
+
+
+def without_9p(image):
+    """A kernel without 9p, and a table for a document; what takes long is left out by itself."""
+    data, rows, out, err = bench(f"--kernel={image}", "--markdown", "--caches=warm",
+                                 "--ops=getattr,small-file")
+    same("servers", [s["name"] for s in data["servers"]], [OURS])
+    same("rows", set(rows), {(op, "warm", OURS) for op in ("getattr", "small-file")})
+    check("no module 9p" in err and "9p is left out" in err, f"that 9p is left out is not said: {err}")
+    check("The guest's caches are warm:" in out, out)
+
+
+MORTAL = """
+import subprocess, sys
+daemon = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True)
+for line in daemon.stderr:
+    if "MKDIR" in line:
+        daemon.kill()
+        sys.exit(3)
+"""
+
+
+def death():
+    """A server that dies: the guest ends with it, the numbers until then are there."""
+    with open("mortal.py", "w", encoding="utf-8") as f:
+        f.write(MORTAL)
+    data, rows, _, err = bench(
+        "--against", f"mortal={sys.executable} {os.path.abspath('mortal.py')} {DAEMON} "
+        "--shared-dir %d --socket-path=%s --log-level trace", "--caches=warm",
+        "--ops=getattr,mkdir-rmdir", status=1)
+    check("the guest has ended" in err and "'mortal' hung up" in err, f"its end is not said: {err}")
+    same("failures", {s["failure"] for s in data["servers"]}, {"the guest has ended"})
+    check(rows["getattr", "warm", OURS]["operations"] > 0, "nothing was measured before")
+    same("after its end", rows["mkdir-rmdir", "warm", "mortal"]["operations"], 0)
+
+
+def stopped():
+    """A signal while the guest boots or works."""
+    process = subprocess.Popen([TOOL, "bench", "--guest", "--rounds=1000", "--ops=getattr", GROUND],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for("QEMU", lambda: len(processes()) >= 2 or process.poll() is not None)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=LIMIT)
+    same("status after SIGTERM", (process.returncode, "stopped" in err), (130, True))
+    nothing_left("after SIGTERM")
+
+
+def nonsense():
+    """The half that runs in the guest, here: what makes no sense is refused line by line."""
+    lines = ["", "turn", "turn x getattr", "turn x nothing warm 1", "turn x getattr warm 1", "go"]
+    done = subprocess.run([TOOL, "bench", "--inside", GROUND], input="\n".join(lines) + "\n",
+                          stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=False)
+    out = done.stdout.splitlines()
+    same("its first line", (done.returncode, out[0].split()[:2]), (0, ["hello", os.uname().release]))
+    same("its answers", out[1:], ["error 71"] * 4 + ["error 2", "error 71"])
+
+
+full, cloud = kernel("kernel-6.1-full"), kernel("kernel-6.1")
+check(cloud, "there is no kernel for guests")
+for part, arguments in ((everything, [full]), (without_9p, [cloud]), (death, []), (stopped, []),
+                        (nonsense, [])):
+    if None in arguments:
+        print(f"{part.__name__}: tools/setup can't get its kernel")
+        continue
+    started = time.monotonic()
+    part(*arguments)
+    print(f"{part.__name__}: {time.monotonic() - started:.1f} s")
