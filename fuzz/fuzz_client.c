@@ -236,6 +236,11 @@ void transport_reap_one(struct transport *t, unsigned int queue)
 	transport_reap(t);
 }
 
+void transport_drain(struct transport *t, unsigned int queue)
+{
+	transport_reap(t);
+}
+
 void transport_close(struct transport *t)
 {
 	transport_reap(t);
