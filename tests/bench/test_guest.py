@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: full timeout=900 needs=qemu-system-x86_64
+# check: full timeout=1800 needs=qemu-system-x86_64
 """`causeway bench --guest`, in runs so short that they measure nothing: every operation has its
 numbers on causewayd and on 9p with caches of both kinds, which are what they are called; a kernel without 9p leaves that out and
 nothing else; a server that dies takes the guest with it, and that is told; nothing is left behind,
