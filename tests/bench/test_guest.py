@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: full timeout=900 needs=qemu-system-x86_64
+# check: full timeout=1800 needs=qemu-system-x86_64
 """`causeway bench --guest`, in runs so short that they measure nothing: every operation has its
-numbers on causewayd and on 9p with caches of both kinds; a kernel without 9p leaves that out and
+numbers on causewayd and on 9p with caches of both kinds, which are what they are called; a kernel without 9p leaves that out and
 nothing else; a server that dies takes the guest with it, and that is told; nothing is left behind,
 however it ends; what runs in the guest answers nonsense with an error."""
 import atexit
@@ -139,6 +139,32 @@ def without_9p(image):
     check("The guest's caches are warm:" in out, out)
 
 
+def requests(record):
+    """Operation → how many of it the daemon was asked for."""
+    done = subprocess.run([TOOL, "decode", "--summary", record], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    return {row[0]: int(row[1]) for row in rows if len(row) > 2 and row[1].isdigit()}
+
+
+def caches(image):
+    """With cold caches each operation asks the server, with warm ones it does not. (cache=always: what
+    the guest has stays good for as long as a slow machine may take.)"""
+    for way in ("cold", "warm"):
+        record = os.path.abspath(f"record.{way}")
+        _, rows, _, _ = bench(f"--kernel={image}", f"--caches={way}", "--ops=lookup,small-file",
+                              "--daemon-option=--cache=always", f"--daemon-option=--record={record}")
+        asked = requests(record)
+        done = {op: rows[op, way, OURS]["operations"] for op in ("lookup", "small-file")}
+        if way == "cold":
+            check(asked["LOOKUP"] >= sum(done.values()), f"cold: {asked} for {done}")
+            same("cold: reads of files that were opened", asked["READ"], asked["OPEN"])
+            check(asked["READ"] >= done["small-file"], f"cold: {asked} for {done}")
+        else:
+            # Of each name once, and of the way there.
+            check(asked["LOOKUP"] <= 300 and asked["READ"] <= 256, f"warm: {asked} for {done}")
+
+
 MORTAL = """
 import subprocess, sys
 daemon = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True)
@@ -186,7 +212,7 @@ def nonsense():
 
 full, cloud = kernel("kernel-6.1-full"), kernel("kernel-6.1")
 check(cloud, "there is no kernel for guests")
-for part, arguments in ((everything, [full]), (without_9p, [cloud]), (death, []), (stopped, []),
+for part, arguments in ((everything, [full]), (without_9p, [cloud]), (caches, [cloud]), (death, []), (stopped, []),
                         (nonsense, [])):
     if None in arguments:
         print(f"{part.__name__}: tools/setup can't get its kernel")

@@ -23,8 +23,15 @@ int plain_open(struct plain *p, const struct ground *g, unsigned int parts)
 	if (!(parts & PART_FILES))
 		return 0;
 	p->dir = openat(g->fd, GROUND_FILES_DIR, O_DIRECTORY | O_CLOEXEC);
-	p->file = openat(p->dir, ground_files[0], O_RDWR | O_CLOEXEC);
-	return result(p->file);
+	return result(p->dir);
+}
+
+// A guest could not forget a file that is open for nothing.
+static int file_of(struct plain *p)
+{
+	if (p->file < 0)
+		p->file = openat(p->dir, ground_files[0], O_RDWR | O_CLOEXEC);
+	return p->file;
 }
 
 void plain_close(struct plain *p)
@@ -43,6 +50,8 @@ int plain_getattr(struct plain *p)
 	struct statx stx;
 	struct stat st;
 
+	if (file_of(p) < 0)
+		return -errno;
 	if (p->force)
 		return result(statx(
 			p->file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx));
@@ -160,7 +169,7 @@ int plain_fsync(struct plain *p)
 {
 	static const char data[GROUND_FILE_SIZE];
 
-	if (pwrite(p->file, data, sizeof(data), 0) < 0)
+	if (file_of(p) < 0 || pwrite(p->file, data, sizeof(data), 0) < 0)
 		return -errno;
 	return result(fsync(p->file));
 }
@@ -169,6 +178,8 @@ int plain_getxattr(struct plain *p)
 {
 	char value[GROUND_XATTR_SIZE];
 
+	if (file_of(p) < 0)
+		return -errno;
 	return result(fgetxattr(p->file, GROUND_XATTR, value, sizeof(value)));
 }
 
@@ -176,6 +187,8 @@ int plain_setxattr(struct plain *p)
 {
 	char value[GROUND_XATTR_SIZE];
 
+	if (file_of(p) < 0)
+		return -errno;
 	memset(value, 'a' + (int)(p->turn++ % 26), sizeof(value));
 	return result(fsetxattr(p->file, GROUND_XATTR, value, sizeof(value), 0));
 }

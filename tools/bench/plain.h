@@ -14,7 +14,7 @@ struct load;
 struct plain {
 	const struct ground *ground;
 	int dir;  // of the small files, or -1 where there are none
-	int file; // the first of them
+	int file; // the first of them, or -1 while no operation needs it open
 	uint64_t turn;
 	bool turned;
 	bool force; // what a guest has in its caches is no answer
