@@ -117,7 +117,8 @@ def break_ring():
         operation, fine = OPERATIONS[opcode]
         same(opcode, result(operation, mount), fine)
         back_end.set(opcode, "used-beyond")
-        same(f"{opcode}, used beyond", result(operation, mount), "ENOTCONN")
+        # Linux looks up again what could not be looked up, maybe when the mount ends already.
+        check(result(operation, mount) in ("ENOTCONN", "ECONNABORTED"), f"{opcode}, used beyond")
         mount.wait(1)
         check("the back-end broke queue" in mount.text(), f"said: {mount.text()}")
         back_end.end()
