@@ -36,6 +36,17 @@ static struct fuse_attr attr_of(uint64_t node)
 	return (struct fuse_attr){.ino = node, .size = SIZE, .mode = modes[node], .nlink = 1};
 }
 
+/* Payloads of a size with which requests may come by io_uring too. */
+static void begin(struct forged *f)
+{
+	const struct fuse_init_in *in = (const void *)f->args;
+	struct fuse_init_out out = {
+		.major = 7, .minor = 45, .max_write = 1 << 20, .max_pages = 256};
+
+	out.flags = in->flags & (FUSE_MAX_PAGES | FUSE_DO_READDIRPLUS | FUSE_EXPORT_SUPPORT);
+	forge_reply(f, &out, sizeof(out));
+}
+
 static void look_up(struct forged *f)
 {
 	uint64_t node = strcmp(f->args, "link") == 0 ? NODE_LINK : NODE_FILE;
@@ -96,6 +107,9 @@ static void stat_fs(struct forged *f)
 static void answer(struct forged *f)
 {
 	switch (f->in.opcode) {
+	case FUSE_INIT:
+		begin(f);
+		break;
 	case FUSE_LOOKUP:
 		look_up(f);
 		break;

@@ -102,14 +102,12 @@ int carry_open(struct carrier *c, struct transport *t, int fuse_fd, size_t paylo
 
 		l->c = c;
 		l->queue = 1 + c->nlanes;
-		l->fuse_fd = l->epoll_fd = l->tell_fd = -1;
+		l->fuse_fd = l->epoll_fd = l->tell_fd = l->uring.fd = -1;
 		pthread_mutex_init(&l->lock, NULL);
 	}
 	divide(c, payload);
 	for (unsigned int i = 0; ret == 0 && i < n; i++)
 		ret = open_lane(&c->lanes[i], fuse_fd);
-	for (unsigned int i = 0; ret == 0 && i < n; i++)
-		ret = lane_watch(&c->lanes[i]);
 	return ret;
 }
 
@@ -117,6 +115,8 @@ int carry_start(struct carrier *c)
 {
 	int ret = 0;
 
+	for (unsigned int i = 0; ret == 0 && i < c->nlanes; i++)
+		ret = lane_watch(&c->lanes[i]);
 	for (unsigned int i = 0; ret == 0 && i < c->nlanes; i++) {
 		struct lane *l = &c->lanes[i];
 
@@ -141,6 +141,8 @@ void carry_stop(struct carrier *c)
 void carry_hang_up(struct carrier *c)
 {
 	for (unsigned int i = 0; i < c->nlanes; i++) {
+		// It has the device open too.
+		uring_close(&c->lanes[i]);
 		close_fd(&c->lanes[i].fuse_fd);
 		c->lanes[i].fuse_fd = -1;
 	}
@@ -151,6 +153,7 @@ void carry_close(struct carrier *c)
 	for (unsigned int i = 0; i < c->nlanes; i++) {
 		struct lane *l = &c->lanes[i];
 
+		uring_close(l);
 		close_fd(&l->fuse_fd);
 		close_fd(&l->epoll_fd);
 		close_fd(&l->tell_fd);

@@ -3,10 +3,13 @@
 // Lanes: each carries requests from a descriptor of /dev/fuse of its own to a request queue of its
 // own, and the replies back, on one thread.
 //
-// A lane waits for three things at once: the kernel's next request, of which it wakes one lane
-// (EPOLLEXCLUSIVE); what comes back on its queue; and being told something. It never waits for
-// anything else: it reads a request only when it has a slot free, and there are no more slots than
-// the rings have room for. So a back-end that hangs stops neither a lane nor the end of one.
+// Where the kernel can, most requests come by an io_uring of the lane's instead (uring.h).
+//
+// A lane waits for these things at once: the kernel's next request, of which it wakes one lane
+// (EPOLLEXCLUSIVE), or on its io_uring; what comes back on its queue; and being told something. It
+// never waits for anything else: it reads a request only when it has a slot free, and there are no
+// more slots than the rings have room for. So a back-end that hangs stops neither a lane nor the
+// end of one.
 //
 // SETLKW is what waits by nature. It is copied out of its slot, so that however many wait, the
 // unlock that they wait for gets through; of those that the ring has no room for ENOLCK is the
@@ -23,6 +26,7 @@
 #define CAUSEWAY_TOOLS_MOUNT_CARRY_H
 
 #include "slot.h"
+#include "uring.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,8 +38,9 @@ struct lane {
 	bool listens; // for the kernel's requests; the lane's own
 	bool gone;    // likewise: /dev/fuse has no more of them
 	bool lost;    // likewise: it has told that the back-end is
-	pthread_t thread;
+	pthread_t thread, self; // the same; `self` is set by itself
 	bool started;
+	struct uring uring;
 
 	pthread_mutex_t lock; // of what follows
 	struct slot *slots, *free;
@@ -54,6 +59,7 @@ struct carrier {
 	_Atomic unsigned int in_flight; // falls to 0, while `ending`
 	_Atomic bool ending;
 	_Atomic bool stop;
+	_Atomic uint64_t by_device, by_uring; // requests that came
 	_Atomic bool told; // that the back-end makes no sense
 };
 

@@ -8,7 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum event { EVENT_FUSE, EVENT_CALL, EVENT_FORGETS, EVENT_TOLD, EVENTS };
+enum event { EVENT_FUSE, EVENT_CALL, EVENT_FORGETS, EVENT_TOLD, EVENT_URING, EVENTS };
 
 static int watch(struct lane *l, int fd, enum event what, uint32_t events)
 {
@@ -27,6 +27,8 @@ int lane_watch(struct lane *l)
 	// Somebody has to take FORGETs back.
 	if (ret == 0 && l == l->c->lanes)
 		ret = watch(l, fe->queues[0].call_fd, EVENT_FORGETS, EPOLLIN);
+	if (ret == 0 && l->uring.fd >= 0)
+		ret = watch(l, l->uring.fd, EVENT_URING, EPOLLIN);
 	if (ret == 0)
 		ret = watch(l, l->fuse_fd, EVENT_FUSE, EPOLLIN | EPOLLEXCLUSIVE);
 	l->listens = ret == 0;
@@ -96,7 +98,7 @@ static void handle(struct lane *l, const struct epoll_event *event)
 	case EVENT_TOLD:
 		told(l);
 		break;
-	default:
+	default: // EVENT_URING: looked at in any case
 		break;
 	}
 }
@@ -106,6 +108,8 @@ void *lane_run(void *lane)
 	struct lane *l = lane;
 	struct epoll_event events[EVENTS];
 
+	l->self = pthread_self();
+	uring_register(l);
 	while (!atomic_load(&l->c->stop)) {
 		int n;
 
@@ -113,11 +117,15 @@ void *lane_run(void *lane)
 		n = epoll_wait(l->epoll_fd, events, EVENTS, -1);
 		for (int i = 0; i < n; i++)
 			handle(l, &events[i]);
+		// (A request wakes by a signal of the kernel's own, which is no event.)
+		uring_take(l);
+		uring_send(l);
 		// A broken ring is seen here only.
 		if (!l->lost && atomic_load(&l->c->t->lost)) {
 			l->lost = true;
 			carry_tell(l->c->news_fd);
 		}
 	}
+	uring_send(l);
 	return NULL;
 }

@@ -139,6 +139,7 @@ static int take_signals(struct mount *m)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m->signal_fd >= 0)
@@ -151,12 +152,14 @@ static int begin_session(struct mount *m)
 {
 	struct session_init init;
 	size_t payload;
+	bool uring;
 	int ret;
 
 	if (session_ask(&init, &m->t, m->fuse_fd, &payload))
 		return -1;
 	ret = carry_open(&m->c, &m->t, m->fuse_fd, payload);
-	if (ret == 0 && session_answer(&init, &m->t))
+	uring = ret == 0 && init.may_uring && !m->o.no_io_uring && uring_open(&m->c) == 0;
+	if (ret == 0 && session_answer(&init, &m->t, uring))
 		return -1;
 	if (ret == 0)
 		ret = carry_start(&m->c);
@@ -183,11 +186,19 @@ static int start(struct mount *m)
 	return background_ready(&m->background);
 }
 
+// True for one that ends the mount; SIGUSR1 asks for the counters.
 static bool take_signal(struct mount *m)
 {
 	struct signalfd_siginfo info;
 
-	return read(m->signal_fd, &info, sizeof(info)) > 0;
+	if (read(m->signal_fd, &info, sizeof(info)) <= 0)
+		return false;
+	if (info.ssi_signo != SIGUSR1)
+		return true;
+	say("mount: %s: %lu requests by /dev/fuse, %lu by io_uring", m->o.point,
+		(unsigned long)atomic_load(&m->c.by_device),
+		(unsigned long)atomic_load(&m->c.by_uring));
+	return false;
 }
 
 static bool is_lost(struct mount *m)
@@ -242,6 +253,8 @@ static bool is_quiet(struct mount *m)
 	struct pollfd fd = {.fd = m->fuse_fd, .events = POLLIN};
 
 	if (!atomic_load(&m->detached))
+		return false;
+	if (!uring_is_quiet(&m->c))
 		return false;
 	if (atomic_load(&m->c.in_flight))
 		return false;

@@ -22,6 +22,7 @@ struct mount_options {
 	char *point;        // where to mount: without symlinks
 	bool foreground, fake, sloppy;
 	bool helper; // called by mount(8)
+	bool no_io_uring;
 
 	unsigned long flags; // of mount(2)
 	struct words vfs;    // the same, as words for fusermount3

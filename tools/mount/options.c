@@ -84,6 +84,12 @@ static int set_subtype(struct mount_options *o, const struct word *w, const char
 	return 0;
 }
 
+static int set_no_io_uring(struct mount_options *o, const struct word *w, const char *value)
+{
+	o->no_io_uring = true;
+	return 0;
+}
+
 static int set_daemon(struct mount_options *o, const struct word *w, const char *value)
 {
 	o->daemon = value;
@@ -138,6 +144,7 @@ static const struct word words[] = {
 	WORD("max_read", "BYTES", set_max_read, "the largest read"),
 	WORD("queues", "N", set_queues, "request queues, 1 to 64, each with a thread (default: one "
 					     "for each processor, 4 at most)"),
+	WORD("no_io_uring", NULL, set_no_io_uring, "no FUSE over io_uring"),
 	WORD("fsname", "NAME", set_fsname, "what /proc/mounts shows as source"),
 	WORD("subtype", "NAME", set_subtype, "the type there is fuse.NAME (default: causeway)"),
 	WORD("daemon", "FILE", set_daemon, "the causewayd that shares DIR"),

@@ -111,12 +111,18 @@ static void request_finished(struct request *r)
 	struct slot *s = (struct slot *)r;
 	struct lane *l = s->lane;
 	struct carrier *c = l->c;
+	// With its answer it is the kernel's again.
+	bool entry = s->entry;
 
 	pthread_mutex_lock(&l->lock);
 	unlist(l, s);
 	l->parked -= s->parked;
 	pthread_mutex_unlock(&l->lock);
 	answer(c, s);
+	if (entry) {
+		came_back(c);
+		return;
+	}
 	if (s->parked) {
 		arena_free(&c->t->arena, s->page, SLOT_PAGE, false);
 		free(s);
@@ -184,7 +190,8 @@ static void pass_request(struct lane *l, struct slot *s)
 		ret = submit_listed(l, s);
 	if (ret < 0) {
 		slot_refuse(s, ret == -EMSGSIZE ? -EIO : ret);
-		lane_put_slot(s);
+		if (!s->entry)
+			lane_put_slot(s);
 	}
 }
 
@@ -207,7 +214,7 @@ static struct slot *park(struct lane *l, const struct slot *s)
 	copy = full ? NULL : malloc(sizeof(*copy));
 	if (!copy)
 		return NULL;
-	if (s->len > SLOT_PAGE / 2 || arena_alloc(&l->c->t->arena, SLOT_PAGE, false, &page)) {
+	if (s->rest > SLOT_PAGE / 2 || arena_alloc(&l->c->t->arena, SLOT_PAGE, false, &page)) {
 		free(copy);
 		return NULL;
 	}
@@ -216,8 +223,7 @@ static struct slot *park(struct lane *l, const struct slot *s)
 	copy->page = page;
 	copy->payload = copy->page + SLOT_PAGE / 2;
 	copy->room = SLOT_PAGE / 2;
-	if (s->len > SLOT_HEAD)
-		memcpy(copy->payload, s->payload, s->len - SLOT_HEAD);
+	memcpy(copy->payload, s->payload, s->rest);
 	return copy;
 }
 
@@ -281,6 +287,12 @@ static void pass_interrupt(struct lane *l, struct slot *s)
 
 void lane_pass(struct lane *l, struct slot *s)
 {
+	atomic_fetch_add(s->entry ? &l->c->by_uring : &l->c->by_device, 1);
+	// Of the kinds below none comes by it.
+	if (s->entry) {
+		pass_request(l, s);
+		return;
+	}
 	switch (s->head.in.opcode) {
 	case FUSE_INTERRUPT:
 		pass_interrupt(l, s);

@@ -93,11 +93,34 @@ static int read_init(struct slot *s, int fuse_fd)
 	return -1;
 }
 
-// The one thing that the kernel may offer and that cannot be carried: requests that come in other
-// ways than reads of /dev/fuse. Whatever else is agreed on is between the kernel and the back-end.
+// The one thing that is between the kernel and us: in which way requests come. Whatever else is
+// agreed on is between the kernel and the back-end.
 static void mask(uint32_t *flags2)
 {
 	*flags2 &= ~(uint32_t)(FUSE_OVER_IO_URING >> 32);
+}
+
+// Whether requests can come by io_uring (uring.h says what is against it). The kernel sizes buffers
+// there by pages and writes only, so that attributes may be too large where those are small.
+static bool goes_with_uring(const struct session_init *i)
+{
+	const struct fuse_init_out *out = &i->out;
+	size_t pages = out->flags & FUSE_MAX_PAGES ? out->max_pages : PAGES_DEFAULT;
+
+	if (i->head.len != sizeof(i->head) + sizeof(*out))
+		return false;
+	if (out->flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS))
+		return false;
+	return pages * SLOT_PAGE >= 2 * XATTR_MAX || out->max_write >= 2 * XATTR_MAX;
+}
+
+static void agree_on_uring(struct fuse_init_out *out)
+{
+	// What is there without it means nothing.
+	if (!(out->flags & FUSE_INIT_EXT))
+		out->flags2 = 0;
+	out->flags |= FUSE_INIT_EXT;
+	out->flags2 |= FUSE_OVER_IO_URING >> 32;
 }
 
 static int check_reply(struct session_init *i)
@@ -148,6 +171,9 @@ int session_ask(struct session_init *i, struct transport *t, int fuse_fd, size_t
 	memset(i, 0, sizeof(*i));
 	if (get_memory(s, t) || read_init(s, fuse_fd))
 		return -1;
+	i->may_uring = s->front >= sizeof(s->head.in) + sizeof(s->head.init) &&
+		       s->head.init.flags & FUSE_INIT_EXT &&
+		       s->head.init.flags2 & FUSE_OVER_IO_URING >> 32;
 	mask(&s->head.init.flags2);
 	if (slot_lay_out(t, s)) {
 		say("mount: the kernel's INIT is too long");
@@ -160,14 +186,17 @@ int session_ask(struct session_init *i, struct transport *t, int fuse_fd, size_t
 		return -1;
 	mask(&i->out.flags2);
 	*payload = limit_payload(&i->out);
+	i->may_uring = i->may_uring && goes_with_uring(i);
 	return 0;
 }
 
-int session_answer(struct session_init *i, struct transport *t)
+int session_answer(struct session_init *i, struct transport *t, bool uring)
 {
 	struct iovec iov[2] = {
 		{&i->head, sizeof(i->head)}, {&i->out, i->head.len - sizeof(i->head)}};
 
+	if (uring)
+		agree_on_uring(&i->out);
 	if (writev(i->slot.fuse_fd, iov, 2) < 0) {
 		say("mount: the kernel does not take the reply to INIT: %s", strerror(errno));
 		return -1;
@@ -184,7 +213,7 @@ void session_end(struct transport *t, int64_t until)
 		return;
 	s.head.in = (struct fuse_in_header){
 		.opcode = FUSE_DESTROY, .len = sizeof(s.head.in), .unique = UINT64_MAX - 1};
-	s.len = sizeof(s.head.in);
+	s.front = sizeof(s.head.in);
 	slot_lay_out(t, &s);
 	exchange(t, &s, until);
 	arena_free(&t->arena, s.page, SLOT_PAGE + s.room, false);

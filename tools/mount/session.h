@@ -12,14 +12,15 @@ struct session_init {
 	struct slot slot;
 	struct fuse_out_header head;
 	struct fuse_init_out out;
+	bool may_uring; // the kernel has FUSE over io_uring, and what was agreed goes with it
 };
 
 // Carries INIT to the back-end and takes its answer. 0 and the largest payload of a request in
 // *payload, or -1 after saying what is wrong.
 int session_ask(struct session_init *i, struct transport *t, int fuse_fd, size_t *payload);
 
-// Gives the kernel the answer, after which it sends other requests.
-int session_answer(struct session_init *i, struct transport *t);
+// Gives the kernel the answer, after which it sends other requests: by io_uring, or not.
+int session_answer(struct session_init *i, struct transport *t, bool uring);
 
 // Sends DESTROY and waits for its end, or until a time of session_now_ms().
 void session_end(struct transport *t, int64_t until);

@@ -7,8 +7,8 @@
 #include <sys/uio.h>
 
 // Where things are in a slot's page.
-#define OUT_AT   128u
-#define REPLY_AT 192u
+#define OUT_AT   192u
+#define REPLY_AT 256u
 
 // Opcodes that no table has (BMAP, POLL, and what is to come) have small replies.
 #define UNKNOWN_ROOM 512u
@@ -64,7 +64,8 @@ ssize_t slot_read(struct slot *s, int fuse_fd)
 			return -errno;
 	}
 	s->fuse_fd = fuse_fd;
-	s->len = n;
+	s->front = n < SLOT_HEAD ? n : SLOT_HEAD;
+	s->rest = n - s->front;
 	return n;
 }
 
@@ -106,21 +107,21 @@ static void expect(struct slot *s)
 int slot_lay_out(struct transport *t, struct slot *s)
 {
 	struct request *r = &s->request;
-	size_t head = s->len < SLOT_HEAD ? s->len : SLOT_HEAD, rest = s->len - head;
-	size_t at = (rest + SLOT_PAGE - 1) / SLOT_PAGE * SLOT_PAGE;
+	size_t at = (s->rest + SLOT_PAGE - 1) / SLOT_PAGE * SLOT_PAGE;
 
 	expect(s);
 	if (s->sized && (at > s->room || s->sized > s->room - at))
 		return -EMSGSIZE;
 	s->reply = s->page + REPLY_AT;
 	s->bytes = s->payload + at;
-	memcpy(s->page, &s->head, head);
+	memcpy(s->page, &s->head, s->front);
 	r->nin = r->nout = 0;
 	request_add_in(t, r, s->page, sizeof(s->head.in));
-	if (head > sizeof(s->head.in))
-		request_add_in(t, r, s->page + sizeof(s->head.in), head - sizeof(s->head.in));
-	if (rest)
-		request_add_in(t, r, s->payload, rest);
+	if (s->front > sizeof(s->head.in))
+		request_add_in(t, r, s->page + sizeof(s->head.in),
+			s->front - sizeof(s->head.in));
+	if (s->rest)
+		request_add_in(t, r, s->payload, s->rest);
 	if (!slot_is_answered(s) && !is_interrupt(s))
 		return 0;
 	request_add_out(t, r, s->page + OUT_AT, sizeof(struct fuse_out_header));
@@ -160,6 +161,8 @@ int slot_answer(const struct slot *s, const struct fuse_out_header *out)
 	struct iovec iov[3] = {{(void *)out, sizeof(*out)}, {s->reply, fixed},
 		{s->bytes, len - fixed}};
 
+	if (s->answer)
+		return s->answer(s, out);
 	return writev(s->fuse_fd, iov, 3) < 0 ? -errno : 0;
 }
 

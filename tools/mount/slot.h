@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A slot: the guest memory of one request on its way from /dev/fuse to the back-end and back.
+// A slot: the guest memory of one request on its way from the kernel to the back-end and back: from
+// /dev/fuse, or by io_uring (uring.h).
 //
 // The kernel writes the request into it and reads the reply out of it, so nothing is copied that
 // /dev/fuse does not copy anyway. Only the header and the first arguments are read into memory of
@@ -27,13 +28,15 @@
 #define SLOT_PAGE 4096u
 #define SLOT_ARGS ((uint32_t)sizeof(struct fuse_write_in))
 #define SLOT_HEAD ((uint32_t)sizeof(struct fuse_in_header) + SLOT_ARGS)
+// The largest first structure that io_uring has room for.
+#define SLOT_OP 128u
 // Beyond the largest payload there is a page for what stands before it.
 #define SLOT_ROOM(payload) ((size_t)(payload) + SLOT_PAGE)
 
 struct slot_head {
 	struct fuse_in_header in;
 	union {
-		char args[SLOT_ARGS];
+		char args[SLOT_OP];
 		struct fuse_read_in read; // READDIR and READDIRPLUS too
 		struct fuse_getxattr_in getxattr;
 		struct fuse_ioctl_in ioctl;
@@ -47,7 +50,9 @@ struct slot_head {
 struct slot {
 	struct request request; // first
 	struct lane *lane;      // whose it is
-	int fuse_fd;            // where the request came from, and its reply goes
+	int fuse_fd;            // where the request came from, and its reply goes, unless
+	struct uring_entry *entry;
+	int (*answer)(const struct slot *s, const struct fuse_out_header *out);
 	struct slot *next, *prev;
 	bool parked;        // a copy that waits, so that the slot it came in is free again
 	struct lane *about; // of INTERRUPT: where its request is
@@ -55,7 +60,7 @@ struct slot {
 	char *page, *payload;
 	size_t room;           // bytes of payload
 	struct slot_head head; // our own
-	size_t len;            // of the request
+	size_t front, rest;    // lengths of the request: what is in head, and in payload
 
 	char *reply, *bytes; // where the reply's structure and what follows it go
 	size_t fixed, sized; // their lengths at most
