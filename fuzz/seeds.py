@@ -366,7 +366,64 @@ def fuse_seeds():
     pool_seeds(opened)
 
 
+# ---- fuzz_client -----------------------------------------------------------------------------
+
+OPEN, CLOSE, DATA, LIST, ATTR, NAMES, XATTR, SPACE, LOCK, ASYNC = range(10)
+CHANGED, LONGER, IS_ERROR, HEADER, CUT, LOST, INTERRUPTS = (1 << n for n in range(7))
+FILE, DIRECTORY, LINK = range(3)  # kinds of node
+RDWR, DIRECTORY_ROOT = 1 << 3, 4 << 3 | 2
+ENOSYS = 38
+
+
+def call(which, how=0, handle=0):
+    return bytes([which | handle << 4, how])
+
+
+def reply(kind=FILE, flags=0, change=b""):
+    if change:
+        return bytes([flags | CHANGED, kind, len(change)]) + change
+    return bytes([flags, kind])
+
+
+def client_seeds():
+    init, ok = reply(), reply()
+    opened = call(OPEN, RDWR) + reply() + ok
+    listed = call(OPEN, DIRECTORY_ROOT) + ok
+    rows = {
+        "data": [opened, *(call(DATA, way << 5 | 16) + reply() * 3 for way in range(8))],
+        "write-more": [opened, call(DATA, 1 << 5 | 3), reply(change=b"\xff")],
+        "list": [listed, call(LIST), ok, *[call(LIST), call(LIST, 1)] * 3, ok * 2,
+                 call(LIST, 0x80), ok],
+        "list-long-name": [listed, call(LIST, 1), reply(change=bytes(16) + b"\x7f")],
+        "list-plus-cut": [listed, call(LIST), ok, call(LIST), reply(9, CUT)],
+        "attributes": [opened, *(call(ATTR, way << 3) + reply() * 2 for way in range(8))],
+        "other-type": [opened, call(ATTR, 1 << 3), reply(), reply(DIRECTORY)],
+        "names": [*(call(NAMES, way << 3) + reply() * 3 for way in range(7))],
+        "symlinks": [call(ATTR, 1), reply(LINK) + ok, reply(LINK) + ok, reply(FILE)],
+        "xattr": [*(call(XATTR, way << 3 | 0x80) + reply() * 2 for way in range(4))],
+        "xattr-open-list": [call(XATTR, 1 << 3 | 0x80), ok, reply(0, LONGER, b"no end")],
+        "space": [opened, *(call(SPACE, way) + ok for way in range(4))],
+        "old-requests": [opened, call(SPACE, 1), reply(ENOSYS, IS_ERROR), ok,
+                         call(ATTR, 1 << 3), reply(), reply(ENOSYS, IS_ERROR), ok],
+        "locks": [opened, *(call(LOCK, way << 6 | 1) + ok for way in range(4)), call(CLOSE)],
+        "interrupted": [opened, call(LOCK, 2 << 6 | 1), reply(4, IS_ERROR | INTERRUPTS),
+                        call(LOCK, 2 << 6 | 1)],
+        "header": [call(ATTR), reply(0, HEADER, b"\x01"), call(ATTR), reply(0, HEADER, bytes(9) + b"1"),
+                   call(ATTR), reply(200, CUT)],
+        "async": [opened, *(call(ASYNC, way << 5 | 12) + ok for way in range(5)),
+                  call(ASYNC, 5 << 5), call(ASYNC, 7 << 5 | 10), ok],
+        "async-lost": [opened, call(ASYNC, 12), ok, call(ASYNC, 3 << 5), reply(0, LOST),
+                       call(ASYNC, 4 << 5), call(CLOSE)],
+        "lost": [opened, call(DATA), reply(0, LOST), call(DATA), call(CLOSE)],
+    }
+    for name, parts in rows.items():
+        write("fuzz_client", name, bytes([14]) + init + b"".join(parts))
+    write("fuzz_client", "oldest", bytes([0]) + init + b"".join(rows["xattr"]))
+    write("fuzz_client", "bad-init", bytes([14]) + reply(0, 0, b"\x0f"))
+
+
 virtq_seeds()
 packed_seeds()
 vhost_seeds()
 fuse_seeds()
+client_seeds()

@@ -57,6 +57,34 @@ ssize_t causeway_write(struct causeway_file *f, const void *buf, size_t size);
 off_t causeway_lseek(struct causeway_file *f, off_t offset, int whence);
 int causeway_fsync(struct causeway_file *f, int data_only);
 
+/* Guest memory for data that is not copied. The back-end can change all of it at any time. */
+struct causeway_lent {
+	const void *data;
+	size_t size;
+	size_t room; /* the library's */
+};
+
+void *causeway_buffer_alloc(struct causeway *c, size_t size);
+void causeway_buffer_free(struct causeway *c, void *buffer, size_t size);
+ssize_t causeway_pread_lent(struct causeway_file *f, size_t size, off_t offset,
+	struct causeway_lent *lent);
+void causeway_release(struct causeway *c, struct causeway_lent *lent);
+
+/* Operations that are submitted now and reaped later. */
+struct causeway_completion {
+	void *user; /* as it was submitted */
+	ssize_t result;
+};
+
+int causeway_submit_pread(struct causeway_file *f, void *buf, size_t size, off_t offset,
+	void *user);
+int causeway_submit_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset,
+	void *user);
+int causeway_submit_fsync(struct causeway_file *f, int data_only, void *user);
+unsigned int causeway_reap(struct causeway *c, struct causeway_completion *completions,
+	unsigned int n);
+int causeway_event_fd(struct causeway *c);
+
 /* Space. */
 int causeway_fallocate(struct causeway_file *f, int mode, off_t offset, off_t length);
 ssize_t causeway_copy_file_range(struct causeway_file *from, off_t from_offset,

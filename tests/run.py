@@ -41,6 +41,8 @@ FOLDERS = {
     "unit": ("test_*.c", ["plain", "asan", "tsan"]),
     "proto": ("test_*.py", ["plain", "asan", "tsan"]),
     "client": ("test_*.c test_*.py", ["plain", "asan", "tsan"]),
+    "mount": ("test_*.py", ["plain"]),
+    "bench": ("test_*.py", ["plain"]),
     "fuzz": ("test_*.py", ["plain"]),
     "fs": ("test_*.py", ["plain"]),
     "vm": ("test_*.py", ["plain"]),

@@ -16,7 +16,9 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+	{"bench", cmd_bench, "measure how fast causewayd and other servers are"},
 	{"decode", cmd_decode, "print what was recorded of requests and replies"},
+	{"mount", cmd_mount, "mount an export on this machine, without a virtual machine"},
 	{"vm", cmd_vm, "boot a virtual machine that shares directories of this host"},
 };
 
@@ -31,11 +33,21 @@ static void usage(FILE *to)
 		    "version.\n");
 }
 
+// What mount(8) calls for `mount -t fuse.causeway`.
+static bool is_mount_helper(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return !strcmp(slash ? slash + 1 : program, "mount.fuse.causeway");
+}
+
 int main(int argc, char **argv)
 {
 	// Descriptors 0 to 2 must not be taken by something else when they come closed.
 	for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd <= 2;)
 		fd = dup(fd);
+	if (argc > 0 && is_mount_helper(argv[0]))
+		return cmd_mount(argc, argv);
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;

@@ -2,9 +2,11 @@
 
 #include "tool.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 bool say_to_raw_terminal;
@@ -117,6 +119,37 @@ void words_free(struct words *w)
 void free_pointer(void *p)
 {
 	free(*(void **)p);
+}
+
+char *find_own(const char *name, const char *build, const char *installed)
+{
+	const char *where[] = {".", build, installed};
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (n < 0)
+		return NULL;
+	exe[n] = 0;
+	*strrchr(exe, '/') = 0;
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+		char *path = format("%s/%s/%s", exe, where[i], name);
+
+		if (!access(path, R_OK))
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+char *find_causewayd(void)
+{
+	const char *named = getenv("CAUSEWAYD");
+	char *own;
+
+	if (named && *named)
+		return format("%s", named);
+	own = find_own("causewayd", "../src/daemon", "../libexec/causeway");
+	return own ? own : format("causewayd");
 }
 
 void close_fd(const int *fd)

@@ -10,6 +10,8 @@
 #define EXIT_USAGE 2
 
 // Each gets its own name as argv[0] and returns the exit status.
+int cmd_bench(int argc, char **argv);
+int cmd_mount(int argc, char **argv);
 int cmd_vm(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 
@@ -41,6 +43,13 @@ void words_free(struct words *w);
 // Frees what points to malloc'd memory: for __attribute__((cleanup(free_pointer))).
 void free_pointer(void *p);
 #define AUTO_FREE __attribute__((cleanup(free_pointer)))
+
+// A file that belongs to us: beside this program, or at `build` or `installed` relative to its
+// directory. NULL: not found. Owned by the caller.
+char *find_own(const char *name, const char *build, const char *installed);
+
+// The daemon to run: that of the variable CAUSEWAYD, ours, or the one in PATH. Owned by the caller.
+char *find_causewayd(void);
 
 void close_fd(const int *fd);
 #define AUTO_CLOSE __attribute__((cleanup(close_fd)))

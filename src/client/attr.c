@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "client/behind.h"
 #include "client/file.h"
 
 int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,
@@ -25,6 +26,7 @@ int client_getattr(struct causeway *c, struct node *node, struct causeway_file *
 	};
 	int r;
 
+	behind_send(c, node);
 	if (node_get_attr(c, node, attr))
 		return 0;
 	if (f && f->open) {
@@ -34,7 +36,7 @@ int client_getattr(struct causeway *c, struct node *node, struct causeway_file *
 	r = client_call(c, &call);
 	if (r == 0)
 		r = node_set_attr(c, node, &out.attr,
-			validity_for(out.attr_valid, out.attr_valid_nsec), call.asof);
+			cache_validity(c, out.attr_valid, out.attr_valid_nsec), call.asof);
 	if (r == 0)
 		*attr = out.attr;
 	return r;

@@ -26,12 +26,14 @@ struct placed {
 	struct causeway *c;
 	char *memory;
 	size_t bytes;
-	bool awaited; /* somebody waits, and frees it */
+	bool passing; /* of the arena: it goes without anything that the program has to do */
 	uint64_t unique;
+	struct call *call; /* whom to tell where nobody waits */
 	struct fuse_in_header *in;
 	char *args;
 	struct fuse_out_header *out;
-	char *reply, *payload;
+	char *reply;
+	char *taken; /* the reply's payload, to be copied; NULL: it is where it was wanted */
 };
 
 static size_t align_up(size_t n, size_t to)
@@ -76,25 +78,23 @@ static void write_header(struct causeway *c, struct placed *p, const struct call
 	};
 }
 
-static int place(struct causeway *c, struct placed *p, const struct call *call, bool answered)
+/* Whether payload lies in guest memory already, and stays where it is. */
+static bool in_place(struct causeway *c, const struct call *call, const struct iovec *iov,
+	unsigned int n)
 {
-	size_t args = client_iov_len(call->args, call->nargs);
-	size_t send = client_iov_len(call->send, call->nsend);
-	size_t take = client_iov_len(call->take, call->ntake);
-	size_t out_at = align_up(sizeof(*p->in) + args, 8);
-	size_t payload_at = align_up(out_at + sizeof(*p->out) + call->out_size,
-		PAYLOAD_ALIGN(send + take));
-	void *memory;
-	int r;
+	return call->in_place && n == 1 && iov->iov_len > 0 &&
+		arena_holds(&c->t.arena, iov->iov_base, iov->iov_len);
+}
 
-	p->c = c;
-	p->bytes = payload_at + send + take;
-	p->awaited = answered;
-	r = arena_alloc(&c->t.arena, p->bytes, answered, &memory);
+static int take_memory(struct causeway *c, struct placed *p)
+{
+	void *memory;
+	int r = arena_alloc(&c->t.arena, p->bytes, p->passing, &memory);
+
 	if (r == -ENOBUFS) {
 		/* What nobody waits for may have come back meanwhile. */
 		transport_reap(&c->t);
-		r = arena_alloc(&c->t.arena, p->bytes, answered, &memory);
+		r = arena_alloc(&c->t.arena, p->bytes, p->passing, &memory);
 	}
 	if (r == -EMSGSIZE)
 		return client_fail(c, r, "a request of %zu bytes is larger than the memory for "
@@ -103,33 +103,60 @@ static int place(struct causeway *c, struct placed *p, const struct call *call, 
 		return client_fail(c, r, "the memory for requests is all in use; release buffers "
 					 "and replies, or set more");
 	p->memory = memory;
-	p->in = memory;
+	return 0;
+}
+
+static int place(struct causeway *c, struct placed *p, const struct call *call, bool answered,
+	bool passing)
+{
+	size_t args = client_iov_len(call->args, call->nargs);
+	size_t send = client_iov_len(call->send, call->nsend);
+	size_t take = client_iov_len(call->take, call->ntake);
+	bool send_here = in_place(c, call, call->send, call->nsend);
+	bool take_here = in_place(c, call, call->take, call->ntake);
+	size_t payload = (send_here ? 0 : send) + (take_here ? 0 : take);
+	size_t out_at = align_up(sizeof(*p->in) + args, 8);
+	size_t payload_at = align_up(out_at + sizeof(*p->out) + call->out_size,
+		PAYLOAD_ALIGN(payload));
+	char *sent;
+	int r;
+
+	p->c = c;
+	p->bytes = payload_at + payload;
+	p->passing = passing;
+	r = take_memory(c, p);
+	if (r < 0)
+		return r;
+	p->in = (struct fuse_in_header *)p->memory;
 	p->args = p->memory + sizeof(*p->in);
 	p->out = (struct fuse_out_header *)(p->memory + out_at);
 	p->reply = (char *)(p->out + 1);
-	p->payload = p->memory + payload_at;
+	sent = send_here ? call->send->iov_base : p->memory + payload_at;
+	p->taken = take_here ? NULL : p->memory + payload_at + (send_here ? 0 : send);
 	gather(p->args, call->args, call->nargs);
-	gather(p->payload, call->send, call->nsend);
+	if (!send_here)
+		gather(sent, call->send, call->nsend);
 	write_header(c, p, call, sizeof(*p->in) + args + send);
 	p->request.nin = p->request.nout = 0;
 	request_add_in(&c->t, &p->request, p->in, sizeof(*p->in));
 	if (args > 0)
 		request_add_in(&c->t, &p->request, p->args, args);
 	if (send > 0)
-		request_add_in(&c->t, &p->request, p->payload, send);
+		request_add_in(&c->t, &p->request, sent, send);
 	if (!answered)
 		return 0;
 	request_add_out(&c->t, &p->request, p->out, sizeof(*p->out));
 	if (call->out_size > 0)
 		request_add_out(&c->t, &p->request, p->reply, call->out_size);
 	if (take > 0)
-		request_add_out(&c->t, &p->request, p->payload + send, take);
+		request_add_out(&c->t, &p->request,
+			take_here ? call->take->iov_base : p->taken, take);
 	return 0;
 }
 
 static void unplace(struct placed *p)
 {
-	arena_free(&p->c->t.arena, p->memory, p->bytes, p->awaited);
+	arena_free(&p->c->t.arena, p->memory, p->bytes, p->passing);
 }
 
 static int malformed(struct causeway *c, const struct call *call, const char *how)
@@ -175,10 +202,20 @@ static int take_reply(struct causeway *c, struct call *call, struct placed *p)
 	call->taken = (size_t)len - call->out_len;
 	if (call->out_len > 0)
 		memcpy(call->out, p->reply, call->out_len);
-	if (call->taken > 0)
-		scatter(p->payload + client_iov_len(call->send, call->nsend), call->taken,
-			call->take, call->ntake);
+	if (call->taken > 0 && p->taken)
+		scatter(p->taken, call->taken, call->take, call->ntake);
 	return 0;
+}
+
+static int submit(struct causeway *c, unsigned int queue, struct placed *p)
+{
+	int r;
+
+	atomic_fetch_add_explicit(&c->requests, 1, memory_order_relaxed);
+	r = transport_submit(&c->t, queue, &p->request);
+	if (r == -ENOTCONN)
+		return client_lost(c);
+	return r < 0 ? client_fail(c, r, "a request has more pieces than a queue holds") : 0;
 }
 
 /* Waits for what was submitted, unless its token ends that. */
@@ -202,20 +239,52 @@ int client_call(struct causeway *c, struct call *call)
 	if (!c->connected)
 		return client_fail(c, -ENOTCONN, "not connected");
 	if (r == 0)
-		r = place(c, &p, call, true);
+		r = place(c, &p, call, true, true);
 	if (r < 0)
 		return r;
 	call->asof = atomic_load(&c->nodes.changes);
-	atomic_fetch_add_explicit(&c->requests, 1, memory_order_relaxed);
-	r = transport_submit(&c->t, queue, &p.request);
+	r = submit(c, queue, &p);
 	if (r == 0) {
 		await(c, call, &p, queue);
 		r = take_reply(c, call, &p);
-	} else {
-		r = r == -ENOTCONN ? client_lost(c) :
-			client_fail(c, r, "a request has more pieces than a queue holds");
 	}
 	unplace(&p);
+	return r;
+}
+
+/* What was started has come back. */
+static void started(struct request *request)
+{
+	struct placed *p = container_of(request, struct placed, request);
+	struct call *call = p->call;
+	int r = take_reply(p->c, call, p);
+
+	unplace(p);
+	free(p);
+	call->done(call, r);
+}
+
+int client_start(struct causeway *c, struct call *call)
+{
+	struct placed *p;
+	int r;
+
+	if (!c->connected)
+		return client_fail(c, -ENOTCONN, "not connected");
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return client_fail(c, -ENOMEM, "no memory for a request");
+	p->request.finished = started;
+	p->call = call;
+	r = place(c, p, call, true, false);
+	if (r == 0) {
+		call->asof = atomic_load(&c->nodes.changes);
+		r = submit(c, transport_my_queue(&c->t), p);
+		if (r == 0)
+			return 0;
+		unplace(p);
+	}
+	free(p);
 	return r;
 }
 
@@ -238,14 +307,11 @@ int client_send(struct causeway *c, struct call *call)
 	/* Nobody else takes back those that were sent before. */
 	transport_reap(&c->t);
 	p->request.finished = sent;
-	r = place(c, p, call, false);
+	r = place(c, p, call, false, false);
 	if (r == 0) {
-		atomic_fetch_add_explicit(&c->requests, 1, memory_order_relaxed);
-		r = transport_submit(&c->t, 0, &p->request);
+		r = submit(c, 0, p);
 		if (r == 0)
 			return 0;
-		r = r == -ENOTCONN ? client_lost(c) :
-			client_fail(c, r, "a request has more pieces than a queue holds");
 		unplace(p);
 	}
 	free(p);

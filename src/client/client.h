@@ -20,7 +20,10 @@
 #include <sys/uio.h>
 
 #include "causeway.h"
+#include "client/cache.h"
+#include "client/entry.h"
 #include "client/node.h"
+#include "client/pages.h"
 #include "client/transport.h"
 #include "proto/fuse_ops.h"
 #include "trace/ops.h"
@@ -35,6 +38,10 @@ struct client_options {
 	uint64_t init;     /* 0: send no INIT, the program does */
 	uint64_t uid, gid; /* of requests */
 	uint64_t event_idx, indirect;
+	const struct cache_mode *cache;
+	uint64_t cache_memory;  /* bytes of file contents, listings and what waits to be written */
+	uint64_t cache_entries; /* names */
+	uint64_t writeback;
 	uint64_t record_data;
 	char *daemon, *record;
 	char **daemon_options; /* NULL-terminated */
@@ -49,6 +56,27 @@ struct client_session {
 	uint32_t time_gran;
 };
 
+/* What is written behind (behind.h), of all nodes. */
+struct behinds {
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t unused;
+	struct behind *first;
+	size_t bytes;
+};
+
+struct operation;
+
+/* What was submitted and is over, in its order. (async.c) */
+struct completed {
+	pthread_mutex_t lock;
+	struct operation *first, **end;
+	int wake_fd;  /* eventfd, written when the first comes; or -1 */
+	int event_fd; /* epoll: the queues' and that one; or -1 */
+};
+
+void completed_init(struct completed *done);
+void completed_destroy(struct completed *done);
+
 struct causeway {
 	struct client_options options;
 	struct transport t;
@@ -56,6 +84,11 @@ struct causeway {
 	bool connected;
 	struct client_session session;
 	struct nodes nodes;
+	struct entries entries;
+	struct pages pages;
+	struct behinds behinds;
+	_Atomic size_t listing_bytes;
+	struct completed completed;
 	_Atomic uint64_t unique;
 	_Atomic uint64_t requests;
 	_Atomic bool no_copy_64, no_statx; /* these requests are not known there */
@@ -74,8 +107,10 @@ struct call {
 	uint32_t out_size, out_least;
 	const struct iovec *take; /* where the reply's payload goes, behind the structure */
 	unsigned int ntake;
+	bool in_place;   /* payload that is one buffer of guest memory stays there */
 	uint64_t unique; /* 0: one that nobody has had */
 	struct causeway_token *token; /* what may interrupt it, or NULL */
+	void (*done)(struct call *call, int r); /* told when what client_start() sent is over */
 
 	uint64_t asof;    /* the count of changes when the call began; see node.h */
 	uint32_t out_len; /* of out that came */
@@ -84,6 +119,10 @@ struct call {
 
 /* Performs a call: 0, or what the back-end answered, or -ENOTCONN, -EPROTO, -ENOBUFS. */
 int client_call(struct causeway *c, struct call *call);
+
+/* Sends a call and does not wait. Until done() is called, by some thread that waits or reaps, the
+ * call, its out and its take stay where they are. On an error nothing was sent. */
+int client_start(struct causeway *c, struct call *call);
 
 /* Sends one of those that are never answered, and does not wait. */
 int client_send(struct causeway *c, struct call *call);

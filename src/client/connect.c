@@ -24,10 +24,15 @@ EXPORT struct causeway *causeway_new(void)
 {
 	struct causeway *c = calloc(1, sizeof(*c));
 
-	if (c)
+	if (c) {
 		client_options_init(&c->options);
-	if (c)
 		nodes_init(&c->nodes);
+		entries_init(&c->entries);
+		pages_init(&c->pages);
+		pthread_mutex_init(&c->behinds.lock, NULL);
+		pthread_cond_init(&c->behinds.unused, NULL);
+		completed_init(&c->completed);
+	}
 	return c;
 }
 
@@ -47,7 +52,12 @@ EXPORT void causeway_free(struct causeway *c)
 	if (!c)
 		return;
 	disconnect(c);
-	nodes_destroy(&c->nodes);
+	completed_destroy(&c->completed);
+	entries_destroy(&c->entries);
+	nodes_destroy(c);
+	pages_destroy(&c->pages);
+	pthread_mutex_destroy(&c->behinds.lock);
+	pthread_cond_destroy(&c->behinds.unused);
 	client_options_free(&c->options);
 	free(c);
 }

@@ -3,8 +3,10 @@
  * Data, read and written: at an offset, or at the handle's position.
  *
  * As many requests as it takes, one after another, each with as much as the back-end takes at once;
- * what comes short ends it. The position is under the handle's lock for as long as data moves, so
- * that threads that share a handle never get or overwrite the same part (as POSIX wants it).
+ * what comes short ends it. Where data is kept (pages.h), whole pages are read, and some ahead of
+ * who reads a file from its beginning on. The position is under the handle's lock for as long as
+ * data moves, so that threads that share a handle never get or overwrite the same part (as POSIX
+ * wants it).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +14,13 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "client/behind.h"
 #include "client/file.h"
 #include "mem/cursor.h"
+
+/* Pages that are read ahead at most, and in one request. */
+#define AHEAD_MAX 15u
+#define PAGES_MAX 64u
 
 /* Reads into buffers once: how many bytes. */
 static ssize_t read_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
@@ -32,13 +39,14 @@ static ssize_t read_once(struct causeway_file *f, const struct iovec *iov, unsig
 		.nargs = 1,
 		.take = iov,
 		.ntake = n,
+		.in_place = true,
 	};
 	int r = client_call(f->c, &call);
 
 	return r < 0 ? r : (ssize_t)call.taken;
 }
 
-static ssize_t write_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
+ssize_t client_write_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
 	size_t size, off_t offset)
 {
 	struct fuse_write_in in = {
@@ -55,6 +63,7 @@ static ssize_t write_once(struct causeway_file *f, const struct iovec *iov, unsi
 		.nargs = 1,
 		.send = iov,
 		.nsend = n,
+		.in_place = true,
 		.out = &out,
 		.out_size = sizeof(out),
 		.out_least = sizeof(out),
@@ -69,9 +78,6 @@ static ssize_t write_once(struct causeway_file *f, const struct iovec *iov, unsi
 						  "wrote more than it was given");
 	return r < 0 ? r : (ssize_t)out.size;
 }
-
-typedef ssize_t (*once_fn)(struct causeway_file *f, const struct iovec *iov, unsigned int n,
-	size_t size, off_t offset);
 
 /* How many bytes there are in buffers; -EINVAL where they are too many, or end at no offset. */
 static ssize_t measure(struct causeway_file *f, const struct iovec *iov, int n, off_t offset)
@@ -93,22 +99,19 @@ static ssize_t measure(struct causeway_file *f, const struct iovec *iov, int n, 
 	return (ssize_t)size;
 }
 
-static ssize_t transfer(struct causeway_file *f, once_fn once, const struct iovec *iov, int n,
-	off_t offset)
+typedef ssize_t (*once_fn)(struct causeway_file *f, const struct iovec *iov, unsigned int n,
+	size_t size, off_t offset);
+
+/* Moves all that there is, without a cache between. */
+static ssize_t move(struct causeway_file *f, once_fn once, struct cursor *all, off_t offset)
 {
 	struct iovec part[IOV_MAX];
-	ssize_t size = client_check_open(f, once == read_once ? O_WRONLY : O_RDONLY), moved = 0;
-	struct cursor all;
+	ssize_t moved = 0;
 	size_t done = 0;
 
-	if (size == 0)
-		size = measure(f, iov, n, offset);
-	if (size < 0)
-		return size;
-	all = cursor_over(iov, (size_t)size);
-	while (all.left > 0) {
+	while (all->left > 0) {
 		size_t len;
-		int pieces = cursor_lend(&all, f->c->session.max_data, part, IOV_MAX, &len);
+		int pieces = cursor_lend(all, f->c->session.max_data, part, IOV_MAX, &len);
 
 		moved = once(f, part, (unsigned int)pieces, len, offset + (off_t)done);
 		if (moved < 0)
@@ -117,21 +120,152 @@ static ssize_t transfer(struct causeway_file *f, once_fn once, const struct iove
 		if ((size_t)moved < len)
 			break;
 	}
-	if (once == write_once)
-		node_drop_attr(f->c, f->node);
 	return moved < 0 && done == 0 ? moved : (ssize_t)done;
+}
+
+/* How many pages to ask for, where one is missing: more with each read that goes on where the last
+ * one ended. */
+static unsigned int pages_wanted(struct causeway_file *f, off_t offset, size_t left)
+{
+	size_t most = min_t(size_t, f->c->session.max_data / PAGE_BYTES,
+		f->c->options.cache_memory / PAGE_BYTES / 2);
+	unsigned int ahead = atomic_load_explicit(&f->ahead, memory_order_relaxed);
+	size_t wanted = (offset % PAGE_BYTES + left + PAGE_BYTES - 1) / PAGE_BYTES;
+
+	if (atomic_load_explicit(&f->read_end, memory_order_relaxed) == offset)
+		ahead = min_t(unsigned int, 2 * ahead + 1, AHEAD_MAX);
+	else
+		ahead = 0;
+	atomic_store_explicit(&f->ahead, ahead, memory_order_relaxed);
+	return (unsigned int)min_t(size_t, wanted + ahead, max_t(size_t, 1, most));
+}
+
+/* What a READ into pages brought: each but the last is full, or the file ends in it. Copies what
+ * was wanted of it. */
+static size_t take_pages(struct causeway_file *f, struct page **pages, unsigned int n, size_t came,
+	off_t offset, struct cursor *to)
+{
+	size_t within = (size_t)offset % PAGE_BYTES, done = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		pages[i]->len = (uint32_t)min_t(size_t, came, PAGE_BYTES);
+		came -= pages[i]->len;
+		if (within < pages[i]->len)
+			done += cursor_write(to, pages[i]->data + within, pages[i]->len - within);
+		within = 0;
+	}
+	return done;
+}
+
+/* Reads pages from where one is missing, keeps them, and copies what was wanted: how many bytes, 0
+ * at the end of the file. */
+static ssize_t read_pages(struct causeway_file *f, off_t offset, struct cursor *to)
+{
+	unsigned int wanted = pages_wanted(f, offset, to->left), n;
+	uint64_t first = (uint64_t)offset / PAGE_BYTES, generation, asof;
+	struct page *pages[PAGES_MAX];
+	struct iovec iov[PAGES_MAX];
+	ssize_t came;
+
+	for (n = 0; n < wanted && n < PAGES_MAX; n++) {
+		pages[n] = page_new(f->c);
+		if (!pages[n])
+			break;
+		pages[n]->index = first + n;
+		iov[n] = (struct iovec){pages[n]->data, PAGE_BYTES};
+	}
+	if (n == 0)
+		return move(f, read_once, to, offset);
+	generation = node_generation(f->c, f->node);
+	asof = atomic_load(&f->c->nodes.changes);
+	came = read_once(f, iov, n, (size_t)n * PAGE_BYTES, (off_t)(first * PAGE_BYTES));
+	for (unsigned int i = 0; came >= 0 && i < n; i++) {
+		if (i == 0)
+			came = (ssize_t)take_pages(f, pages, n, (size_t)came, offset, to);
+		/* What is beyond the page with the file's end is no page. */
+		if (i == 0 || pages[i - 1]->len == PAGE_BYTES)
+			page_publish(f->c, f->node, pages[i], generation, asof);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		page_put(f->c, pages[i]);
+	return came;
+}
+
+static ssize_t read_kept(struct causeway_file *f, struct cursor *all, off_t offset)
+{
+	struct fuse_attr attr;
+	ssize_t n = 0;
+	size_t done = 0;
+	bool ends;
+
+	/* Attributes that are not believed any more may say that the data is another. */
+	if (f->c->options.cache->looks)
+		n = client_getattr(f->c, f->node, f, &attr);
+	else
+		behind_send(f->c, f->node);
+	while (n >= 0 && all->left > 0) {
+		n = (ssize_t)pages_copy(f->c, f->node, offset + (off_t)done, all, &ends);
+		done += (size_t)n;
+		if (ends || all->left == 0)
+			break;
+		n = read_pages(f, offset + (off_t)done, all);
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (done > 0)
+		atomic_store_explicit(&f->read_end, offset + (off_t)done, memory_order_relaxed);
+	return n < 0 && done == 0 ? n : (ssize_t)done;
+}
+
+static ssize_t read_at(struct causeway_file *f, const struct iovec *iov, int n, off_t offset)
+{
+	ssize_t size = client_check_open(f, O_WRONLY);
+	struct cursor all;
+
+	if (size == 0)
+		size = measure(f, iov, n, offset);
+	if (size < 0)
+		return size;
+	all = cursor_over(iov, (size_t)size);
+	/* Into a registered buffer the back-end writes itself. */
+	if (f->keeps_data && !(size > 0 && arena_holds(&f->c->t.arena, iov->iov_base, 1)))
+		return read_kept(f, &all, offset);
+	behind_send(f->c, f->node);
+	return move(f, read_once, &all, offset);
+}
+
+static ssize_t write_at(struct causeway_file *f, const struct iovec *iov, int n, off_t offset)
+{
+	ssize_t size = client_check_open(f, O_RDONLY), done;
+	struct cursor all;
+
+	if (size == 0)
+		size = measure(f, iov, n, offset);
+	if (size < 0)
+		return size;
+	all = cursor_over(iov, (size_t)size);
+	if (size > 0 && behind_take(f, &all, offset))
+		return size;
+	done = move(f, client_write_once, &all, offset);
+	/* Where O_APPEND puts it only the back-end knows; what failed may be written in part. */
+	if (f->flags & O_APPEND || done < size)
+		node_drop_data(f->c, f->node);
+	else
+		node_wrote(f->c, f->node, offset, offset + done);
+	return done;
 }
 
 EXPORT ssize_t causeway_preadv(struct causeway_file *f, const struct iovec *iov, int n,
 	off_t offset)
 {
-	return transfer(f, read_once, iov, n, offset);
+	return read_at(f, iov, n, offset);
 }
 
 EXPORT ssize_t causeway_pwritev(struct causeway_file *f, const struct iovec *iov, int n,
 	off_t offset)
 {
-	return transfer(f, write_once, iov, n, offset);
+	return write_at(f, iov, n, offset);
 }
 
 /* One buffer; more than a count can say is not asked for. */
@@ -144,14 +278,14 @@ EXPORT ssize_t causeway_pread(struct causeway_file *f, void *buf, size_t size, o
 {
 	struct iovec iov = one(buf, size);
 
-	return transfer(f, read_once, &iov, 1, offset);
+	return read_at(f, &iov, 1, offset);
 }
 
 EXPORT ssize_t causeway_pwrite(struct causeway_file *f, const void *buf, size_t size, off_t offset)
 {
 	struct iovec iov = one(buf, size);
 
-	return transfer(f, write_once, &iov, 1, offset);
+	return write_at(f, &iov, 1, offset);
 }
 
 EXPORT ssize_t causeway_read(struct causeway_file *f, void *buf, size_t size)
@@ -160,7 +294,7 @@ EXPORT ssize_t causeway_read(struct causeway_file *f, void *buf, size_t size)
 	ssize_t n;
 
 	pthread_mutex_lock(&f->lock);
-	n = transfer(f, read_once, &iov, 1, f->position);
+	n = read_at(f, &iov, 1, f->position);
 	if (n > 0)
 		f->position += n;
 	pthread_mutex_unlock(&f->lock);
@@ -182,7 +316,7 @@ EXPORT ssize_t causeway_write(struct causeway_file *f, const void *buf, size_t s
 	ssize_t n;
 
 	pthread_mutex_lock(&f->lock);
-	n = transfer(f, write_once, &iov, 1, f->position);
+	n = write_at(f, &iov, 1, f->position);
 	if (n > 0)
 		f->position += n;
 	if (n > 0 && (f->flags & O_APPEND))

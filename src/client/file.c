@@ -12,11 +12,25 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
+#include "client/behind.h"
+#include "client/listing.h"
 
 /* How often a file may come and go while it is opened with O_CREAT. */
 #define CREATE_TRIES 100
 /* The flags of an open file that each request tells. */
 #define CHANGEABLE (O_APPEND | O_NONBLOCK)
+
+/* What the back-end says of the data of a file that was opened. */
+static void opened(struct causeway_file *f, uint32_t open_flags)
+{
+	const struct cache_mode *mode = f->c->options.cache;
+
+	if (f->node->type == S_IFREG && mode->looks && !(open_flags & FOPEN_KEEP_CACHE))
+		node_forget_data(f->c, f->node);
+	f->keeps_data = f->node->type == S_IFREG && mode->keeps &&
+		!(open_flags & FOPEN_DIRECT_IO) && !(f->flags & O_DIRECT) &&
+		f->c->session.max_data >= PAGE_BYTES;
+}
 
 static int open_node(struct causeway_file *f)
 {
@@ -42,15 +56,18 @@ static int open_node(struct causeway_file *f)
 		in.flags &= ~(uint32_t)O_TRUNC;
 		later = true;
 	}
+	behind_send(f->c, f->node);
 	r = client_call(f->c, &call);
 	if (truncates)
-		node_drop_attr(f->c, f->node);
+		node_drop_data(f->c, f->node);
 	if (r == 0) {
 		f->fh = out.fh;
 		f->open = true;
+		opened(f, out.open_flags);
 	} else if (r == -ENOSYS && (f->c->session.flags & without)) {
 		/* The back-end needs no open: the handle is 0, and is never released. */
 		r = 0;
+		opened(f, FOPEN_KEEP_CACHE);
 	}
 	if (r == 0 && truncates && !later)
 		r = client_strip_priv(f);
@@ -77,12 +94,16 @@ static int create(struct causeway_file *f, uint32_t opcode, struct node *parent,
 	};
 	int r = client_call(f->c, &call);
 
-	node_drop_attr(f->c, parent);
 	if (r == 0)
 		r = node_take(f->c, trace_opcode_name(opcode), &out.entry, call.asof, &f->node);
+	if (opcode == FUSE_CREATE)
+		entry_changed(f->c, parent, name, r == 0 ? f->node : NULL,
+			cache_validity(f->c, r == 0 ? out.entry.entry_valid : 0,
+				r == 0 ? out.entry.entry_valid_nsec : 0), call.asof);
 	if (r == 0) {
 		f->fh = out.open.fh;
 		f->open = true;
+		opened(f, out.open.open_flags);
 	}
 	return r;
 }
@@ -202,6 +223,7 @@ static void drop(struct causeway_file *f)
 		client_call(f->c, &call);
 	}
 	client_drop_listing(f);
+	listing_free(f->c, f->kept);
 	if (f->node)
 		node_put(f->c, f->node);
 	pthread_mutex_destroy(&f->lock);
@@ -292,8 +314,12 @@ EXPORT int causeway_setfl(struct causeway_file *f, int flags)
 		r = client_fail(f->c, -EBADF, "the file is not open for that");
 	else if ((flags ^ f->flags) & (O_DIRECT | O_NOATIME))
 		r = client_fail(f->c, -EOPNOTSUPP, "O_DIRECT and O_NOATIME are for opening a file");
-	else
+	if (r == 0) {
+		/* What was written before has its place already. */
+		if ((flags ^ f->flags) & O_APPEND)
+			behind_send(f->c, f->node);
 		f->flags = (f->flags & ~CHANGEABLE) | (flags & CHANGEABLE);
+	}
 	pthread_mutex_unlock(&f->lock);
 	return r;
 }
@@ -312,10 +338,12 @@ static int flush(struct causeway_file *f, uint64_t owner)
 EXPORT int causeway_close(struct causeway_file *f)
 {
 	bool flushed = false;
-	int r = 0;
+	int r;
 
 	if (!f)
 		return 0;
+	behind_send(f->c, f->node);
+	r = behind_error(f->c, f->node);
 	for (size_t i = 0; i < f->nowners; i++) {
 		if (f->owners[i].has_locked) {
 			int one = flush(f, f->owners[i].number);
@@ -324,8 +352,11 @@ EXPORT int causeway_close(struct causeway_file *f)
 			flushed = true;
 		}
 	}
-	if (!flushed && f->open && f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY)
-		r = flush(f, 0);
+	if (!flushed && f->open && f->node->type != S_IFDIR && (f->flags & O_ACCMODE) != O_RDONLY) {
+		int one = flush(f, 0);
+
+		r = r < 0 ? r : one;
+	}
 	drop(f);
 	return r;
 }
@@ -340,8 +371,11 @@ EXPORT int causeway_fsync(struct causeway_file *f, int data_only)
 		.args = {CALL_STRUCT(in)},
 		.nargs = 1,
 	};
+	int r;
 
 	if (f->flags & O_PATH)
 		return client_fail(f->c, -EBADF, "the file is not open for that");
-	return client_call(f->c, &call);
+	behind_send(f->c, f->node);
+	r = behind_error(f->c, f->node);
+	return r < 0 ? r : client_call(f->c, &call);
 }

@@ -24,13 +24,18 @@ struct causeway_file {
 	_Atomic int flags; /* of open(), or of setfl() since */
 	bool open;         /* fh is to be released */
 	uint64_t fh;
+	bool keeps_data; /* of the file: what is read may be kept, what is written may wait */
+	_Atomic off_t read_end;       /* where the last read that brought something ended */
+	_Atomic unsigned int ahead;   /* pages to read beside those that are wanted */
 	pthread_mutex_t lock; /* of all that follows */
 	off_t position;       /* of a file */
 	char *listing;        /* of a directory: what READDIR brought last */
-	bool plus;            /* it was READDIRPLUS */
+	bool plus;            /* READDIRPLUS is wanted */
+	bool entries;         /* it has been, for what is in listing */
 	size_t at, len;
 	uint64_t asof; /* the count of changes when it was asked for */
 	uint64_t next; /* what follows the last entry that was taken */
+	struct listing *kept; /* what came since the beginning, to be kept; or NULL */
 	struct lock_owner *owners; /* who locks through this handle; see lock.c */
 	size_t nowners;
 	uint64_t flock_owner; /* or 0: it has no lock of flock(2) */
@@ -51,6 +56,10 @@ static inline uint32_t client_open_flags(const struct causeway_file *f)
 /* Whether a handle is one of a file that is open, and not in this mode: 0, -EBADF or -EISDIR.
  * (space.c) */
 int client_check_open(struct causeway_file *f, int not_mode);
+
+/* One WRITE: how many bytes, or -errno. (data.c) */
+ssize_t client_write_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
+	size_t size, off_t offset);
 
 /* SEEK_DATA and SEEK_HOLE. (space.c) */
 off_t client_seek(struct causeway_file *f, off_t offset, int whence);

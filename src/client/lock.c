@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "client/behind.h"
 #include "client/file.h"
 
 static int check_offered(struct causeway *c, uint64_t flag, const char *call, const char *option)
@@ -136,8 +137,14 @@ static int send_lock(struct causeway_file *f, struct fuse_lk_in *in, bool wait,
 		.nargs = 1,
 		.token = wait ? token : NULL,
 	};
+	int r;
 
-	return client_call(f->c, &call);
+	/* Who locks next sees what was written; who has the lock sees what others wrote. */
+	behind_send(f->c, f->node);
+	r = client_call(f->c, &call);
+	if (r == 0 && in->lk.type != F_UNLCK)
+		node_drop_attr(f->c, f->node);
+	return r;
 }
 
 static int set(struct causeway_file *f, uint64_t owner, const struct flock *lock, bool wait,

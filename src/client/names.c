@@ -33,9 +33,9 @@ static int no_name(const struct walked *w, uint32_t opcode)
 static int on_name(struct causeway *c, struct causeway_file *at, const char *path, uint32_t opcode,
 	struct iovec fixed, struct iovec more, bool takes_entry)
 {
-	struct fuse_entry_out entry;
+	struct fuse_entry_out entry = {.nodeid = 0};
 	struct call call = {.opcode = opcode};
-	struct node *node;
+	struct node *node = NULL;
 	struct walked w;
 	int r = walk(c, start_of(at), path, WALK_PARENT, &w);
 
@@ -58,12 +58,12 @@ static int on_name(struct causeway *c, struct causeway_file *at, const char *pat
 		r = client_fail(c, -ENOTDIR, "'%.200s': %s", path, strerror(ENOTDIR));
 	else
 		r = client_call(c, &call);
-	node_drop_attr(c, w.node);
-	if (r == 0 && takes_entry) {
+	if (r == 0 && takes_entry)
 		r = node_take(c, trace_opcode_name(opcode), &entry, call.asof, &node);
-		if (r == 0)
-			node_put(c, node);
-	}
+	entry_changed(c, w.node, w.name, r == 0 ? node : NULL,
+		cache_validity(c, entry.entry_valid, entry.entry_valid_nsec), call.asof);
+	if (r == 0 && node)
+		node_put(c, node);
 	node_put(c, w.node);
 	if (r < 0 && r != -EPROTO && r != -ENOTCONN)
 		client_fail(c, r, "'%.200s': %s", path, strerror(-r));
@@ -184,29 +184,53 @@ static int send_rename(struct causeway *c, const struct walked *from, const stru
 							       "only") : r;
 }
 
-/* The file that moves, and the one that it replaces or changes places with, change too: their
- * times and links are known no more. */
-static int rename_nodes(struct causeway *c, const struct walked *from, const struct walked *to,
+/* What a rename moves or replaces has other attributes afterwards, where it is known: with
+ * attributes that are kept for ever it is looked for. */
+static void node_moves(struct causeway *c, const struct walked *w)
+{
+	struct node *node;
+	bool there = c->options.cache->for_ever ? walk_lookup(c, w->node, w->name, &node) == 0
+		: entry_find(c, w->node, w->name, &node) == ENTRY_THERE;
+
+	if (!there)
+		return;
+	node_drop_attr(c, node);
+	node_put(c, node);
+}
+
+/* A slash at the end of a name is only for directories. */
+static int check_slashes(struct causeway *c, const struct walked *from, const struct walked *to,
 	unsigned int flags)
 {
-	bool slash = from->slash || (to->slash && !(flags & RENAME_EXCHANGE));
-	struct node *moved, *other = NULL;
-	int r = walk_lookup(c, from->node, from->name, &moved);
+	struct node *node;
+	int r = 0;
 
+	if (!from->slash && (!to->slash || (flags & RENAME_EXCHANGE)))
+		return 0;
+	r = walk_lookup(c, from->node, from->name, &node);
 	if (r < 0)
 		return r;
-	walk_lookup(c, to->node, to->name, &other);
-	if (slash && moved->type != S_IFDIR)
+	if (node->type != S_IFDIR)
 		r = client_fail(c, -ENOTDIR, "'%.200s': only a directory's name may end in a slash",
 			from->name);
-	else
-		r = send_rename(c, from, to, flags);
-	node_drop_attr(c, moved);
-	node_put(c, moved);
-	if (other) {
-		node_drop_attr(c, other);
-		node_put(c, other);
-	}
+	node_put(c, node);
+	return r;
+}
+
+static int rename_entry(struct causeway *c, const struct walked *from, const struct walked *to,
+	unsigned int flags)
+{
+	const struct validity none = {.until_ns = 0};
+	int r;
+
+	node_moves(c, from);
+	node_moves(c, to);
+	r = send_rename(c, from, to, flags);
+	/* Again: they may have been asked for meanwhile. */
+	node_moves(c, from);
+	node_moves(c, to);
+	entry_changed(c, from->node, from->name, NULL, none, 0);
+	entry_changed(c, to->node, to->name, NULL, none, 0);
 	return r;
 }
 
@@ -228,11 +252,11 @@ EXPORT int causeway_rename(struct causeway *c, struct causeway_file *old_at, con
 		else if (!walked_to_name(&to))
 			r = no_name(&to, flags & RENAME_NOREPLACE ? FUSE_LINK : FUSE_RENAME);
 		else
-			r = rename_nodes(c, &from, &to, flags);
-		node_drop_attr(c, to.node);
+			r = check_slashes(c, &from, &to, flags);
+		if (r == 0)
+			r = rename_entry(c, &from, &to, flags);
 		node_put(c, to.node);
 	}
-	node_drop_attr(c, from.node);
 	node_put(c, from.node);
 	return r;
 }

@@ -8,7 +8,9 @@
 #include <time.h>
 
 #include "base/util.h"
+#include "client/behind.h"
 #include "client/client.h"
+#include "client/listing.h"
 
 /* Forgets wait for company, but not for ever: each keeps something alive in the back-end. */
 #define FORGET_AFTER_NS 1000000000ull
@@ -49,17 +51,28 @@ void nodes_init(struct nodes *nodes)
 {
 	memset(nodes, 0, sizeof(*nodes));
 	pthread_mutex_init(&nodes->lock, NULL);
-	nodes->root = (struct node){.id = FUSE_ROOT_ID, .refs = 1, .type = S_IFDIR};
+	nodes->root = (struct node){
+		.id = FUSE_ROOT_ID, .refs = 1, .type = S_IFDIR, .serial = ++nodes->serials};
 	*bucket(nodes, FUSE_ROOT_ID) = &nodes->root;
 }
 
-void nodes_destroy(struct nodes *nodes)
+static void free_node(struct causeway *c, struct node *n)
 {
+	behind_free(c, n);
+	listing_free(c, n->listing);
+	free(n->target);
+	if (n != &c->nodes.root)
+		free(n);
+}
+
+void nodes_destroy(struct causeway *c)
+{
+	struct nodes *nodes = &c->nodes;
+
 	for (size_t i = 0; i < NODE_BUCKETS; i++) {
 		for (struct node *n = nodes->buckets[i], *next; n; n = next) {
 			next = n->next;
-			if (n != &nodes->root)
-				free(n);
+			free_node(c, n);
 		}
 	}
 	pthread_mutex_destroy(&nodes->lock);
@@ -138,17 +151,27 @@ static struct node *add(struct nodes *nodes, const struct fuse_entry_out *entry)
 	if (!n)
 		return NULL;
 	n->id = entry->nodeid;
+	n->serial = ++nodes->serials;
 	n->type = entry->attr.mode & S_IFMT;
 	n->next = *at;
 	return *at = n;
 }
 
+static bool same_content(const struct fuse_attr *a, const struct fuse_attr *b)
+{
+	return a->size == b->size && a->mtime == b->mtime && a->mtimensec == b->mtimensec &&
+		a->ctime == b->ctime && a->ctimensec == b->ctimensec;
+}
+
 /* Under the lock. What was asked before a change of ours is no news. */
-static void fill(struct node *n, const struct fuse_attr *attr, struct validity valid,
-	uint64_t asof)
+static void fill(struct causeway *c, struct node *n, const struct fuse_attr *attr,
+	struct validity valid, uint64_t asof)
 {
 	if (n->changed_at > asof)
 		return;
+	if (n->attr_known && c->options.cache->looks && !same_content(&n->attr, attr))
+		n->generation++;
+	n->attr_known = true;
 	n->attr = *attr;
 	n->attr_valid = valid;
 }
@@ -177,8 +200,8 @@ int node_take(struct causeway *c, const char *what, const struct fuse_entry_out 
 		n->refs++;
 		/* The root is never forgotten. */
 		n->lookups += n != &nodes->root;
-		fill(n, &entry->attr,
-			validity_for(entry->attr_valid, entry->attr_valid_nsec), asof);
+		fill(c, n, &entry->attr,
+			cache_validity(c, entry->attr_valid, entry->attr_valid_nsec), asof);
 		*node = n;
 	}
 	pthread_mutex_unlock(&nodes->lock);
@@ -224,7 +247,7 @@ void node_put(struct causeway *c, struct node *node)
 	*at = node->next;
 	pthread_mutex_unlock(&nodes->lock);
 	forget(c, node->id, node->lookups);
-	free(node);
+	free_node(c, node);
 }
 
 static int check_type(struct causeway *c, const struct node *node, const struct fuse_attr *attr)
@@ -243,7 +266,7 @@ int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr 
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&c->nodes.lock);
-	fill(node, attr, valid, asof);
+	fill(c, node, attr, valid, asof);
 	pthread_mutex_unlock(&c->nodes.lock);
 	return 0;
 }
@@ -265,7 +288,7 @@ int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *
 	alone = node->changed_at <= asof;
 	change(c, node);
 	if (r == 0 && alone)
-		fill(node, attr, valid, c->nodes.changes);
+		fill(c, node, attr, valid, c->nodes.changes);
 	pthread_mutex_unlock(&c->nodes.lock);
 	return r;
 }
@@ -287,4 +310,71 @@ void node_drop_attr(struct causeway *c, struct node *node)
 	pthread_mutex_lock(&c->nodes.lock);
 	change(c, node);
 	pthread_mutex_unlock(&c->nodes.lock);
+}
+
+void node_forget_data(struct causeway *c, struct node *node)
+{
+	pthread_mutex_lock(&c->nodes.lock);
+	node->generation++;
+	pthread_mutex_unlock(&c->nodes.lock);
+}
+
+void node_drop_data(struct causeway *c, struct node *node)
+{
+	pthread_mutex_lock(&c->nodes.lock);
+	change(c, node);
+	node->generation++;
+	pthread_mutex_unlock(&c->nodes.lock);
+}
+
+void node_wrote(struct causeway *c, struct node *node, off_t from, off_t to)
+{
+	bool within;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	/* Beyond its end the last page is another too. */
+	within = node->attr_known && (uint64_t)to <= node->attr.size;
+	change(c, node);
+	if (!within)
+		node->generation++;
+	pthread_mutex_unlock(&c->nodes.lock);
+	if (within)
+		pages_drop(c, node, from, to);
+}
+
+uint64_t node_generation(struct causeway *c, struct node *node)
+{
+	uint64_t generation;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	generation = node->generation;
+	pthread_mutex_unlock(&c->nodes.lock);
+	return generation;
+}
+
+size_t node_get_target(struct causeway *c, struct node *node, char *target)
+{
+	size_t len = 0;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	if (node->target) {
+		len = strlen(node->target);
+		memcpy(target, node->target, len + 1);
+	}
+	pthread_mutex_unlock(&c->nodes.lock);
+	return len;
+}
+
+void node_set_target(struct causeway *c, struct node *node, const char *target)
+{
+	char *copy = c->options.cache->keeps ? strdup(target) : NULL;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	/* It never becomes another: a new link is a new node. */
+	if (!node->target) {
+		node->target = copy;
+		copy = NULL;
+	}
+	pthread_mutex_unlock(&c->nodes.lock);
+	free(copy);
 }

@@ -8,7 +8,11 @@
  * all its lookups: forgets gather, and go out together on the high-priority queue.
  *
  * Validity. What is known of a node (its attributes) is valid until a time or while a word of
- * memory is unchanged. Modes of caching differ in what they put there, not in who asks.
+ * memory is unchanged. Modes of caching (cache.h) differ in what they put there, not in who asks.
+ *
+ * Data, a listing and a symlink's target are good for a generation. It ends with a change of ours
+ * that is about all of them, when the file is opened and the back-end does not say that it is
+ * unchanged, and, in modes that look, with attributes that show another time or size.
  *
  * A change of ours makes what is known invalid, also what a request brings that began before the
  * change: `asof` is the count of changes when it began.
@@ -21,6 +25,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "proto/fuse_ops.h"
 
@@ -41,7 +46,14 @@ struct node {
 
 	struct fuse_attr attr;
 	struct validity attr_valid;
+	bool attr_known;     /* something was, once */
 	uint64_t changed_at; /* the count of changes after the last one of ours */
+
+	uint64_t serial;     /* no other node's */
+	uint64_t generation; /* of its data and listing: what is of another one is not its */
+	char *target;        /* of a symlink, once it was read */
+	struct listing *listing; /* of a directory (listing.h) */
+	struct behind *_Atomic behind; /* of a file (behind.h) */
 };
 
 #define NODE_BUCKETS 4096
@@ -54,6 +66,7 @@ struct nodes {
 	struct fuse_forget_one forgets[FORGETS];
 	unsigned int nforgets;
 	uint64_t oldest_ns; /* when the first of them came */
+	uint64_t serials;
 	_Atomic uint64_t changes;
 };
 
@@ -64,7 +77,7 @@ bool validity_holds(const struct validity *v);
 void nodes_init(struct nodes *nodes);
 
 /* Frees what is left, without telling the back-end: DESTROY says it all. */
-void nodes_destroy(struct nodes *nodes);
+void nodes_destroy(struct causeway *c);
 
 /* The node of an entry that a reply brought, with a reference; what names the operation. */
 int node_take(struct causeway *c, const char *what, const struct fuse_entry_out *entry,
@@ -93,5 +106,19 @@ bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr
 
 /* What was changed is not known any more. */
 void node_drop_attr(struct causeway *c, struct node *node);
+
+/* Its data and listing, without anything of ours having changed; and where it has. */
+void node_forget_data(struct causeway *c, struct node *node);
+void node_drop_data(struct causeway *c, struct node *node);
+
+/* We wrote these bytes: its attributes are not known any more, and of its data the rest, where
+ * nothing but these changed. */
+void node_wrote(struct causeway *c, struct node *node, off_t from, off_t to);
+
+uint64_t node_generation(struct causeway *c, struct node *node);
+
+/* The target of a symlink, where it is known: copied (PATH_MAX bytes), and its length, or 0. */
+size_t node_get_target(struct causeway *c, struct node *node, char *target);
+void node_set_target(struct causeway *c, struct node *node, const char *target);
 
 #endif

@@ -33,6 +33,9 @@ static const struct option numbers[] = {
 	NUMBER("gid", gid, 0, UINT32_MAX - 1, false),
 	NUMBER("event-idx", event_idx, 0, 1, false),
 	NUMBER("indirect", indirect, 0, 1, false),
+	NUMBER("cache-memory", cache_memory, 4 * PAGE_BYTES, 1ull << 40, false),
+	NUMBER("cache-entries", cache_entries, 1, 1u << 24, false),
+	NUMBER("writeback", writeback, 0, 1, false),
 	NUMBER("record-data", record_data, 0, 1, false),
 };
 
@@ -50,6 +53,9 @@ void client_options_init(struct client_options *o)
 		.gid = getegid(),
 		.event_idx = 1,
 		.indirect = 1,
+		.cache = cache_mode_find("auto"),
+		.cache_memory = 32 * MIB,
+		.cache_entries = 16384,
 	};
 }
 
@@ -93,6 +99,16 @@ static int set_string(struct causeway *c, char **string, const char *value)
 	return 0;
 }
 
+static int set_cache(struct causeway *c, const char *value)
+{
+	const struct cache_mode *mode = cache_mode_find(value);
+
+	if (!mode)
+		return client_fail(c, -EINVAL, "cache=%s: it must be none, auto or always", value);
+	c->options.cache = mode;
+	return 0;
+}
+
 static int add_daemon_option(struct causeway *c, const char *value)
 {
 	struct client_options *o = &c->options;
@@ -122,6 +138,8 @@ EXPORT int causeway_set(struct causeway *c, const char *option, const char *valu
 		return add_daemon_option(c, value);
 	if (strcmp(option, "daemon") == 0)
 		return set_string(c, &c->options.daemon, value);
+	if (strcmp(option, "cache") == 0)
+		return set_cache(c, value);
 	if (strcmp(option, "record") == 0)
 		return set_string(c, &c->options.record, value);
 	return client_fail(c, -ENOENT, "there is no option '%s'", option);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "client/behind.h"
 #include "client/file.h"
 
 #define NSEC_MAX 999999999
@@ -30,10 +31,13 @@ int client_setattr(struct causeway *c, struct node *node, struct causeway_file *
 		in->valid |= FATTR_FH;
 		in->fh = f->fh;
 	}
+	behind_send(c, node);
 	r = client_call(c, &call);
+	if (in->valid & FATTR_SIZE)
+		node_forget_data(c, node);
 	if (r == 0)
 		return node_changed(c, node, &out.attr,
-			validity_for(out.attr_valid, out.attr_valid_nsec), call.asof);
+			cache_validity(c, out.attr_valid, out.attr_valid_nsec), call.asof);
 	/* What failed may have been done in part. */
 	node_drop_attr(c, node);
 	return r;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "client/behind.h"
 #include "client/file.h"
 
 /* The minor version that brought COPY_FILE_RANGE_64. */
@@ -55,10 +56,11 @@ EXPORT int causeway_fallocate(struct causeway_file *f, int mode, off_t offset, o
 			(long long)length, (long long)offset);
 	if (__builtin_add_overflow(offset, length, &end))
 		return client_fail(f->c, -EFBIG, "no file ends there");
+	behind_send(f->c, f->node);
 	r = client_strip_priv(f);
 	if (r == 0)
 		r = client_call(f->c, &call);
-	node_drop_attr(f->c, f->node);
+	node_drop_data(f->c, f->node);
 	return explain(f->c, r, "fallocate");
 }
 
@@ -93,6 +95,7 @@ off_t client_seek(struct causeway_file *f, off_t offset, int whence)
 
 	if (offset < 0)
 		return client_fail(f->c, -ENXIO, "there is no offset %lld", (long long)offset);
+	behind_send(f->c, f->node);
 	r = client_call(f->c, &call);
 	if (r == -ENOSYS)
 		return seek_without(f, offset, whence);
@@ -153,6 +156,8 @@ EXPORT ssize_t causeway_copy_file_range(struct causeway_file *from, off_t from_o
 		return client_fail(c, -EXDEV, "the two files are of two connections");
 	if (from_offset < 0 || to_offset < 0)
 		return client_fail(c, -EINVAL, "there is no offset below 0");
+	behind_send(c, from->node);
+	behind_send(c, to->node);
 	n = client_strip_priv(to);
 	if (n < 0)
 		return n;
@@ -164,7 +169,7 @@ EXPORT ssize_t causeway_copy_file_range(struct causeway_file *from, off_t from_o
 		in.len = min_t(uint64_t, in.len, COPY_32_MAX);
 		n = copy_by(c, &call, FUSE_COPY_FILE_RANGE);
 	}
-	node_drop_attr(c, to->node);
+	node_drop_data(c, to->node);
 	return n < 0 ? explain(c, (int)n, "copy_file_range") : n;
 }
 
@@ -216,7 +221,9 @@ EXPORT int causeway_syncfs(struct causeway *c)
 		.nargs = 1,
 	};
 
-	return explain(c, client_call(c, &call), "syncfs");
+	int r = behind_send_all(c);
+
+	return r < 0 ? r : explain(c, client_call(c, &call), "syncfs");
 }
 
 /* What a mode grants to whom requests are made for. */

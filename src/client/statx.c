@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "client/behind.h"
 #include "client/file.h"
 
 /* The minor version that brought STATX. */
@@ -116,6 +117,7 @@ static int ask(struct causeway *c, const struct target *t, int flags, unsigned i
 	struct fuse_attr attr;
 	int r = -ENOSYS;
 
+	behind_send(c, t->node);
 	if (known(c, t, flags, mask, st))
 		return 0;
 	if (c->session.minor >= MINOR_STATX && !atomic_load(&c->no_statx))

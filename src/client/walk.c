@@ -21,7 +21,7 @@ struct trail {
 	unsigned int symlinks;
 };
 
-int walk_lookup(struct causeway *c, struct node *parent, const char *name, struct node **node)
+static int lookup(struct causeway *c, struct node *parent, const char *name, struct node **node)
 {
 	struct fuse_entry_out entry;
 	struct call call = {
@@ -34,11 +34,36 @@ int walk_lookup(struct causeway *c, struct node *parent, const char *name, struc
 		.out_least = sizeof(entry),
 	};
 	int r = client_call(c, &call);
+	struct validity valid;
 
+	/* An error says nothing of how long it is so. */
+	if (r == -ENOENT)
+		entry_learn(c, parent, name, NULL, cache_validity(c, 0, 0), call.asof);
 	if (r < 0)
 		return r;
+	valid = cache_validity(c, entry.entry_valid, entry.entry_valid_nsec);
 	/* An entry without a node says that there is none, and for how long. */
-	return entry.nodeid == 0 ? -ENOENT : node_take(c, "LOOKUP", &entry, call.asof, node);
+	if (entry.nodeid == 0) {
+		entry_learn(c, parent, name, NULL, valid, call.asof);
+		return -ENOENT;
+	}
+	r = node_take(c, "LOOKUP", &entry, call.asof, node);
+	/* What is above a directory is no name in it. */
+	if (r == 0 && strcmp(name, "..") != 0)
+		entry_learn(c, parent, name, *node, valid, call.asof);
+	return r;
+}
+
+int walk_lookup(struct causeway *c, struct node *parent, const char *name, struct node **node)
+{
+	switch (entry_find(c, parent, name, node)) {
+	case ENTRY_THERE:
+		return 0;
+	case ENTRY_MISSING:
+		return -ENOENT;
+	default:
+		return lookup(c, parent, name, node);
+	}
 }
 
 int walk_readlink(struct causeway *c, struct node *node, char *target)
@@ -49,14 +74,16 @@ int walk_readlink(struct causeway *c, struct node *node, char *target)
 		.take = &(struct iovec){target, PATH_MAX - 1},
 		.ntake = 1,
 	};
-	int r = client_call(c, &call);
+	size_t known = node_get_target(c, node, target);
+	int r = known > 0 ? 0 : client_call(c, &call);
 
-	if (r < 0)
-		return r;
+	if (r < 0 || known > 0)
+		return r < 0 ? r : (int)known;
 	target[call.taken] = '\0';
 	if (call.taken == 0 || memchr(target, '\0', call.taken))
 		return client_fail(c, -EPROTO, "the back-end's reply to READLINK is malformed: "
 					       "that is no path");
+	node_set_target(c, node, target);
 	return (int)call.taken;
 }
 

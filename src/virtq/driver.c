@@ -165,9 +165,15 @@ bool virtq_driver_publish(struct virtq_driver *d)
 	return !(shared_load(&d->used->flags) & RING_USED_F_NO_NOTIFY);
 }
 
+unsigned int virtq_driver_ready(const struct virtq_driver *d)
+{
+	return (uint16_t)(__atomic_load_n(&d->used->idx, __ATOMIC_ACQUIRE) -
+		shared_load(&d->seen));
+}
+
 bool virtq_driver_pending(const struct virtq_driver *d)
 {
-	return __atomic_load_n(&d->used->idx, __ATOMIC_ACQUIRE) != shared_load(&d->seen);
+	return virtq_driver_ready(d) > 0;
 }
 
 static void *give_back(struct virtq_driver *d, uint16_t head)
@@ -194,12 +200,12 @@ static int broken(struct virtq_driver *d, const char *rule)
 int virtq_driver_collect(struct virtq_driver *d, void **cookie, uint32_t *written)
 {
 	const struct ring_used_elem *elem = &d->used->ring[d->seen & (d->size - 1)];
-	uint16_t ready;
+	unsigned int ready;
 	uint32_t id, len;
 
 	if (d->broken_by)
 		return -EIO;
-	ready = (uint16_t)(__atomic_load_n(&d->used->idx, __ATOMIC_ACQUIRE) - d->seen);
+	ready = virtq_driver_ready(d);
 	if (ready == 0)
 		return 0;
 	if (ready > d->in_flight)
@@ -218,8 +224,13 @@ int virtq_driver_collect(struct virtq_driver *d, void **cookie, uint32_t *writte
 
 void virtq_driver_want_calls(struct virtq_driver *d)
 {
+	virtq_driver_want_calls_after(d, 1);
+}
+
+void virtq_driver_want_calls_after(struct virtq_driver *d, unsigned int n)
+{
 	if (d->event_idx)
-		shared_store(&d->avail->ring[d->size], d->seen);
+		shared_store(&d->avail->ring[d->size], (uint16_t)(d->seen + n - 1));
 	else
 		shared_store(&d->avail->flags, 0);
 	atomic_thread_fence(memory_order_seq_cst);

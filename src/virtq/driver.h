@@ -15,7 +15,8 @@
  * a chain longer than a table is laid out plainly.
  *
  * Ownership: the ring memory is the caller's, who keeps it until the device has forgotten it.
- * Not thread-safe: the owner's lock is around it. Only virtq_driver_pending() needs none.
+ * Not thread-safe: the owner's lock is around it. Only virtq_driver_pending() and
+ * virtq_driver_ready() need none.
  */
 #ifndef VIRTQ_DRIVER_H
 #define VIRTQ_DRIVER_H
@@ -82,12 +83,16 @@ bool virtq_driver_publish(struct virtq_driver *d);
 /* Takes back one chain: 1, 0 when none is there, -EIO when the device broke the queue. */
 int virtq_driver_collect(struct virtq_driver *d, void **cookie, uint32_t *written);
 
-/* Whether the device has shown something that was not collected. */
+/* How many chains the device has shown that were not collected, as it says; and whether any. */
+unsigned int virtq_driver_ready(const struct virtq_driver *d);
 bool virtq_driver_pending(const struct virtq_driver *d);
 
 /* Asks for a call at the next chain that comes back, or not to be called. After asking, look at
- * virtq_driver_pending(): what came in between sends no call. */
+ * virtq_driver_pending(): what came in between sends no call. For who has no use for fewer than n,
+ * a call when so many have come back, with virtq_driver_ready() to look at; without
+ * VIRTIO_F_EVENT_IDX each one causes a call. */
 void virtq_driver_want_calls(struct virtq_driver *d);
+void virtq_driver_want_calls_after(struct virtq_driver *d, unsigned int n);
 void virtq_driver_refuse_calls(struct virtq_driver *d);
 
 /* Takes back a chain that the device, which is gone, will not return: its cookie, or NULL. */

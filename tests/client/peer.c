@@ -93,3 +93,20 @@ void peer_finish(struct peer *p)
 	assert_int_equal(nftw(p->dir, unit_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	free(p);
 }
+
+pid_t peer_serving(struct peer *p)
+{
+	char path[64];
+	uint64_t pid;
+	int child;
+	FILE *f;
+
+	assert_int_equal(causeway_get(p->c, "daemon-pid", &pid), 0);
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/children", (unsigned int)pid,
+		(unsigned int)pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &child), 1);
+	fclose(f);
+	return child;
+}

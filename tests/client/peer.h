@@ -36,4 +36,7 @@ struct peer *peer_start(enum peer_kind kind, const char *const *options);
 /* Ends the connection and the server, whose status must be 0, and removes the directory. */
 void peer_finish(struct peer *p);
 
+/* The process of causewayd that serves: the child of the one that was started. */
+pid_t peer_serving(struct peer *p);
+
 #endif

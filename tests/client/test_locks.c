@@ -191,24 +191,6 @@ static int end_of(struct waiter *w)
 	return w->result;
 }
 
-/* The process that serves: the child of the one that was started. */
-static int serving(void)
-{
-	char path[64];
-	uint64_t pid;
-	int child;
-	FILE *f;
-
-	assert_int_equal(causeway_get(peer->c, "daemon-pid", &pid), 0);
-	snprintf(path, sizeof(path), "/proc/%u/task/%u/children", (unsigned int)pid,
-		(unsigned int)pid);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%d", &child), 1);
-	fclose(f);
-	return child;
-}
-
 static bool is_waiter(int pid, const char *thread)
 {
 	char path[64], name[32] = "";
@@ -226,7 +208,7 @@ static bool is_waiter(int pid, const char *thread)
 /* Until so many threads of causewayd wait for locks. */
 static void await_waiters(unsigned int want)
 {
-	int pid = serving();
+	int pid = peer_serving(peer);
 	char path[64];
 	unsigned int n;
 

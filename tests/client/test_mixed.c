@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Eight threads of mixed operations on one connection, partly on the same names.
+ * Eight threads of mixed operations on one connection, partly on the same names, in each mode of
+ * caching.
  */
 #include "unit.h"
 
@@ -84,10 +85,10 @@ static void *mix(void *arg)
 	return NULL;
 }
 
-static void test_mixed(void **state)
+static void mix_all(const char *cache, const char *writeback)
 {
-	static const char *const options[] = {
-		"queues", "3", "queue-size", "16", "memory", "1048576", NULL};
+	const char *const options[] = {"queues", "3", "queue-size", "16", "memory", "1048576",
+		"cache", cache, "writeback", writeback, "cache-entries", "20", NULL};
 
 	for (enum peer_kind kind = 0; kind < PEER_KINDS; kind++) {
 		struct mixer mixers[8];
@@ -107,9 +108,28 @@ static void test_mixed(void **state)
 	}
 }
 
+static void test_nothing_kept(void **state)
+{
+	mix_all("none", "0");
+}
+
+static void test_kept_for_a_time(void **state)
+{
+	mix_all("auto", "1");
+}
+
+static void test_kept_for_ever(void **state)
+{
+	mix_all("always", "1");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_mixed)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_kept),
+		cmocka_unit_test(test_kept_for_a_time),
+		cmocka_unit_test(test_kept_for_ever),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,7 +173,7 @@ static void change_content(int how)
  * to its guests, as QEMU's daemon does. */
 static void test_set_id(void **state)
 {
-	static const char *const options[] = {"uid", "1234", "gid", "1234", NULL};
+	static const char *const options[] = {"cache", "none", "uid", "1234", "gid", "1234", NULL};
 
 	tear_down(state);
 	world_enter(state, options);

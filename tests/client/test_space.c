@@ -119,7 +119,7 @@ static void test_statvfs(void **state)
 
 static void test_access(void **state)
 {
-	static const char *const options[] = {"uid", "1234", "gid", "1234", NULL};
+	static const char *const options[] = {"cache", "none", "uid", "1234", "gid", "1234", NULL};
 
 	tear_down(state);
 	world_enter(state, options);

@@ -22,9 +22,12 @@ static inline int world_enter(void **state, const char *const *options)
 	return chdir(peer->dir);
 }
 
+/* Nothing is kept: these tests change things on the host and look at once. */
 static inline int set_up(void **state)
 {
-	return world_enter(state, NULL);
+	static const char *const options[] = {"cache", "none", NULL};
+
+	return world_enter(state, options);
 }
 
 static inline int tear_down(void **state)

@@ -8,6 +8,7 @@ difference that is gone must leave the table.
 """
 import collections
 import os
+import re
 import subprocess
 
 Explained = collections.namedtuple("Explained", "line result modes reason")
@@ -52,12 +53,57 @@ EXPLAINED = [
 ]
 
 
+# What QEMU's C virtiofsd does in another way.
+NO_TMPFILE = "QEMU's virtiofsd does not know TMPFILE, a newer opcode"
+NO_STATX = "QEMU's virtiofsd does not know STATX, a newer opcode"
+KEEPS_SUID = "QEMU's virtiofsd leaves set-id bits where OPEN truncates"
+VIRTIOFSD = [
+    Explained('nameless: open(".", O_TMPFILE | O_RDWR, 0644)', "EOPNOTSUPP", ALL, NO_TMPFILE),
+    *[Explained(f"nameless: {label}", None, ALL, NO_TMPFILE)
+      for label in (
+          'write(fd, "text", 4)',
+          "fstat",
+          'linkat(fd, "", AT_FDCWD, "named", AT_EMPTY_PATH)',
+          "content of named",
+          "lstat named",
+          'unlink("named")',
+          'write(fd, " and more", 9)',
+          "fstat after unlink",
+          'linkat(fd, "", AT_FDCWD, "again", AT_EMPTY_PATH)',
+          "close(fd)",
+          'open(".", O_TMPFILE | O_WRONLY, 0666)',
+          "with a umask",
+          'linkat(AT_FDCWD, link, AT_FDCWD, "d", AT_SYMLINK_FOLLOW)',
+          "lstat d",
+          'linkat(AT_FDCWD, link, AT_FDCWD, "d", AT_SYMLINK_FOLLOW) #2',
+          'open(".", O_TMPFILE | O_EXCL | O_RDWR, 0644)',
+          'linkat(fd, "", AT_FDCWD, "excluded", AT_EMPTY_PATH)',
+          "ftruncate(fd, 100)",
+          "for ever",
+          'open(".", O_TMPFILE | O_RDONLY, 0644)',
+          'open("d", O_TMPFILE | O_RDWR, 0644)')],
+    Explained("statx: birth time", "0", ALL, NO_STATX),
+    Explained("drop-suid: lstat trunc-open", "file 6775 links 1 owner 1234:1235 size 0", ALL,
+              KEEPS_SUID),
+]
+
+
 def explained_for(major, minor):
     """The table for a guest whose kernel is not the stock 6.1."""
     gone = set()
     if (major, minor) >= (6, 6):
         gone.add(BTIME)
     return [e for e in EXPLAINED if e.reason not in gone]
+
+
+def explained_here(virtiofsd=False):
+    """The table for a mount on this machine, with our daemon or QEMU's."""
+    version = os.uname().release.split(".")
+    table = explained_for(int(version[0]), int(re.match(r"\d+", version[1]).group()))
+    if virtiofsd:
+        theirs = {e.line for e in VIRTIOFSD}
+        table = [e for e in table if e.line not in theirs] + VIRTIOFSD
+    return table
 
 
 def canonical(mode):

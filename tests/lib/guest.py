@@ -86,14 +86,14 @@ class Daemon:
 
     count = 0
 
-    def __init__(self, directory, *options, name=None, user=None):
+    def __init__(self, directory, *options, name=None, user=None, program=CAUSEWAYD):
         Daemon.count += 1
         self.name = name or f"d{Daemon.count}"
         self.socket = os.path.abspath(f"{self.name}.sock")
         self.log_path = os.path.abspath(f"{self.name}.log")
         self.log = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [CAUSEWAYD, "--shared-dir", directory, "--socket-path", self.socket,
+            [program, "--shared-dir", directory, "--socket-path", self.socket,
              "--log-level", "info", *options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, user=user, group=user,
             extra_groups=None if user is None else [])

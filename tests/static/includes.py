@@ -29,6 +29,8 @@ ALLOWED = {
     "kmod": "proto",
     "docs/examples": "include",
     "tools": "src/base proto src/trace include",
+    "tools/mount": "tools src/base proto src/mem src/virtq src/vhost src/client",
+    "tools/bench": "tools src/base proto src/mem src/virtq src/vhost",
 }
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)

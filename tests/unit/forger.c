@@ -119,9 +119,8 @@ static _Noreturn void serve(struct forger *f)
 	_exit(0);
 }
 
-int forger_start(struct forger *f)
+void forger_start_on(struct forger *f, int sock, int other)
 {
-	int pair[2];
 	pid_t child;
 
 	log_open("forger", LOG_OFF);
@@ -132,17 +131,24 @@ int forger_start(struct forger *f)
 		.disconnected = disconnected,
 		.opaque = f,
 	};
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	f->sock = pair[1];
+	f->sock = sock;
 	f->stop = eventfd(0, EFD_CLOEXEC);
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
-		close(pair[0]);
+		close(other);
 		serve(f);
 	}
 	f->child = child;
-	close(pair[1]);
+	close(sock);
+}
+
+int forger_start(struct forger *f)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	forger_start_on(f, pair[1], pair[0]);
 	return pair[0];
 }
 

@@ -51,6 +51,9 @@ struct forger *forger_new(void);
 /* Starts it; the client's end of the connection. No other thread runs yet. */
 int forger_start(struct forger *f);
 
+/* The same on a connection that there is already. The other descriptor is none of its process's. */
+void forger_start_on(struct forger *f, int sock, int other);
+
 /* Waits until its front-end has gone, and frees it. */
 void forger_end(struct forger *f);
 

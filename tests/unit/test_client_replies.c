@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 
 #include "causeway.h"
@@ -364,6 +365,19 @@ static void test_changes(void **state)
 	assert_int_equal(atomic_load(&forger->requests[FUSE_SETATTR]), before + 1);
 }
 
+/* What comes of a write that is submitted. */
+static ssize_t submitted_result(struct causeway_file *f)
+{
+	struct pollfd fd = {.fd = causeway_event_fd(c), .events = POLLIN};
+	struct causeway_completion done;
+
+	assert_int_equal(causeway_submit_pwrite(f, "abcd", 4, 0, f), 0);
+	while (causeway_reap(c, &done, 1) == 0)
+		assert_int_equal(poll(&fd, 1, -1), 1);
+	assert_ptr_equal(done.user, f);
+	return done.result;
+}
+
 static void test_data(void **state)
 {
 	struct causeway_file *f;
@@ -374,7 +388,11 @@ static void test_data(void **state)
 	assert_told("it wrote more than it was given");
 	forger->fault = SHORT;
 	assert_int_equal(causeway_pwrite(f, "abcd", 4, 0), -EPROTO);
+	assert_int_equal(submitted_result(f), -EPROTO);
+	forger->fault = MORE_WRITTEN;
+	assert_int_equal(submitted_result(f), -EPROTO);
 	forger->fault = GOOD;
+	assert_int_equal(submitted_result(f), 4);
 	causeway_close(f);
 }
 

@@ -210,6 +210,34 @@ static void test_signals(void **state)
 	signals(true);
 }
 
+/* A call after so many chains, not before; how many are there is known at any time. */
+static void test_calls_after(void **state)
+{
+	struct world w;
+	char cookie;
+
+	start(&w, 16, true, true);
+	for (int i = 0; i < 6; i++)
+		add(&w, 1, 1, 'k', &cookie);
+	virtq_driver_publish(&w.d);
+	/* The device always tells of the first one. */
+	virtq_push(&w.vq, pop(&w, 1, 1, 'k'), 0);
+	assert_true(virtq_publish(&w.vq));
+	collect(&w, &cookie, 0);
+	virtq_driver_want_calls_after(&w.d, 3);
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_int_equal(virtq_driver_ready(&w.d), i);
+		virtq_push(&w.vq, pop(&w, 1, 1, 'k'), 0);
+		assert_int_equal(virtq_publish(&w.vq), i == 2);
+	}
+	assert_int_equal(virtq_driver_ready(&w.d), 5);
+	for (unsigned int i = 5; i > 0; i--) {
+		collect(&w, &cookie, 0);
+		assert_int_equal(virtq_driver_ready(&w.d), i - 1);
+	}
+	finish(&w);
+}
+
 /* What a device may not do, and what is said of it. */
 static void hostile(uint32_t id, uint32_t len, uint16_t idx, const char *rule)
 {
@@ -322,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_long_chains),
 		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_calls_after),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_random),

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,24 +137,4 @@ bool vm_in_path(const char *name)
 		p += n + (p[n] == ':');
 	}
 	return false;
-}
-
-char *vm_find_own(const char *name, const char *build, const char *installed)
-{
-	const char *where[] = {".", build, installed};
-	char exe[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	if (n < 0)
-		return NULL;
-	exe[n] = 0;
-	*strrchr(exe, '/') = 0;
-	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
-		char *path = format("%s/%s/%s", exe, where[i], name);
-
-		if (!access(path, R_OK))
-			return path;
-		free(path);
-	}
-	return NULL;
 }

@@ -125,7 +125,7 @@ static int add_busybox(struct bytes *b)
 
 static int fill(struct bytes *b, const struct vm_kernel *k, const struct vm_options *o)
 {
-	AUTO_FREE char *init = vm_find_own("causeway-init", ".", "../libexec/causeway");
+	AUTO_FREE char *init = find_own("causeway-init", ".", "../libexec/causeway");
 
 	if (!init) {
 		say("causeway-init is missing beside this program");

@@ -28,17 +28,6 @@ static int make_pair(int *ours, int *theirs)
 	return 0;
 }
 
-static char *find_daemon(void)
-{
-	const char *named = getenv("CAUSEWAYD");
-	char *own;
-
-	if (named && *named)
-		return format("%s", named);
-	own = vm_find_own("causewayd", "../src/daemon", "../libexec/causeway");
-	return own ? own : format("causewayd");
-}
-
 // The host's root changes little and is never written through: cached for good. Options meant for
 // shares stay theirs.
 static void daemon_words(
@@ -67,7 +56,7 @@ static void daemon_words(
 static int start_daemon(struct run *r, struct vm_share *s, pid_t *pid)
 {
 	AUTO_WORDS struct words w = {0};
-	AUTO_FREE char *program = find_daemon();
+	AUTO_FREE char *program = find_causewayd();
 	AUTO_FREE char *number = NULL;
 	AUTO_CLOSE int fd = -1;
 	int keep[2];

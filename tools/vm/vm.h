@@ -88,9 +88,6 @@ int vm_reap(pid_t pid, bool soft, int ms);
 char *vm_output_of(char **argv, size_t max, size_t *len);
 // True when a program of that name (or path) can be run.
 bool vm_in_path(const char *name);
-// A file that belongs to us: beside this program, or at `build` or `installed` relative to its
-// directory. NULL: not found.
-char *vm_find_own(const char *name, const char *build, const char *installed);
 int64_t vm_now_ms(void);
 
 // terminal.c. The host's terminal; restored at every exit that is not a SIGKILL.

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "client/pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "client/client.h"
+
+static struct page **bucket(struct pages *pages, uint64_t serial, uint64_t index)
+{
+	return &pages->buckets[((serial * 0x9e3779b97f4a7c15ull + index) *
+				       0x9e3779b97f4a7c15ull) >> 52];
+}
+
+static struct page **find(struct pages *pages, uint64_t serial, uint64_t index)
+{
+	struct page **at = bucket(pages, serial, index);
+
+	while (*at && ((*at)->serial != serial || (*at)->index != index))
+		at = &(*at)->next;
+	return at;
+}
+
+static void unlink_use(struct pages *pages, struct page *p)
+{
+	if (p->newer)
+		p->newer->older = p->older;
+	else
+		pages->newest = p->older;
+	if (p->older)
+		p->older->newer = p->newer;
+	else
+		pages->oldest = p->newer;
+}
+
+static void link_newest(struct pages *pages, struct page *p)
+{
+	p->newer = NULL;
+	p->older = pages->newest;
+	if (p->older)
+		p->older->newer = p;
+	else
+		pages->oldest = p;
+	pages->newest = p;
+}
+
+static void unref(struct pages *pages, struct page *p)
+{
+	if (--p->refs > 0)
+		return;
+	pages->n--;
+	free(p);
+}
+
+/* Nobody finds it any more. */
+static void take_out(struct pages *pages, struct page **at)
+{
+	struct page *p = *at;
+
+	*at = p->next;
+	unlink_use(pages, p);
+	p->known = false;
+	unref(pages, p);
+}
+
+void pages_init(struct pages *pages)
+{
+	memset(pages, 0, sizeof(*pages));
+	pthread_mutex_init(&pages->lock, NULL);
+}
+
+void pages_destroy(struct pages *pages)
+{
+	for (struct page *p = pages->newest, *older; p; p = older) {
+		older = p->older;
+		free(p);
+	}
+	pthread_mutex_destroy(&pages->lock);
+}
+
+struct page *page_new(struct causeway *c)
+{
+	struct pages *pages = &c->pages;
+	size_t most = c->options.cache_memory / PAGE_BYTES;
+	struct page *p = NULL;
+
+	pthread_mutex_lock(&pages->lock);
+	while (pages->n >= most && pages->oldest) {
+		struct page *oldest = pages->oldest;
+
+		take_out(pages, find(pages, oldest->serial, oldest->index));
+	}
+	/* Others hold them all. */
+	if (pages->n < most)
+		p = malloc(sizeof(*p));
+	if (p) {
+		pages->n++;
+		p->refs = 1;
+		p->known = false;
+		p->len = 0;
+	}
+	pthread_mutex_unlock(&pages->lock);
+	return p;
+}
+
+void page_publish(struct causeway *c, struct node *node, struct page *page, uint64_t generation,
+	uint64_t asof)
+{
+	struct pages *pages = &c->pages;
+	struct page **at;
+
+	pthread_mutex_lock(&pages->lock);
+	if (!node_has_changed(c, node, asof) && node_generation(c, node) == generation) {
+		page->serial = node->serial;
+		page->generation = generation;
+		at = find(pages, page->serial, page->index);
+		if (*at)
+			take_out(pages, at);
+		at = bucket(pages, page->serial, page->index);
+		page->next = *at;
+		*at = page;
+		page->known = true;
+		page->refs++;
+		link_newest(pages, page);
+	}
+	pthread_mutex_unlock(&pages->lock);
+}
+
+void page_put(struct causeway *c, struct page *page)
+{
+	pthread_mutex_lock(&c->pages.lock);
+	unref(&c->pages, page);
+	pthread_mutex_unlock(&c->pages.lock);
+}
+
+/* A page that is still good, referenced, or NULL. */
+static struct page *get(struct causeway *c, struct node *node, uint64_t index)
+{
+	struct pages *pages = &c->pages;
+	struct page **at, *p = NULL;
+
+	pthread_mutex_lock(&pages->lock);
+	at = find(pages, node->serial, index);
+	if (*at && (*at)->generation != node_generation(c, node)) {
+		take_out(pages, at);
+	} else if (*at) {
+		p = *at;
+		p->refs++;
+		unlink_use(pages, p);
+		link_newest(pages, p);
+	}
+	pthread_mutex_unlock(&pages->lock);
+	return p;
+}
+
+size_t pages_copy(struct causeway *c, struct node *node, off_t offset, struct cursor *to,
+	bool *ends)
+{
+	size_t done = 0;
+
+	*ends = false;
+	while (to->left > 0 && !*ends) {
+		uint64_t at = (uint64_t)offset + done;
+		uint32_t within = at % PAGE_BYTES;
+		struct page *p = get(c, node, at / PAGE_BYTES);
+
+		if (!p)
+			break;
+		if (within < p->len)
+			done += cursor_write(to, p->data + within, p->len - within);
+		*ends = p->len < PAGE_BYTES;
+		page_put(c, p);
+	}
+	return done;
+}
+
+void pages_drop(struct causeway *c, const struct node *node, off_t from, off_t to)
+{
+	struct pages *pages = &c->pages;
+
+	if (to <= from)
+		return;
+	pthread_mutex_lock(&pages->lock);
+	for (uint64_t i = (uint64_t)from / PAGE_BYTES; i <= ((uint64_t)to - 1) / PAGE_BYTES; i++) {
+		struct page **at = find(pages, node->serial, i);
+
+		if (*at)
+			take_out(pages, at);
+	}
+	pthread_mutex_unlock(&pages->lock);
+}

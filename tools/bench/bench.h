@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// `causeway bench`: what its files share. bench.c has the theory of operation.
+
+#ifndef CAUSEWAY_TOOLS_BENCH_H
+#define CAUSEWAY_TOOLS_BENCH_H
+
+#include "../tool.h"
+#include "common.h"
+#include "ground.h"
+#include "ops.h"
+#include "plain.h"
+#include "server.h"
+#include "session.h"
+#include "stats.h"
+
+#include <stdio.h>
+
+#define BENCH_AGAINST_MAX 6
+#define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 4) // causewayd, two peers, plain system calls
+#define BENCH_CHOICES_MAX 8
+#define BENCH_DEPTH_MAX 128
+#define BENCH_QUEUES_MAX 16
+
+struct bench_numbers {
+	long v[BENCH_CHOICES_MAX];
+	unsigned int n;
+};
+
+struct bench_options {
+	struct words against; // NAME=COMMAND
+	bool peers, markdown, list;
+	struct words daemon_options;
+	long rounds;
+	double seconds;			     // for each cell
+	const char *ops;		     // globs with commas between, or NULL
+	struct bench_numbers depths, queues; // of loads
+	bool polls[2]; // whether there are clients that sleep (0), that poll (1)
+	const char *json, *plot;
+	char *dir; // an absolute path
+};
+
+// options.c. 0 to go on; else *status is the exit status (--help: 0).
+int bench_options_parse(struct bench_options *o, int argc, char **argv, int *status);
+void bench_options_free(struct bench_options *o);
+
+// What is measured: plain system calls, or a server.
+struct target {
+	char name[40];
+	bool plain;
+	struct words command; // with placeholders
+	struct server server;
+	struct session session;
+	bool up;
+	char why[256];	 // it is not up
+	uint64_t memory; // when it had just started
+};
+
+// targets.c. Fills the list from the options, in the order of the report: causewayd, the others,
+// plain system calls. The number of them, or -1 after saying what is wrong.
+int targets_choose(const struct bench_options *o, struct target *targets);
+void targets_free(struct target *targets);
+// Starts a server, with its socket in that directory, and opens a session; says why where it fails.
+void target_start(struct target *t, const struct ground *g, const char *socket_dir,
+	const struct session_room *room);
+// Its connection is lost: says why, and ends it.
+void target_lost(struct target *t);
+void target_end(struct target *t);
+
+// One operation with one kind of client, measured on each target.
+struct cell {
+	char name[40];
+	const struct operation *op; // or NULL: a load
+	struct load load;
+	bool polls;
+};
+
+// One turn of a cell on a target.
+struct sample {
+	uint64_t operations; // 0: there was none
+	uint64_t ns, cpu_ns, memory;
+	double time_ns; // of one operation; see measure.c
+};
+
+// What all rounds of a cell on a target came to.
+struct result {
+	struct sample *samples; // one for each round
+	struct histogram latency;
+	int error; // the last one
+};
+
+// cells.c. A list that the caller frees, or NULL after saying what is wrong.
+struct cell *cells_choose(const struct bench_options *o, unsigned int *n);
+unsigned int cells_parts(const struct cell *cells, unsigned int n);
+struct session_room cells_room(const struct cell *cells, unsigned int n);
+void cells_list(const struct bench_options *o);
+
+// measure.c. One turn of about that time; its histogram is empty before. 0 or -errno.
+int measure(struct target *t, struct plain *p, const struct cell *c, double seconds,
+	struct sample *sample, struct histogram *latency);
+
+// All there is to report.
+struct bench {
+	const struct bench_options *o;
+	const struct ground *ground;
+	struct target *targets;
+	unsigned int ntargets;
+	const struct cell *cells;
+	unsigned int ncells, rounds; // rounds that were done
+	struct result *results;	     // ncells rows of ntargets
+};
+
+static inline struct result *result_of(
+	const struct bench *b, unsigned int cell, unsigned int target)
+{
+	return &b->results[(size_t)cell * b->ntargets + target];
+}
+
+// digest.c. What the rounds came to, in numbers.
+enum metric { METRIC_TIME, METRIC_RATE, METRIC_CPU, METRIC_MEMORY };
+struct spread result_spread(
+	const struct bench *b, unsigned int cell, unsigned int target, enum metric metric);
+// The time of an operation in parts of what the first target takes, over the rounds that both did.
+// Zero where there are none.
+struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned int target);
+uint64_t result_operations(const struct bench *b, unsigned int cell, unsigned int target);
+
+// text.c, json.c, plot.c.
+void report_text(const struct bench *b, FILE *f);
+void report_markdown(const struct bench *b, FILE *f);
+void report_json(const struct bench *b, FILE *f);
+void report_plot(const struct bench *b, FILE *f);
+
+#endif

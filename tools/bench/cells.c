@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Which operations are measured, with which client.
+
+#include "bench.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Loads are called as fio calls them.
+static const struct {
+	const char *name, *what;
+	bool writes, random;
+} loads[] = {
+	{"read", "READ one after the other", false, false},
+	{"randread", "READ at random", false, true},
+	{"write", "WRITE one after the other", true, false},
+	{"randwrite", "WRITE at random", true, true},
+};
+
+static const struct {
+	const char *name, *what;
+	size_t size;
+} sizes[] = {
+	{"4k", "4 KiB", 4 << 10},
+	{"64k", "64 KiB", 64 << 10},
+	{"1m", "1 MiB", 1 << 20},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+// All cells there can be are gone through in their order; a visitor stops that with other than 0.
+struct visit {
+	const struct bench_options *o;
+	int (*each)(struct visit *v, const struct cell *c, const char *what);
+	struct cell *cells;
+	unsigned int n;
+};
+
+static int visit_loads(struct visit *v, struct cell *c)
+{
+	const struct bench_options *o = v->o;
+	unsigned int per_size = o->depths.n * o->queues.n;
+
+	for (unsigned int i = 0; i < COUNT(loads) * COUNT(sizes) * per_size; i++) {
+		unsigned int kind = i / per_size / COUNT(sizes), size = i / per_size % COUNT(sizes);
+		char queues[16] = "", what[80];
+		int ret;
+
+		c->load = (struct load){.writes = loads[kind].writes,
+			.random = loads[kind].random,
+			.size = sizes[size].size,
+			.depth = (unsigned int)o->depths.v[i % o->depths.n],
+			.queues = (unsigned int)o->queues.v[i / o->depths.n % o->queues.n]};
+		if (c->load.queues > 1)
+			snprintf(queues, sizeof(queues), "-q%u", c->load.queues);
+		snprintf(c->name, sizeof(c->name), "%s-%s-d%u%s", loads[kind].name,
+			sizes[size].name, c->load.depth, queues);
+		snprintf(what, sizeof(what), "%s, %s, %u in flight on %u queue%s", loads[kind].what,
+			sizes[size].what, c->load.depth, c->load.queues,
+			c->load.queues > 1 ? "s each" : "");
+		ret = v->each(v, c, what);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int visit_all(struct visit *v)
+{
+	struct cell c = {.op = NULL};
+
+	for (unsigned int i = 0; i < noperations; i++) {
+		int ret;
+
+		c.op = &operation_table[i];
+		snprintf(c.name, sizeof(c.name), "%s", c.op->name);
+		ret = v->each(v, &c, c.op->what);
+		if (ret)
+			return ret;
+	}
+	c.op = NULL;
+	return visit_loads(v, &c);
+}
+
+static int print_one(struct visit *v, const struct cell *c, const char *what)
+{
+	printf("%-20s %s\n", c->name, what);
+	return 0;
+}
+
+void cells_list(const struct bench_options *o)
+{
+	visit_all(&(struct visit){.o = o, .each = print_one});
+}
+
+// Whether one of the globs matches; without any all are wanted.
+static bool is_wanted(const char *globs, const char *name)
+{
+	AUTO_FREE char *copy = globs ? format("%s", globs) : NULL;
+	char *rest = copy, *glob;
+
+	while (rest && (glob = strsep(&rest, ",")))
+		if (!fnmatch(glob, name, 0))
+			return true;
+	return !globs;
+}
+
+static int add_one(struct visit *v, const struct cell *c, const char *what)
+{
+	if (!is_wanted(v->o->ops, c->name))
+		return 0;
+	for (int polls = 0; polls < 2; polls++) {
+		if (!v->o->polls[polls])
+			continue;
+		v->cells = reallocarray(v->cells, v->n + 1, sizeof(*v->cells));
+		if (!v->cells)
+			return -1;
+		v->cells[v->n] = *c;
+		v->cells[v->n++].polls = polls;
+	}
+	return 0;
+}
+
+static int match_one(struct visit *v, const struct cell *c, const char *what)
+{
+	return is_wanted(v->o->ops, c->name);
+}
+
+// Each glob has to match something.
+static int check_globs(const struct bench_options *o)
+{
+	AUTO_FREE char *copy = o->ops ? format("%s", o->ops) : NULL;
+	char *rest = copy, *glob;
+
+	while (rest && (glob = strsep(&rest, ","))) {
+		struct bench_options one = *o;
+
+		one.ops = glob;
+		if (visit_all(&(struct visit){.o = &one, .each = match_one}))
+			continue;
+		say("bench: --ops: no operation is called '%s'; see causeway bench --list", glob);
+		return -1;
+	}
+	return 0;
+}
+
+struct cell *cells_choose(const struct bench_options *o, unsigned int *n)
+{
+	struct visit v = {.o = o, .each = add_one};
+
+	if (check_globs(o))
+		return NULL;
+	if (visit_all(&v)) {
+		say("out of memory");
+		return NULL;
+	}
+	*n = v.n;
+	return v.cells;
+}
+
+unsigned int cells_parts(const struct cell *cells, unsigned int n)
+{
+	unsigned int parts = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		parts |= cells[i].op ? cells[i].op->parts : PART_DATA;
+	return parts;
+}
+
+struct session_room cells_room(const struct cell *cells, unsigned int n)
+{
+	struct session_room room = {.queues = 1};
+
+	for (unsigned int i = 0; i < n; i++) {
+		const struct load *load = &cells[i].load;
+
+		if (cells[i].op)
+			continue;
+		room.queues = load->queues > room.queues ? load->queues : room.queues;
+		room.depth = load->depth > room.depth ? load->depth : room.depth;
+		room.data = load->size > room.data ? load->size : room.data;
+	}
+	return room;
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+#include "ops.h"
+
+#include "bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define REPLY(s) .reply = &(s), .size = sizeof(s), .least = sizeof(s)
+
+// The directory of small files is held first, then the files.
+static uint64_t files_dir(const struct session *s)
+{
+	return s->held[0].node;
+}
+
+static int prepare_dir(struct session *s)
+{
+	uint64_t dir;
+
+	return session_find(s, FUSE_ROOT_ID, GROUND_FILES_DIR, &dir);
+}
+
+static int prepare_file(struct session *s)
+{
+	int ret = prepare_dir(s);
+	uint64_t node;
+
+	return ret ? ret : session_find(s, files_dir(s), ground_files[0], &node);
+}
+
+static int prepare_files(struct session *s)
+{
+	int ret = prepare_dir(s);
+	uint64_t node;
+
+	for (int i = 0; i < GROUND_FILES && !ret; i++)
+		ret = session_find(s, files_dir(s), ground_files[i], &node);
+	return ret;
+}
+
+static int prepare_open(struct session *s)
+{
+	int ret = prepare_file(s);
+
+	return ret ? ret : session_keep_open(s, s->held[1].node, OPEN_FLAGS | O_RDWR);
+}
+
+static int do_getattr(struct session *s)
+{
+	const struct fuse_getattr_in in = {.getattr_flags = 0};
+	struct fuse_attr_out out;
+
+	return session_call(s, &(struct request){.opcode = FUSE_GETATTR,
+				       .node = s->held[1].node,
+				       .arguments = {ARGUMENT(in)},
+				       .narguments = 1,
+				       REPLY(out)});
+}
+
+// A name that is held is looked up once more.
+static int look_up_held(struct session *s, struct held **held)
+{
+	unsigned int i = (unsigned int)(s->turn++ % GROUND_FILES);
+	uint64_t node;
+	int ret = session_lookup(s, files_dir(s), ground_files[i], &node);
+
+	if (ret)
+		return ret;
+	*held = &s->held[1 + i];
+	if (node != (*held)->node)
+		return -EPROTO;
+	(*held)->lookups++;
+	return 0;
+}
+
+static int do_lookup(struct session *s)
+{
+	struct held *held;
+
+	return look_up_held(s, &held);
+}
+
+static int do_missing(struct session *s)
+{
+	uint64_t node;
+	int ret = session_lookup(s, files_dir(s), "missing", &node);
+
+	return ret == -ENOENT ? 0 : ret ? ret : -EPROTO;
+}
+
+static int do_lookup_forget(struct session *s)
+{
+	uint64_t node;
+	int ret = session_lookup(s, files_dir(s), ground_files[s->turn++ % GROUND_FILES], &node);
+
+	if (!ret)
+		ret = session_forget(s, node, 1);
+	// It would be done beside the next LOOKUP otherwise.
+	return ret ? ret : session_drain(s);
+}
+
+static int do_open(struct session *s)
+{
+	uint64_t node = s->held[1 + s->turn++ % GROUND_FILES].node, fh;
+	int ret = session_open_node(s, node, OPEN_FLAGS | O_RDONLY, &fh);
+
+	return ret ? ret : session_release(s, node, fh, OPEN_FLAGS | O_RDONLY);
+}
+
+// Takes away what was made, and forgets it as a guest does then.
+static int remove_new(struct session *s, uint32_t opcode, uint64_t node)
+{
+	int ret = session_call(s, &(struct request){.opcode = opcode,
+					  .node = files_dir(s),
+					  .arguments = {NAME(GROUND_NEW)},
+					  .narguments = 1});
+
+	return ret ? ret : session_forget(s, node, 1);
+}
+
+static int do_create(struct session *s)
+{
+	const struct fuse_create_in in = {.flags = OPEN_FLAGS | O_CREAT | O_EXCL | O_RDWR,
+		.mode = S_IFREG | 0644,
+		.umask = 022};
+	struct fuse_create_out out;
+	int ret = session_call(s, &(struct request){.opcode = FUSE_CREATE,
+					  .node = files_dir(s),
+					  .arguments = {ARGUMENT(in), NAME(GROUND_NEW)},
+					  .narguments = 2,
+					  REPLY(out)});
+
+	if (ret >= 0 && !IS_NODE(out.entry.nodeid))
+		ret = -EPROTO;
+	if (ret >= 0)
+		ret = session_release(s, out.entry.nodeid, out.open.fh, OPEN_FLAGS | O_RDWR);
+	return ret < 0 ? ret : remove_new(s, FUSE_UNLINK, out.entry.nodeid);
+}
+
+static int do_mkdir(struct session *s)
+{
+	const struct fuse_mkdir_in in = {.mode = 0755, .umask = 022};
+	struct fuse_entry_out out;
+	int ret = session_call(s, &(struct request){.opcode = FUSE_MKDIR,
+					  .node = files_dir(s),
+					  .arguments = {ARGUMENT(in), NAME(GROUND_NEW)},
+					  .narguments = 2,
+					  REPLY(out)});
+
+	if (ret >= 0 && !IS_NODE(out.nodeid))
+		ret = -EPROTO;
+	return ret < 0 ? ret : remove_new(s, FUSE_RMDIR, out.nodeid);
+}
+
+static int do_rename(struct session *s)
+{
+	const struct fuse_rename_in in = {.newdir = files_dir(s)};
+	const char *from = s->turned ? GROUND_RENAMED : ground_files[0];
+	const char *to = s->turned ? ground_files[0] : GROUND_RENAMED;
+
+	s->turned = !s->turned;
+	return session_call(s, &(struct request){.opcode = FUSE_RENAME,
+				       .node = files_dir(s),
+				       .arguments = {ARGUMENT(in), NAME(from), NAME(to)},
+				       .narguments = 3});
+}
+
+static int do_small_file(struct session *s)
+{
+	const uint32_t flags = OPEN_FLAGS | O_RDONLY;
+	struct held *held;
+	uint64_t fh;
+	int ret = look_up_held(s, &held), n;
+
+	if (!ret)
+		ret = session_enter(s, held->node, flags, &fh);
+	if (ret)
+		return ret;
+	n = session_read(s, FUSE_READ, held->node, fh, 0, GROUND_FILE_SIZE);
+	ret = session_leave(s, held->node, fh, flags);
+	return n < 0 ? n : n != GROUND_FILE_SIZE ? -EPROTO : ret;
+}
+
+static int do_fsync(struct session *s)
+{
+	const struct fuse_write_in write = {.fh = s->open.fh, .size = GROUND_FILE_SIZE};
+	const struct fuse_fsync_in sync = {.fh = s->open.fh};
+	int ret = session_write(s, s->held[1].node, &write);
+
+	if (ret)
+		return ret;
+	return session_call(s, &(struct request){.opcode = FUSE_FSYNC,
+				       .node = s->held[1].node,
+				       .arguments = {ARGUMENT(sync)},
+				       .narguments = 1});
+}
+
+static int do_getxattr(struct session *s)
+{
+	const struct fuse_getxattr_in in = {.size = GROUND_XATTR_SIZE};
+	char value[GROUND_XATTR_SIZE];
+
+	return session_call(s, &(struct request){.opcode = FUSE_GETXATTR,
+				       .node = s->held[1].node,
+				       .arguments = {ARGUMENT(in), NAME(GROUND_XATTR)},
+				       .narguments = 2,
+				       REPLY(value)});
+}
+
+static int do_setxattr(struct session *s)
+{
+	// Without FUSE_SETXATTR_EXT the structure is shorter.
+	const struct fuse_setxattr_in in = {.size = GROUND_XATTR_SIZE};
+	size_t size = s->flags & FUSE_SETXATTR_EXT ? sizeof(in) : FUSE_COMPAT_SETXATTR_IN_SIZE;
+	char value[GROUND_XATTR_SIZE];
+
+	memset(value, 'a' + (int)(s->turn++ % 26), sizeof(value));
+	return session_call(
+		s, &(struct request){.opcode = FUSE_SETXATTR,
+			   .node = s->held[1].node,
+			   .arguments = {{(void *)&in, size}, NAME(GROUND_XATTR), ARGUMENT(value)},
+			   .narguments = 3});
+}
+
+// clang-format off
+const struct operation operation_table[] = {
+	{"getattr", "GETATTR: a round trip", PART_FILES, false, prepare_file, do_getattr, plain_getattr},
+	{"lookup", "LOOKUP of a name that is known", PART_FILES, false, prepare_files, do_lookup, plain_lookup},
+	{"lookup-missing", "LOOKUP of a name that is not there", PART_FILES, false, prepare_dir, do_missing, plain_missing},
+	{"lookup-forget", "LOOKUP of a name that is not known, its FORGET", PART_FILES, false, prepare_dir, do_lookup_forget, plain_hold},
+	{"open-release", "OPEN, RELEASE", PART_FILES, false, prepare_files, do_open, plain_open_close},
+	{"create-unlink", "CREATE, RELEASE, UNLINK, FORGET", PART_FILES, false, prepare_dir, do_create, plain_create},
+	{"mkdir-rmdir", "MKDIR, RMDIR, FORGET", PART_FILES, false, prepare_dir, do_mkdir, plain_mkdir},
+	{"rename", "RENAME", PART_FILES, false, prepare_file, do_rename, plain_rename},
+	{"list-2000", "OPENDIR, READDIRPLUS of 2,000 entries, RELEASEDIR, their FORGETs", PART_LIST, false, tree_prepare_list, tree_list, plain_list},
+	{"list-100000", "the same with 100,000 entries", PART_LONG_LIST, true, tree_prepare_long_list, tree_long_list, plain_long_list},
+	{"walk", "READDIRPLUS through 73 directories with 1,024 files, then their FORGETs", PART_WALK, false, tree_prepare_walk, tree_walk, plain_walk},
+	{"small-file", "LOOKUP, OPEN, READ of 4 KiB, RELEASE", PART_FILES, false, prepare_files, do_small_file, plain_small_file},
+	{"fsync", "WRITE of 4 KiB, FSYNC", PART_FILES, false, prepare_open, do_fsync, plain_fsync},
+	{"getxattr", "GETXATTR of 16 bytes", PART_FILES, false, prepare_file, do_getxattr, plain_getxattr},
+	{"setxattr", "SETXATTR of 16 bytes", PART_FILES, false, prepare_file, do_setxattr, plain_setxattr},
+};
+// clang-format on
+
+const unsigned int noperations = sizeof(operation_table) / sizeof(operation_table[0]);
