@@ -184,9 +184,9 @@ static int send_rename(struct causeway *c, const struct walked *from, const stru
 							       "only") : r;
 }
 
-/* What a rename moves or replaces has other attributes afterwards, where it is known: with
- * attributes that are kept for ever it is looked for. */
-static void node_moves(struct causeway *c, const struct walked *w)
+/* What a rename replaces has other attributes afterwards, where it is known: with attributes that
+ * are kept for ever it is looked for. */
+static void node_replaced(struct causeway *c, const struct walked *w)
 {
 	struct node *node;
 	bool there = c->options.cache->for_ever ? walk_lookup(c, w->node, w->name, &node) == 0
@@ -198,37 +198,30 @@ static void node_moves(struct causeway *c, const struct walked *w)
 	node_put(c, node);
 }
 
-/* A slash at the end of a name is only for directories. */
-static int check_slashes(struct causeway *c, const struct walked *from, const struct walked *to,
-	unsigned int flags)
-{
-	struct node *node;
-	int r = 0;
-
-	if (!from->slash && (!to->slash || (flags & RENAME_EXCHANGE)))
-		return 0;
-	r = walk_lookup(c, from->node, from->name, &node);
-	if (r < 0)
-		return r;
-	if (node->type != S_IFDIR)
-		r = client_fail(c, -ENOTDIR, "'%.200s': only a directory's name may end in a slash",
-			from->name);
-	node_put(c, node);
-	return r;
-}
-
+/* What moves has other attributes too. It is looked for and held meanwhile, as guests of Linux do:
+ * QEMU's daemon moves nothing that it was told to forget. */
 static int rename_entry(struct causeway *c, const struct walked *from, const struct walked *to,
 	unsigned int flags)
 {
 	const struct validity none = {.until_ns = 0};
-	int r;
+	bool slash = from->slash || (to->slash && !(flags & RENAME_EXCHANGE));
+	struct node *moved;
+	int r = walk_lookup(c, from->node, from->name, &moved);
 
-	node_moves(c, from);
-	node_moves(c, to);
+	if (r < 0)
+		return r;
+	if (slash && moved->type != S_IFDIR) {
+		node_put(c, moved);
+		return client_fail(c, -ENOTDIR, "'%.200s': only a directory's name may end in a "
+						"slash", from->name);
+	}
+	node_drop_attr(c, moved);
+	node_replaced(c, to);
 	r = send_rename(c, from, to, flags);
 	/* Again: they may have been asked for meanwhile. */
-	node_moves(c, from);
-	node_moves(c, to);
+	node_drop_attr(c, moved);
+	node_replaced(c, to);
+	node_put(c, moved);
 	entry_changed(c, from->node, from->name, NULL, none, 0);
 	entry_changed(c, to->node, to->name, NULL, none, 0);
 	return r;
@@ -252,8 +245,6 @@ EXPORT int causeway_rename(struct causeway *c, struct causeway_file *old_at, con
 		else if (!walked_to_name(&to))
 			r = no_name(&to, flags & RENAME_NOREPLACE ? FUSE_LINK : FUSE_RENAME);
 		else
-			r = check_slashes(c, &from, &to, flags);
-		if (r == 0)
 			r = rename_entry(c, &from, &to, flags);
 		node_put(c, to.node);
 	}
