@@ -314,8 +314,12 @@ EXPORT int causeway_setfl(struct causeway_file *f, int flags)
 		r = client_fail(f->c, -EBADF, "the file is not open for that");
 	else if ((flags ^ f->flags) & (O_DIRECT | O_NOATIME))
 		r = client_fail(f->c, -EOPNOTSUPP, "O_DIRECT and O_NOATIME are for opening a file");
-	else
+	if (r == 0) {
+		/* What was written before has its place already. */
+		if ((flags ^ f->flags) & O_APPEND)
+			behind_send(f->c, f->node);
 		f->flags = (f->flags & ~CHANGEABLE) | (flags & CHANGEABLE);
+	}
 	pthread_mutex_unlock(&f->lock);
 	return r;
 }

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: builds=plain,asan full-builds=tsan timeout=240
 """The file semantics cases through libcauseway give what they give on the host directory, but for
-what ways.py explains and docs/ways.md says: with causewayd without a cache and with the default
-one, with the oldest protocol and the smallest of everything; under --full with cache=always too,
-and with QEMU's C virtiofsd, which we did not write. And they make each request that there is, but
-for those that ways.py names."""
+what ways.py explains and docs/ways.md says: with causewayd without a cache and with one
+that holds writes back, with the oldest protocol and the smallest of everything; under --full in all
+modes of caching, and with QEMU's C virtiofsd, which we did not write. And they make each request
+that there is, but for those that ways.py names."""
 import concurrent.futures
 import os
 import subprocess
@@ -21,19 +21,26 @@ PROGRAM = os.path.join(os.environ["CAUSEWAY_BUILD"], "tests/client/clientcases")
 # Sanitizers are for the client here, as in peer.c.
 CAUSEWAYD = os.path.join(PLAIN, "src/daemon/causewayd")
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
-SMALLEST = {"minor": 31, "memory": 1 << 20, "queue-size": 8, "regions": 8, "indirect": 0,
-            "event-idx": 0}
+
+
+def settings(**options):
+    return [w for name, value in options.items()
+            for w in ("--set", f"{name.replace('_', '-')}={value}")]
+
+
 # The options of each run of ways.RUNS.
 OPTIONS = {
-    "none": ["--set", "daemon-option=--cache=none"],
-    "auto": ["--set", "queues=2"],
-    "always": ["--set", "daemon-option=--cache=always"],
-    "oldest": [w for name, value in SMALLEST.items() for w in ("--set", f"{name}={value}")] +
-              ["--set", "daemon-option=--cache=none"],
-    "virtiofsd": ["--server", "virtiofsd"],
+    "none": settings(cache="none", daemon_option="--cache=none"),
+    "auto": settings(cache="auto", queues=2),
+    "auto+writeback": settings(cache="auto", writeback=1),
+    "always": settings(cache="always", daemon_option="--cache=always"),
+    "always+writeback": settings(cache="always", writeback=1),
+    "oldest": settings(cache="none", daemon_option="--cache=none", minor=31, memory=1 << 20,
+                       queue_size=8, regions=8, indirect=0, event_idx=0),
+    "virtiofsd": settings(cache="none") + ["--server", "virtiofsd"],
 }
 # These are for --full.
-LONG = ("always", "virtiofsd")
+LONG = ("auto", "always", "always+writeback", "virtiofsd")
 # These two make what the others do.
 RECORDED = ("none", "oldest")
 DAEMON = [w for option in ("--xattr", "--posix-lock", "--flock")

@@ -3,8 +3,8 @@
 from the host directory, and which requests they never make; each with the reason that docs/ways.md
 gives. (What differs in guests is in fscompare.)
 
-Where: "all" runs, those where the back-end lets "cached" be what it told, the "oldest" protocol that
-the library speaks, QEMU's C "virtiofsd".
+Where: in "all" runs, in those with "cached" data and names, with the "oldest" protocol that the
+library speaks, with QEMU's C "virtiofsd".
 """
 import collections
 import glob
@@ -19,7 +19,9 @@ Excluded = collections.namedtuple("Excluded", "case where reason")
 RUNS = {
     "none": ("all",),
     "auto": ("all", "cached"),
+    "auto+writeback": ("all", "cached"),
     "always": ("all", "cached"),
+    "always+writeback": ("all", "cached"),
     "oldest": ("all", "oldest"),
     "virtiofsd": ("all", "virtiofsd"),
 }
