@@ -443,11 +443,52 @@ static void test_reset_race(void **state)
 	}
 }
 
+/* A guest that hears of its lock may ask for more at once, before the thread that waited is gone. */
+struct eager {
+	struct waiter w;
+	struct fs_target reader, writer;
+	int then; /* what came of it */
+};
+
+static int set_through(const struct fs_target *t, int type, uint64_t start, struct fs_wait *wait)
+{
+	struct fs_lock lock = {.type = type, .owner = 2, .start = start, .end = start, .pid = 7};
+
+	return fs->ops->setlk(fs, t, &lock, wait);
+}
+
+static bool done_and_more(struct fs_wait *wait, int result)
+{
+	struct eager *e = container_of(wait, struct eager, w.wait);
+
+	/* One for writing, which its description for reading does not allow. */
+	e->then = set_through(&e->writer, F_WRLCK, 20, NULL);
+	return done(wait, result);
+}
+
+static void test_asks_at_once(void **state)
+{
+	struct eager e;
+
+	prepare(&e.w, 1, NULL);
+	e.w.wait.done = done_and_more;
+	e.reader = open_file("file", O_RDONLY);
+	e.writer = open_file("file", O_RDWR);
+	assert_int_equal(set(1, F_WRLCK, 0, 9, NULL), 0);
+	assert_int_equal(set_through(&e.reader, F_RDLCK, 5, &e.w.wait), FS_WAITS);
+	assert_int_equal(set(1, F_UNLCK, 0, 9, NULL), 0);
+	assert_int_equal(result(&e.w), 0);
+	assert_int_equal(e.then, 0);
+	assert_int_equal(fs->ops->release(fs, e.reader.handle), 0);
+	assert_int_equal(fs->ops->release(fs, e.writer.handle), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CASE(test_asks_at_once),
 		CASE(test_granted),
 		CASE(test_stray_signals),
 		CASE(test_not_heard),

@@ -64,7 +64,7 @@ struct pt_lock_owner {
 	uint64_t dev, ino;          /* the file, which fd keeps from becoming another */
 	uint64_t owner;
 	unsigned int users;   /* who has a pointer; under the table's lock */
-	unsigned int waiters; /* of them; fd is not replaced while there are any */
+	unsigned int waiters; /* of them; fd is not replaced while any waits in the kernel */
 
 	pthread_mutex_t busy; /* held during a change */
 	int fd;               /* or -1; changed under busy */

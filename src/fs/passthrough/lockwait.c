@@ -25,6 +25,7 @@ struct pt_waiter {
 	struct pt_waiter *next; /* in the list; under the table's lock as what follows */
 	bool ended;
 	bool started;           /* thread is known */
+	bool over;              /* it waits no more, and is about to say so */
 	unsigned int search;    /* the last one that came by */
 	pthread_t thread;
 
@@ -81,7 +82,8 @@ static struct pt_waiter *unseen_wait(struct pt_locks *locks, uint64_t owner)
 	struct pt_waiter *w;
 
 	for (w = locks->waiters; w; w = w->next) {
-		if (w->owner && w->owner->owner == owner && w->search != locks->search)
+		if (w->owner && !w->over && w->owner->owner == owner &&
+			w->search != locks->search)
 			break;
 	}
 	if (w)
@@ -156,6 +158,16 @@ static int enlist(struct pt_locks *locks, struct pt_waiter *w)
 	return r;
 }
 
+/* Before the guest hears of it: what it asks then finds nobody who waits. */
+static void stop_waiting(struct pt_waiter *w)
+{
+	pthread_mutex_lock(&w->pt->locks.lock);
+	w->over = true;
+	if (w->owner)
+		w->owner->waiters--;
+	pthread_mutex_unlock(&w->pt->locks.lock);
+}
+
 /* Leaves the list, as the last thing that touches the file system. */
 static void leave(struct pt_waiter *w)
 {
@@ -166,8 +178,6 @@ static void leave(struct pt_waiter *w)
 	struct pt_handle *handle = w->handle;
 
 	pthread_mutex_lock(&locks->lock);
-	if (owner)
-		owner->waiters--;
 	w->owner = NULL;
 	w->handle = NULL;
 	pthread_mutex_unlock(&locks->lock);
@@ -250,6 +260,7 @@ static void *wait_thread(void *arg)
 	w->started = true;
 	pthread_mutex_unlock(&w->pt->locks.lock);
 	r = wait_for_lock(w);
+	stop_waiting(w);
 	if (!w->wait->done(w->wait, r) && r == 0)
 		pt_lock_give_back(w->pt, w->owner, w->handle, &w->change);
 	leave(w);
@@ -299,6 +310,7 @@ int pt_lock_wait(struct passthrough *pt, struct pt_lock_owner *o, struct pt_hand
 	}
 	r = start_thread(w);
 	if (r < 0) {
+		stop_waiting(w);
 		wait->done(wait, r);
 		leave(w);
 	}
