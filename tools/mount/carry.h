@@ -57,9 +57,11 @@ struct carrier {
 	int news_fd; // an eventfd, written when one of these changed that somebody waits for:
 	_Atomic bool unmounted;
 	_Atomic unsigned int in_flight; // falls to 0, while `ending`
+	_Atomic unsigned int busy; // lanes that are awake, and may have what nobody counts yet
 	_Atomic bool ending;
 	_Atomic bool stop;
 	_Atomic uint64_t by_device, by_uring; // requests that came
+	_Atomic uint64_t written_back;        // of these, what the kernel had held back
 	_Atomic bool told; // that the back-end makes no sense
 };
 

@@ -115,11 +115,13 @@ void *lane_run(void *lane)
 
 		listen_for(l, lane_has_slot(l));
 		n = epoll_wait(l->epoll_fd, events, EVENTS, -1);
+		atomic_fetch_add(&l->c->busy, 1);
 		for (int i = 0; i < n; i++)
 			handle(l, &events[i]);
 		// (A request wakes by a signal of the kernel's own, which is no event.)
 		uring_take(l);
 		uring_send(l);
+		atomic_fetch_sub(&l->c->busy, 1);
 		// A broken ring is seen here only.
 		if (!l->lost && atomic_load(&l->c->t->lost)) {
 			l->lost = true;

@@ -17,7 +17,8 @@
 //	         closed, which aborts what is left
 //
 // A back-end that is lost fails every request with ENOTCONN from then on (transport.h). One that
-// hangs is waited for at the end, for END_MS; where nobody waits for what it would say, less.
+// hangs is waited for at the end, for END_MS after the last of what the kernel had held back; where
+// nobody waits for what it would say, less.
 
 #include "mount.h"
 #include "carry.h"
@@ -40,7 +41,9 @@
 #define ANSWER_MS      10000 // of the back-end to each message
 #define END_MS         5000
 #define END_GONE_MS    1000
-#define LOOK_MS        100
+#define LOOK_MS        50
+#define QUIET_LOOKS    3  // each after LOOK_MS
+#define HELD_LOOKS     20 // where the kernel holds writes back
 #define CAPTIVE_S      10
 // Where the kernel does not say that we write back for it.
 #ifndef PR_SET_IO_FLUSHER
@@ -60,6 +63,7 @@ struct mount {
 
 	pthread_t unmounter;
 	bool unmounting;
+	bool holds_back; // the kernel, what is written
 	_Atomic bool detached;
 };
 
@@ -157,6 +161,7 @@ static int begin_session(struct mount *m)
 
 	if (session_ask(&init, &m->t, m->fuse_fd, &payload))
 		return -1;
+	m->holds_back = init.out.flags & FUSE_WRITEBACK_CACHE;
 	ret = carry_open(&m->c, &m->t, m->fuse_fd, payload);
 	uring = ret == 0 && init.may_uring && !m->o.no_io_uring && uring_open(&m->c) == 0;
 	if (ret == 0 && session_answer(&init, &m->t, uring))
@@ -247,34 +252,58 @@ static void *unmount(void *arg)
 	return NULL;
 }
 
-// Whether nothing is on its way any more: neither with the back-end nor before us.
+// Requests that have come.
+static uint64_t came(const struct mount *m)
+{
+	return atomic_load(&m->c.by_device) + atomic_load(&m->c.by_uring);
+}
+
+// Whether nothing is on its way any more: neither with the back-end, nor in the hands of a lane, nor
+// before us. A request moves from the kernel to a lane and from there to the back-end, and its reply
+// may let the kernel send another; so what was not seen where it was looked for first has either
+// been counted as one that came, or its lane is awake.
 static bool is_quiet(struct mount *m)
 {
 	struct pollfd fd = {.fd = m->fuse_fd, .events = POLLIN};
+	uint64_t before = came(m);
 
-	if (!atomic_load(&m->detached))
+	if (!atomic_load(&m->detached) || atomic_load(&m->c.busy) ||
+		atomic_load(&m->c.in_flight))
 		return false;
-	if (!uring_is_quiet(&m->c))
-		return false;
-	if (atomic_load(&m->c.in_flight))
-		return false;
-	return atomic_load(&m->c.unmounted) || poll(&fd, 1, 0) == 0;
+	if (atomic_load(&m->c.unmounted))
+		return true;
+	return poll(&fd, 1, 0) == 0 && uring_is_quiet(&m->c) && !atomic_load(&m->c.busy) &&
+		came(m) == before;
 }
 
 // Gives what is in flight time to end. True when all of it has.
 static bool settle(struct mount *m)
 {
-	bool gone = atomic_load(&m->c.unmounted);
-	int64_t until = session_now_ms() + (gone ? END_GONE_MS : END_MS), left;
+	const int64_t patience = atomic_load(&m->c.unmounted) ? END_GONE_MS : END_MS;
+	int64_t until = session_now_ms() + patience, left;
+	const unsigned int looks = m->holds_back ? HELD_LOOKS : QUIET_LOOKS;
+	unsigned int quiet = 0;
+	uint64_t before = 0, written = 0;
 
 	atomic_store(&m->c.ending, true);
 	m->unmounting = !pthread_create(&m->unmounter, NULL, unmount, m);
 	if (!m->unmounting)
 		unmount(m);
-	// What lanes refuse by themselves is no news; so it is looked for now and then.
-	while (!is_quiet(m) && (left = until - session_now_ms()) > 0)
-		if (wait_for_news(m, left < LOOK_MS ? (int)left : LOOK_MS))
+	// What lanes refuse by themselves is no news; so it is looked for now and then. What the
+	// kernel hands to an io_uring is not to be seen before the lane's thread runs, nor is what it
+	// has been told to write back before its own thread does: quiet is what stays so for a while.
+	while (quiet < looks && (left = until - session_now_ms()) > 0) {
+		quiet = is_quiet(m) && (quiet == 0 || came(m) == before) ? quiet + 1 : 0;
+		// What was written and held back is waited for as long as it comes.
+		if (atomic_load(&m->c.written_back) != written)
+			until = session_now_ms() + patience;
+		written = atomic_load(&m->c.written_back);
+		before = came(m);
+		if (atomic_load(&m->c.unmounted) && quiet > 0)
+			break;
+		if (quiet < looks && wait_for_news(m, left < LOOK_MS ? (int)left : LOOK_MS))
 			break; // told to hurry
+	}
 	return is_quiet(m) && !is_lost(m);
 }
 

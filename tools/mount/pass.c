@@ -288,6 +288,8 @@ static void pass_interrupt(struct lane *l, struct slot *s)
 void lane_pass(struct lane *l, struct slot *s)
 {
 	atomic_fetch_add(s->entry ? &l->c->by_uring : &l->c->by_device, 1);
+	if (s->head.in.opcode == FUSE_WRITE && s->head.write.write_flags & FUSE_WRITE_CACHE)
+		atomic_fetch_add(&l->c->written_back, 1);
 	// Of the kinds below none comes by it.
 	if (s->entry) {
 		pass_request(l, s);

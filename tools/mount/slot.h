@@ -38,6 +38,7 @@ struct slot_head {
 	union {
 		char args[SLOT_OP];
 		struct fuse_read_in read; // READDIR and READDIRPLUS too
+		struct fuse_write_in write;
 		struct fuse_getxattr_in getxattr;
 		struct fuse_ioctl_in ioctl;
 		struct fuse_interrupt_in interrupt;
