@@ -35,17 +35,17 @@ BUILDS = {
     "asan": ("build-asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false"], 2),
     "tsan": ("build-tsan", ["-Db_sanitize=thread", "-Db_lundef=false"], 3),
 }
-# folder → (patterns of files, builds where the file does not say)
+# folder → (patterns of files, builds where the file does not say, and those with --full besides)
 FOLDERS = {
-    "static": ("*.py", ["plain"]),
-    "unit": ("test_*.c", ["plain", "asan", "tsan"]),
-    "proto": ("test_*.py", ["plain", "asan", "tsan"]),
-    "client": ("test_*.c test_*.py", ["plain", "asan", "tsan"]),
-    "mount": ("test_*.py", ["plain"]),
-    "bench": ("test_*.py", ["plain"]),
-    "fuzz": ("test_*.py", ["plain"]),
-    "fs": ("test_*.py", ["plain"]),
-    "vm": ("test_*.py", ["plain"]),
+    "static": ("*.py", "plain", ""),
+    "unit": ("test_*.c", "plain,asan", "tsan"),
+    "proto": ("test_*.py", "plain,asan", "tsan"),
+    "client": ("test_*.c test_*.py", "plain,asan,tsan", ""),
+    "mount": ("test_*.py", "plain", ""),
+    "bench": ("test_*.py", "plain", ""),
+    "fuzz": ("test_*.py", "plain", ""),
+    "fs": ("test_*.py", "plain", ""),
+    "vm": ("test_*.py", "plain", ""),
 }
 PARALLEL = 2
 LOG_LINES = 200
@@ -87,13 +87,14 @@ def read_needs(path):
 
 def discover(full):
     tests = []
-    for folder, (patterns, default) in FOLDERS.items():
+    for folder, (patterns, default, default_full) in FOLDERS.items():
         paths = [p for pattern in patterns.split()
                  for p in glob.glob(os.path.join(HERE, folder, pattern))]
         for path in sorted(paths):
             needs = read_needs(path)
-            builds = needs["builds"].split(",") if "builds" in needs else default
-            more = [b for b in needs.get("full-builds", "").split(",") if b and b not in builds]
+            builds = needs.get("builds", default).split(",")
+            full_builds = needs.get("full-builds", "" if "builds" in needs else default_full)
+            more = [b for b in full_builds.split(",") if b and b not in builds]
             for build in builds + more:
                 test = Test(path, folder, build, needs)
                 test.full = test.full or build in more

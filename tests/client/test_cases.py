@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain,asan full-builds=tsan timeout=240
+# check: builds=plain full-builds=asan,tsan timeout=240
 """The file semantics cases through libcauseway give what they give on the host directory, but for
 what ways.py explains and docs/ways.md says: with causewayd without a cache and with one
 that holds writes back, with the oldest protocol and the smallest of everything; under --full in all

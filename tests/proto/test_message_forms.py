@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# check: builds=plain full-builds=asan,tsan
 """Every vhost-user message with wrong sizes, flags and descriptors."""
 
 import os

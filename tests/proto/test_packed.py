@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain,asan full-builds=tsan timeout=240
+# check: builds=plain full-builds=asan,tsan timeout=240
 """Packed rings: what the other files hold for honest split rings, and forged chains of their own."""
 
 import os

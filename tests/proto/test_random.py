@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# check: builds=plain full-builds=asan,tsan
 """Random mutations of valid traffic: the daemon may refuse anything, and must serve afterwards.
 
 A fixed seed unless PROTO_SEED names another; under --full a fresh one as well. Each case prints

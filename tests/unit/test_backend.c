@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * A back-end with its threads, driven by real messages over a socket and a real driver in shared
  * memory: kicks, calls, memory that comes and goes, rings that stop and break.

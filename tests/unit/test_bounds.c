@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain full-builds=asan,tsan
 /*
  * Descriptors and memory of nodes are bounded whatever a guest does: many directories, deep trees,
  * names that change or go while nodes are cold, unlinked inodes and handles without end. What is

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * The client's connection and requests, against a back-end whose replies are made up: forged
  * replies are told from good ones, a lost back-end fails every call, and threads share queues.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * Locks of the client against a back-end that makes its replies up: what GETLK may say, how
  * INTERRUPT names its request, and what closing a handle sends.

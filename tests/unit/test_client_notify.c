@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * What a back-end says unasked: the client forgets what it is about, and nothing that makes no
  * sense does harm.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * Nodes without descriptors: many more inodes are known than descriptors may be open, found again
  * by file handle and by name; gone inodes are -ESTALE, whoever has their number now.

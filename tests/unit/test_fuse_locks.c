@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * Requests for locks: what the file system is asked, and answers that come later.
  */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * The gates of src/mem: a change waits for readers, readers wait for a change, and busy readers
  * do not starve one. Under ThreadSanitizer also: what a reader uses and a changer frees is

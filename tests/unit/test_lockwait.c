@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * Waiting for locks: granted, ended, refused, not heard; and all of it at once from several
  * threads.
@@ -443,7 +444,8 @@ static void test_reset_race(void **state)
 	}
 }
 
-/* A guest that hears of its lock may ask for more at once, before the thread that waited is gone. */
+/* A guest that hears of its lock may ask for more at once, before the thread that waited is
+ * gone. */
 struct eager {
 	struct waiter w;
 	struct fs_target reader, writer;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * Nodes of a shared directory: identity, lookup counts, handles that outlive their node, names
  * that are refused; and LOOKUP against the last FORGET from several threads.

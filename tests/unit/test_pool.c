@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// check: builds=plain,asan,tsan
 /*
  * The pool: which requests it takes, what their queue does meanwhile, what is answered.
  */

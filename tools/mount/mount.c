@@ -258,10 +258,10 @@ static uint64_t came(const struct mount *m)
 	return atomic_load(&m->c.by_device) + atomic_load(&m->c.by_uring);
 }
 
-// Whether nothing is on its way any more: neither with the back-end, nor in the hands of a lane, nor
-// before us. A request moves from the kernel to a lane and from there to the back-end, and its reply
-// may let the kernel send another; so what was not seen where it was looked for first has either
-// been counted as one that came, or its lane is awake.
+// Whether nothing is on its way any more: neither with the back-end, nor in the hands of a lane,
+// nor before us. A request moves from the kernel to a lane and from there to the back-end, and its
+// reply may let the kernel send another; so what was not seen where it was looked for first has
+// either been counted as one that came, or its lane is awake.
 static bool is_quiet(struct mount *m)
 {
 	struct pollfd fd = {.fd = m->fuse_fd, .events = POLLIN};
@@ -290,8 +290,9 @@ static bool settle(struct mount *m)
 	if (!m->unmounting)
 		unmount(m);
 	// What lanes refuse by themselves is no news; so it is looked for now and then. What the
-	// kernel hands to an io_uring is not to be seen before the lane's thread runs, nor is what it
-	// has been told to write back before its own thread does: quiet is what stays so for a while.
+	// kernel hands to an io_uring is not to be seen before the lane's thread runs, nor is what
+	// it has been told to write back before its own thread does: quiet is what stays so for a
+	// while.
 	while (quiet < looks && (left = until - session_now_ms()) > 0) {
 		quiet = is_quiet(m) && (quiet == 0 || came(m) == before) ? quiet + 1 : 0;
 		// What was written and held back is waited for as long as it comes.
