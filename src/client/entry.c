@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "client/client.h"
 
 struct entry {
 	struct entry *next; /* in its bucket, or of those that are to be freed */
-	struct entry *newer, *older;
+	struct use use;
 	struct node *parent, *node; /* referenced; no node: the name is missing */
 	struct validity valid;
 	char name[];
@@ -33,39 +34,23 @@ static struct entry **find(struct entries *entries, const struct node *parent, c
 	return at;
 }
 
-static void unlink_use(struct entries *entries, struct entry *e)
-{
-	if (e->newer)
-		e->newer->older = e->older;
-	else
-		entries->newest = e->older;
-	if (e->older)
-		e->older->newer = e->newer;
-	else
-		entries->oldest = e->newer;
-}
-
-static void link_newest(struct entries *entries, struct entry *e)
-{
-	e->newer = NULL;
-	e->older = entries->newest;
-	if (e->older)
-		e->older->newer = e;
-	else
-		entries->oldest = e;
-	entries->newest = e;
-}
-
 /* Moves an entry to those that are to be freed. */
 static void take_out(struct entries *entries, struct entry **at, struct entry **gone)
 {
 	struct entry *e = *at;
 
 	*at = e->next;
-	unlink_use(entries, e);
+	uses_remove(&entries->uses, &e->use);
 	entries->n--;
 	e->next = *gone;
 	*gone = e;
+}
+
+static void take_out_oldest(struct entries *entries, struct entry **gone)
+{
+	struct entry *e = container_of(entries->uses.oldest, struct entry, use);
+
+	take_out(entries, find(entries, e->parent, e->name), gone);
 }
 
 /* Without the lock: the last reference to a node sends a request. */
@@ -88,9 +73,9 @@ void entries_init(struct entries *entries)
 
 void entries_destroy(struct entries *entries)
 {
-	for (struct entry *e = entries->newest, *older; e; e = older) {
-		older = e->older;
-		free(e);
+	for (struct use *u = entries->uses.newest, *older; u; u = older) {
+		older = u->older;
+		free(container_of(u, struct entry, use));
 	}
 	pthread_mutex_destroy(&entries->lock);
 }
@@ -101,9 +86,8 @@ void entries_clear(struct causeway *c)
 	struct entry *gone = NULL;
 
 	pthread_mutex_lock(&entries->lock);
-	while (entries->oldest)
-		take_out(entries, find(entries, entries->oldest->parent, entries->oldest->name),
-			&gone);
+	while (entries->uses.oldest)
+		take_out_oldest(entries, &gone);
 	pthread_mutex_unlock(&entries->lock);
 	free_entries(c, gone);
 }
@@ -120,8 +104,8 @@ enum entry_state entry_find(struct causeway *c, struct node *parent, const char 
 	if (*at && !validity_holds(&(*at)->valid)) {
 		take_out(entries, at, &gone);
 	} else if (*at) {
-		unlink_use(entries, *at);
-		link_newest(entries, *at);
+		uses_remove(&entries->uses, &(*at)->use);
+		uses_add(&entries->uses, &(*at)->use);
 		state = (*at)->node ? ENTRY_THERE : ENTRY_MISSING;
 		if ((*at)->node)
 			*node = node_ref(c, (*at)->node);
@@ -153,13 +137,10 @@ static void put_in(struct causeway *c, struct node *parent, const char *name, st
 	at = bucket(entries, parent, name);
 	e->next = *at;
 	*at = e;
-	link_newest(entries, e);
+	uses_add(&entries->uses, &e->use);
 	entries->n++;
-	while (entries->n > c->options.cache_entries) {
-		struct entry *oldest = entries->oldest;
-
-		take_out(entries, find(entries, oldest->parent, oldest->name), gone);
-	}
+	while (entries->n > c->options.cache_entries)
+		take_out_oldest(entries, gone);
 }
 
 void entry_learn(struct causeway *c, struct node *parent, const char *name, struct node *node,

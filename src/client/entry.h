@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "client/node.h"
+#include "client/uses.h"
 
 #define ENTRY_BUCKETS 4096
 
@@ -23,7 +24,7 @@ struct entry;
 struct entries {
 	pthread_mutex_t lock;
 	struct entry *buckets[ENTRY_BUCKETS];
-	struct entry *newest, *oldest; /* by use */
+	struct uses uses;
 	size_t n;
 };
 

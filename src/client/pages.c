@@ -22,29 +22,6 @@ static struct page **find(struct pages *pages, uint64_t serial, uint64_t index)
 	return at;
 }
 
-static void unlink_use(struct pages *pages, struct page *p)
-{
-	if (p->newer)
-		p->newer->older = p->older;
-	else
-		pages->newest = p->older;
-	if (p->older)
-		p->older->newer = p->newer;
-	else
-		pages->oldest = p->newer;
-}
-
-static void link_newest(struct pages *pages, struct page *p)
-{
-	p->newer = NULL;
-	p->older = pages->newest;
-	if (p->older)
-		p->older->newer = p;
-	else
-		pages->oldest = p;
-	pages->newest = p;
-}
-
 static void unref(struct pages *pages, struct page *p)
 {
 	if (--p->refs > 0)
@@ -59,9 +36,15 @@ static void take_out(struct pages *pages, struct page **at)
 	struct page *p = *at;
 
 	*at = p->next;
-	unlink_use(pages, p);
-	p->known = false;
+	uses_remove(&pages->uses, &p->use);
 	unref(pages, p);
+}
+
+static void take_out_oldest(struct pages *pages)
+{
+	struct page *p = container_of(pages->uses.oldest, struct page, use);
+
+	take_out(pages, find(pages, p->serial, p->index));
 }
 
 void pages_init(struct pages *pages)
@@ -72,9 +55,9 @@ void pages_init(struct pages *pages)
 
 void pages_destroy(struct pages *pages)
 {
-	for (struct page *p = pages->newest, *older; p; p = older) {
-		older = p->older;
-		free(p);
+	for (struct use *u = pages->uses.newest, *older; u; u = older) {
+		older = u->older;
+		free(container_of(u, struct page, use));
 	}
 	pthread_mutex_destroy(&pages->lock);
 }
@@ -86,18 +69,14 @@ struct page *page_new(struct causeway *c)
 	struct page *p = NULL;
 
 	pthread_mutex_lock(&pages->lock);
-	while (pages->n >= most && pages->oldest) {
-		struct page *oldest = pages->oldest;
-
-		take_out(pages, find(pages, oldest->serial, oldest->index));
-	}
+	while (pages->n >= most && pages->uses.oldest)
+		take_out_oldest(pages);
 	/* Others hold them all. */
 	if (pages->n < most)
 		p = malloc(sizeof(*p));
 	if (p) {
 		pages->n++;
 		p->refs = 1;
-		p->known = false;
 		p->len = 0;
 	}
 	pthread_mutex_unlock(&pages->lock);
@@ -120,9 +99,8 @@ void page_publish(struct causeway *c, struct node *node, struct page *page, uint
 		at = bucket(pages, page->serial, page->index);
 		page->next = *at;
 		*at = page;
-		page->known = true;
 		page->refs++;
-		link_newest(pages, page);
+		uses_add(&pages->uses, &page->use);
 	}
 	pthread_mutex_unlock(&pages->lock);
 }
@@ -147,8 +125,8 @@ static struct page *get(struct causeway *c, struct node *node, uint64_t index)
 	} else if (*at) {
 		p = *at;
 		p->refs++;
-		unlink_use(pages, p);
-		link_newest(pages, p);
+		uses_remove(&pages->uses, &p->use);
+		uses_add(&pages->uses, &p->use);
 	}
 	pthread_mutex_unlock(&pages->lock);
 	return p;
@@ -196,7 +174,7 @@ void pages_clear(struct causeway *c)
 	struct pages *pages = &c->pages;
 
 	pthread_mutex_lock(&pages->lock);
-	while (pages->oldest)
-		take_out(pages, find(pages, pages->oldest->serial, pages->oldest->index));
+	while (pages->uses.oldest)
+		take_out_oldest(pages);
 	pthread_mutex_unlock(&pages->lock);
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "client/uses.h"
 #include "mem/cursor.h"
 
 #define PAGE_BYTES   65536u
@@ -29,10 +30,9 @@ struct node;
 
 struct page {
 	struct page *next; /* in its bucket */
-	struct page *newer, *older;
+	struct use use;
 	uint64_t serial, generation, index;
 	unsigned int refs; /* the table's among them */
-	bool known;        /* in the table */
 	uint32_t len;
 	char data[PAGE_BYTES];
 };
@@ -40,7 +40,7 @@ struct page {
 struct pages {
 	pthread_mutex_t lock;
 	struct page *buckets[PAGE_BUCKETS];
-	struct page *newest, *oldest; /* of those in the table, by use */
+	struct uses uses; /* of those in the table */
 	size_t n; /* all that there are */
 };
 
