@@ -45,6 +45,7 @@ FOLDERS = {
     "bench": ("test_*.py", "plain", ""),
     "fuzz": ("test_*.py", "plain", ""),
     "fs": ("test_*.py", "plain", ""),
+    "model": ("*.pml", "plain", ""),
     "vm": ("test_*.py", "plain", ""),
 }
 PARALLEL = 2
@@ -68,6 +69,8 @@ class Test:
         if self.path.endswith(".c"):
             name = os.path.splitext(os.path.relpath(self.path, ROOT))[0]
             return [os.path.join(ROOT, BUILDS[self.build][0], name)]
+        if self.path.endswith(".pml"):
+            return ["/usr/bin/python3", os.path.join(HERE, "model", "spin.py"), self.path]
         return ["/usr/bin/python3", "-X", "faulthandler", self.path]
 
     def missing(self):

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* What requests do with the table's words. */
+#include "coherence/table.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "coherence/words.h"
+
+#define NAME_BYTES 255
+#define KIND_NAME  3 /* after those of enum vtable_kind */
+
+static uint32_t slot_of(const struct vtable *t, const void *data, size_t len)
+{
+	return (uint32_t)(hash_siphash(t->key, data, len) & (t->slots - 1));
+}
+
+uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev, ino_t ino)
+{
+	uint64_t data[3] = {(uint64_t)kind, dev, ino};
+
+	return slot_of(t, data, sizeof(data));
+}
+
+uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
+{
+	struct {
+		uint64_t kind, dev, ino;
+		char name[NAME_BYTES];
+	} data = {.kind = KIND_NAME, .dev = dev, .ino = ino};
+	/* No directory has a longer one; if two such share a slot, it costs nothing. */
+	size_t len = strnlen(name, sizeof(data.name));
+
+	memcpy(data.name, name, len);
+	return slot_of(t, &data, offsetof(typeof(data), name) + len);
+}
+
+bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp)
+{
+	/* Before whatever is read after us: acquire holds it back, and system calls are further
+	 * away than that. */
+	stamp->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
+	stamp->word = atomic_load_explicit(words_slot(t, slot), memory_order_acquire);
+	stamp->slot = slot;
+	return vt_is_quiet(stamp->word) && !vtable_is_poisoned(t);
+}
+
+/* One more change than fits would make the word look quiet. Marks that nobody takes off are what
+ * the dead left; a new table has none. */
+static void give_up(struct vtable *t)
+{
+	if (vtable_is_poisoned(t))
+		return;
+	vtable_poison(t);
+	log_warn("version table: too many servers died in the middle of a change; making another");
+}
+
+static void mark(struct vtable *t, struct vtable_change *c, uint32_t slot)
+{
+	struct vtable_touch *touch = &c->touch[c->n];
+
+	if (vtable_touch_of(c, slot))
+		return;
+	*touch = (struct vtable_touch){.slot = slot};
+	touch->before = atomic_fetch_add(words_slot(t, slot), VT_BEGIN);
+	if (vt_in_flight(touch->before) >= VT_CROWD)
+		give_up(t);
+	c->n++;
+}
+
+void vtable_begin(struct vtable *t, struct vtable_change *c, const uint32_t *slots, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		mark(t, c, slots[i]);
+	/* Whoever sees what the system call does, sees the marks. */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+const struct vtable_touch *vtable_touch_of(const struct vtable_change *c, uint32_t slot)
+{
+	for (unsigned int i = 0; i < c->n; i++) {
+		if (c->touch[i].slot == slot)
+			return &c->touch[i];
+	}
+	return NULL;
+}
+
+void vtable_end(struct vtable *t, struct vtable_change *c)
+{
+	for (unsigned int i = 0; i < c->n; i++) {
+		struct vtable_touch *touch = &c->touch[i];
+
+		touch->after = atomic_fetch_add(words_slot(t, touch->slot), VT_END) + VT_END;
+		touch->alone = vt_is_alone(touch->before, touch->after);
+	}
+}
+
+void vtable_pass_on(struct vtable *t, uint32_t slot)
+{
+	atomic_fetch_add(words_slot(t, slot), VT_BEGIN + VT_END);
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "coherence/table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "coherence/file.h"
+#include "coherence/words.h"
+
+#define RETRY_MS 5
+
+static struct vtable *new_table(uint64_t slots)
+{
+	struct vtable *t = calloc(1, sizeof(*t));
+	pthread_rwlockattr_t attr;
+
+	if (!t)
+		return NULL;
+	t->fd = t->dir = t->lock = -1;
+	t->wanted = slots;
+	/* Busy servers would never let a renewal in otherwise. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&t->inside, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	return t;
+}
+
+void vtable_close(struct vtable *t)
+{
+	if (!t)
+		return;
+	file_unmap(t);
+	close_fd(&t->lock);
+	close_fd(&t->dir);
+	pthread_rwlock_destroy(&t->inside);
+	free(t->name);
+	free(t->key_name);
+	explicit_bzero(t->key, sizeof(t->key));
+	free(t);
+}
+
+void vtable_enter(struct vtable *t)
+{
+	pthread_rwlock_rdlock(&t->inside);
+}
+
+void vtable_leave(struct vtable *t)
+{
+	pthread_rwlock_unlock(&t->inside);
+}
+
+bool vtable_is_poisoned(const struct vtable *t)
+{
+	return atomic_load_explicit(words_head(t, poison), memory_order_relaxed) != 0;
+}
+
+void vtable_poison(struct vtable *t)
+{
+	atomic_store(words_head(t, poison), 1);
+}
+
+void vtable_bump_epoch(struct vtable *t)
+{
+	atomic_fetch_add(words_head(t, epoch), 1);
+}
+
+/* Ends the changes of the dead, whatever came of them. The epoch moves as well: of what a dead
+ * server would have looked after once its system call was done, nobody knows. */
+static void bury(struct vtable *t)
+{
+	vtable_bump_epoch(t);
+	for (uint64_t i = 0; i < t->slots; i++) {
+		vtable_word *word = words_slot(t, i);
+		uint64_t now = atomic_load_explicit(word, memory_order_relaxed);
+
+		if (!vt_is_quiet(now))
+			atomic_store(word, vt_settled(now));
+	}
+}
+
+/* What somebody else's layout or rubbish is in the way of is left alone: -EINVAL. */
+static int attach_alone(struct vtable *t, const char **why)
+{
+	bool fresh = false;
+	int r = file_read_key(t, &fresh, why);
+
+	if (r == 0)
+		r = file_attach(t, why);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (!t->wanted)
+		t->wanted = r == 0 ? t->slots : VTABLE_SLOTS;
+	if (r == 0 && !fresh && t->slots == t->wanted && !vtable_is_poisoned(t)) {
+		bury(t);
+		return 0;
+	}
+	/* Guests may have it still. */
+	if (r == 0)
+		vtable_poison(t);
+	file_unmap(t);
+	return file_replace(t, why);
+}
+
+/* With the shared lock held: the table that is there, as it is. */
+static int attach_beside(struct vtable *t, const char **why)
+{
+	int r = file_read_key(t, NULL, why);
+
+	if (r == 0)
+		r = file_attach(t, why);
+	if (r == 0)
+		t->wanted = t->slots;
+	return r;
+}
+
+/* One attempt, without waiting. -EAGAIN: somebody is making a table, or has not left a poisoned
+ * one. After an error there is neither a lock nor a map. */
+static int attach(struct vtable *t, const char **why)
+{
+	int r = file_lock(t, F_WRLCK, false);
+
+	if (r == 0) {
+		r = attach_alone(t, why);
+		/* From exclusive to shared in one step: nobody gets in between. */
+		if (r == 0)
+			r = file_lock(t, F_RDLCK, false);
+	} else if (r == -EAGAIN) {
+		r = file_lock(t, F_RDLCK, false);
+		if (r == 0)
+			r = attach_beside(t, why);
+		if (r == 0 && vtable_is_poisoned(t))
+			r = -EAGAIN;
+	}
+	if (r < 0) {
+		file_unmap(t);
+		file_lock(t, F_UNLCK, false);
+	}
+	return r;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/*
+ * The exclusive lock can be had only in a moment when nobody has the shared one, so between
+ * attempts we have neither; nothing of ours is in flight meanwhile. At the end we are attached to
+ * what is there, be it poisoned (1, else 0): so long as we are, no other table can come into use
+ * that our changes are not marked in.
+ */
+static int attach_patiently(struct vtable *t, int patience, const char **why)
+{
+	uint64_t end = now_ms() + (uint64_t)patience;
+	int r;
+
+	for (;;) {
+		r = attach(t, why);
+		if (r != -EAGAIN)
+			return r;
+		if (now_ms() >= end)
+			break;
+		nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000}, NULL);
+	}
+	r = file_lock(t, F_RDLCK, true);
+	if (r == 0)
+		r = attach_beside(t, why);
+	return r < 0 ? r : vtable_is_poisoned(t);
+}
+
+int vtable_open(struct vtable **out, const char *path, uint64_t slots, int patience)
+{
+	struct vtable *t = new_table(slots);
+	const char *why = NULL;
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+	r = file_find(t, path, &why);
+	if (r == 0)
+		r = attach_patiently(t, patience, &why);
+	if (r < 0) {
+		log_error("version table %s: %s (%s)", path, why ? why : "it cannot be attached",
+			strerror(-r));
+		vtable_close(t);
+		return r;
+	}
+	*out = t;
+	return 0;
+}
+
+/* Memory: what is mapped now can be written, by nothing that is mapped or opened later. */
+static int fill_memory(struct vtable *t)
+{
+	CLEANUP_FD int fd = memfd_create("causeway-versions", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char path[64];
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (fchmod(fd, 0600) < 0)
+		return -errno;
+	r = file_fill(t, fd, t->wanted);
+	if (r == 0 && fcntl(fd, F_ADD_SEALS,
+			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	t->fd = open(path, O_RDONLY | O_CLOEXEC);
+	return t->fd < 0 ? -errno : 0;
+}
+
+int vtable_make(struct vtable **out, uint64_t slots)
+{
+	struct vtable *t = new_table(slots);
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+	r = file_random(t->key, sizeof(t->key));
+	if (r == 0)
+		r = fill_memory(t);
+	if (r < 0) {
+		vtable_close(t);
+		return r;
+	}
+	*out = t;
+	return 0;
+}
+
+/* Waits until nobody is inside. */
+static int close_door(struct vtable *t, int patience)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += patience / 1000 + 1;
+	return -pthread_rwlock_timedwrlock(&t->inside, &end);
+}
+
+int vtable_renew(struct vtable *t, int patience)
+{
+	const char *why = NULL;
+	size_t bytes;
+	char *map;
+	int fd, r = close_door(t, patience);
+
+	if (r < 0)
+		return -EAGAIN;
+	if (!vtable_is_poisoned(t)) {
+		pthread_rwlock_unlock(&t->inside);
+		return 0;
+	}
+	map = t->map;
+	bytes = t->bytes;
+	fd = t->fd;
+	t->map = NULL;
+	t->fd = -1;
+	if (t->lock < 0) {
+		r = fill_memory(t);
+	} else {
+		file_lock(t, F_UNLCK, false);
+		r = attach_patiently(t, patience, &why);
+	}
+	if (r < 0) {
+		log_error("version table: %s (%s)", why ? why : "no other can be made",
+			strerror(-r));
+		t->map = map;
+		t->fd = fd;
+	} else {
+		munmap(map, bytes);
+		close(fd);
+		r = r ? -EAGAIN : 0;
+	}
+	pthread_rwlock_unlock(&t->inside);
+	return r;
+}

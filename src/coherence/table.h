@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The version table as servers have it (docs/coherence.md): they make it or attach to it, mark what
+ * they change in it, and tell their guests what its words were.
+ *
+ * Where it is. Either a file, FILE, that several servers attach to, with FILE.key beside it; or
+ * memory of one server's own, sealed, which is given to clients as a descriptor. FILE.key holds
+ * what guests must not know (the key of the hash), and its locks, which the kernel takes from the
+ * dead:
+ *   byte 0, shared: whoever is attached. Exclusive: who makes or replaces the table, or takes away
+ *           the marks that the dead left: all of it only while nobody has a change in flight.
+ * A lock falls when the last thread of its process has gone, so with its last system call done;
+ * and when no other process has inherited the descriptor: whoever forks closes it.
+ *
+ * A poisoned table stays attached, and changes go on being marked in it, for as long as a new one
+ * is not there; nobody trusts it. A new one is made only when everybody has left the old one with
+ * all changes ended: else a change that was marked in the old one only could happen under the new
+ * one.
+ *
+ * Threads. A request that looks at the table or changes anything is between vtable_enter() and
+ * vtable_leave(), once; a thread that is inside does not enter again. vtable_renew() waits until
+ * nobody is inside.
+ */
+#ifndef COHERENCE_TABLE_H
+#define COHERENCE_TABLE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "coherence/hash.h"
+#include "proto/version_table.h"
+
+struct vtable {
+	pthread_rwlock_t inside; /* read: vtable_enter(); write: what follows changes */
+	char *map;
+	size_t bytes;
+	uint64_t slots;
+	uint8_t id[VT_ID_SIZE];
+	uint8_t key[HASH_KEY_SIZE];
+	int fd;        /* read-only: for clients */
+	int dir, lock; /* of FILE and FILE.key; -1 for memory of our own */
+	char *name, *key_name;
+	uint64_t wanted; /* slots of a table that we make; 0: as many as the one before had */
+};
+
+#define VTABLE_SLOTS (1u << 20) /* where nobody says otherwise */
+
+/*
+ * Attaches to the table at a path, or makes it with so many slots where there is none. A table
+ * that is attached by others keeps the number that it has; 0: any, VTABLE_SLOTS for a new one. The
+ * folder is on a tmpfs. Waits for up to `patience` milliseconds for a poisoned table to be
+ * replaced; after that it is attached as it is, see vtable_renew(). -EINVAL: the file is no table,
+ * or its key no key; -EPERM: others may write to it; -EXDEV: not on a tmpfs; or what a system call
+ * says. The reason has been logged.
+ */
+int vtable_open(struct vtable **out, const char *path, uint64_t slots, int patience);
+
+/* A table of our own. */
+int vtable_make(struct vtable **out, uint64_t slots);
+
+/* Nobody is inside. Leaves the table to the others, and a file where it is. */
+void vtable_close(struct vtable *t);
+
+void vtable_enter(struct vtable *t);
+void vtable_leave(struct vtable *t);
+
+/* Whether guests still can trust the table. Whoever finds that they cannot calls vtable_renew();
+ * each server has a look every second or oftener, also when it has nothing to do. */
+bool vtable_is_poisoned(const struct vtable *t);
+
+/* Ends the table: nobody trusts it from now on. */
+void vtable_poison(struct vtable *t);
+
+/*
+ * Attaches to the table that follows a poisoned one, or makes it. Those who enter wait meanwhile.
+ * -EAGAIN: not everybody has left within so many milliseconds (others need a second, see above): we
+ * are attached to a poisoned one, and may try again. Any other error, where the table is a file: we
+ * are attached to none, so that nothing may be changed any more.
+ */
+int vtable_renew(struct vtable *t, int patience);
+
+/* What follows is for those inside. */
+
+/* Kinds of what an inode has; names have their own function. */
+enum vtable_kind {
+	VTABLE_ATTR, /* attributes, extended ones, ACLs */
+	VTABLE_DATA, /* of a file; the target of a symlink */
+	VTABLE_LIST, /* of a directory */
+};
+
+/* The slot of what an inode has, and of a name in a directory. */
+uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev, ino_t ino);
+uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
+
+/*
+ * A stamp for what is about to be read: taken before the state is read, for a slot whose word is
+ * loaded after the epoch. False where it may be used but not kept: a change is in flight.
+ */
+bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp);
+
+/* Nothing that anybody remembers is trusted any more. */
+void vtable_bump_epoch(struct vtable *t);
+
+/* A change and the slots that it touches. The most that one operation has: a rename, with two
+ * directories (attributes, listing), two names and two inodes (attributes, listing). */
+#define VTABLE_TOUCHES 10
+
+struct vtable_touch {
+	uint32_t slot;
+	uint64_t before, after; /* set by the marks' begin and end */
+	bool alone;             /* set at the end: nobody else was at the slot meanwhile */
+};
+
+struct vtable_change {
+	unsigned int n;
+	struct vtable_touch touch[VTABLE_TOUCHES];
+};
+
+/*
+ * Marks slots, before the system call that changes what they stand for; more of them where it is
+ * known only later what else is to be changed. A slot that the change has already is not marked
+ * again: two operands may share one.
+ */
+void vtable_begin(struct vtable *t, struct vtable_change *c, const uint32_t *slots,
+	unsigned int n);
+
+/* Takes all marks off, after the last system call of the change. */
+void vtable_end(struct vtable *t, struct vtable_change *c);
+
+/* What came of a slot that the change has. */
+const struct vtable_touch *vtable_touch_of(const struct vtable_change *c, uint32_t slot);
+
+/* A change that has happened elsewhere already: a host process'. */
+void vtable_pass_on(struct vtable *t, uint32_t slot);
+
+#endif

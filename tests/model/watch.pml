@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check: needs=spin,gcc timeout=400
+ *
+ * Host processes: they change what is shared without a word in the table; a watcher hears of it and
+ * moves the words. Its queue may overflow, something may be mounted over a directory, the watcher may
+ * die and be followed by another. What a guest keeps is right as soon as no event is on its way; while
+ * nobody watches it is right by time, which passes here by a clock that ticks.
+ *
+ * without FORGET_OVERFLOW: the epoch stays when events are lost
+ * without FORGET_MOUNT: the epoch stays when something is mounted
+ * without EPOCH_LAST: a server reads the epoch after the state
+ * without SILENT_TAKEOVER: the next watcher does not move the epoch
+ * without EARLY_EPOCH: the next watcher moves the epoch before it listens
+ * without NO_LEASE: a guest trusts words while nobody watches
+ * without ENTER_FIRST: a file system is shown first and watched then
+ * reaches HIT: what is kept is used, while somebody watches
+ * reaches AGED: what is kept is used by time
+ * reaches OVERFLOWN: the queue is full
+ * reaches TAKEN: another watcher takes over
+ */
+#include "model.h"
+
+#define CHANGES 2
+#define QUEUE   1
+
+byte word, epoch;
+byte truth, changes;
+byte queue;            /* events that wait */
+bool elsewhere, once;  /* one of them is of another object */
+bool overflow, mounted;
+bool handling;         /* an event is out of the queue, and its word has not moved */
+bool listening;        /* the watcher's marks are set: what happens is queued */
+bool entered;          /* a server has marked the file system */
+bool lease;            /* as guests see it: the word in the header moves */
+bool alive;
+byte deaths, ticks;
+byte aged;             /* the truth when the clock last ticked */
+bool fresh;            /* the guest's copy is younger than that */
+
+#define settled_now (alive && lease && !overflow && !mounted && !handling && queue == 0)
+
+#ifdef NO_LEASE
+#define no_lease true
+#else
+#define no_lease false
+#endif
+
+active proctype host()
+{
+end:
+	do
+	:: atomic {
+		changes < CHANGES ->
+		changes++;
+		truth++;
+		if
+		:: !listening || !entered
+		:: else ->
+			if
+			:: queue + elsewhere < QUEUE -> queue++
+			:: else -> overflow = true; reached(OVERFLOWN)
+			fi
+		fi
+	   }
+	:: atomic { !once && listening && queue < QUEUE -> once = true; elsewhere = true }
+	/* Something else is at the path from now on. */
+	:: atomic {
+		changes < CHANGES ->
+		changes++;
+		truth++;
+		if
+		:: listening -> mounted = true
+		:: else
+		fi
+	   }
+	od
+}
+
+active proctype watcher()
+{
+again:
+	/* It takes over: the marks, then the epoch, then the lease. */
+	atomic { !alive && !lease -> alive = true }
+#ifdef EARLY_EPOCH
+	epoch++;
+	listening = true;
+#else
+	listening = true;
+#ifndef SILENT_TAKEOVER
+	epoch++;
+#endif
+#endif
+	lease = true;
+end:
+	do
+	:: atomic { queue > 0 -> queue--; handling = true }
+		atomic { word = word + VERSION; handling = false }
+	:: elsewhere -> elsewhere = false
+	:: atomic { overflow -> overflow = false; handling = true }
+#ifndef FORGET_OVERFLOW
+		epoch++;
+#endif
+		handling = false
+	:: atomic { mounted -> mounted = false; handling = true }
+#ifndef FORGET_MOUNT
+		epoch++;
+#endif
+		handling = false
+	:: atomic {
+		deaths < 1 ->
+		deaths++;
+		alive = false;
+		listening = false;
+		queue = 0;
+		elsewhere = false;
+		overflow = false;
+		mounted = false
+	   }
+		/* Its beat is missed after a while. */
+		lease = false;
+		reached(TAKEN);
+		goto again
+	od
+}
+
+active proctype clock()
+{
+end:
+	do
+	:: atomic { ticks < 1 -> ticks++; aged = truth; fresh = false }
+	od
+}
+
+active proctype guest()
+{
+	byte value, w, e, least, by_time, kept_word, kept_epoch;
+	bool kept, watched;
+
+end:
+	do
+	:: atomic { least = (settled_now -> truth : 0); by_time = aged }
+		w = word;
+		e = epoch;
+		watched = lease;
+		if
+		:: atomic {
+			kept && w == kept_word && e == kept_epoch && (no_lease || watched || fresh) ->
+			if
+			:: watched -> assert(value >= least); reached(HIT)
+			:: else -> assert(value >= by_time); reached(AGED)
+			fi
+		   }
+		:: else ->
+#ifndef ENTER_FIRST
+			entered = true;
+#endif
+#ifndef EPOCH_LAST
+			e = epoch;
+#endif
+			w = word;
+			atomic { value = truth; fresh = true }
+#ifdef EPOCH_LAST
+			e = epoch;
+#endif
+#ifdef ENTER_FIRST
+			atomic { kept = true; kept_word = w; kept_epoch = e }
+			entered = true;
+#else
+			atomic { kept = quiet(w); kept_word = w; kept_epoch = e }
+#endif
+		fi;
+		atomic { w = 0; e = 0; least = 0; by_time = 0; watched = false }
+	od
+}
