@@ -16,6 +16,7 @@ import sys
 COMMAND = "docs/opcodes.py"
 PAGE, NOTES = "docs/opcodes.md", "docs/opcodes.txt"
 OPS, NEW, CACHE = "proto/fuse_ops.h", "proto/fuse_new.h", "src/fuse/cache.c"
+WINDOW = "src/vhost/shmem.h"
 MESSAGES, FLAG_TEST = "src/vhost/messages.c", "tests/unit/test_fuse_init.c"
 # Bit 31 of INIT's flags, which the protocol keeps free for good.
 NO_FLAGS = {"FUSE_INIT_RESERVED"}
@@ -169,6 +170,10 @@ def read_offered(root):
     offered = set(re.findall(r"\bVU_PROTOCOL_F_(\w+)", m.group(1))) if m else set()
     if not offered:
         raise Wrong(f"{COMMAND} finds no offered_protocol_features() in {MESSAGES}")
+    m = re.search(r"define VHOST_SHMEM_FEATURES((?:.*\\\n)*.*\n)", read(root, WINDOW))
+    if not m:
+        raise Wrong(f"{COMMAND} finds no VHOST_SHMEM_FEATURES in {WINDOW}")
+    offered |= set(re.findall(r"\bVU_PROTOCOL_F_(\w+)", m.group(1)))
     return offered
 
 

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "dax/dax.h"
+#include "dax/lease.h"
 #include "fs/null.h"
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/passthrough.h"
@@ -28,6 +30,7 @@
 
 #define REQUESTS  48
 #define KNOWN     16          /* nodes and handles that are remembered */
+#define WINDOW    (8u << 20)  /* bytes */
 #define SIZE_MAX_ (1u << 20)  /* of a file */
 #define WAITING   320         /* requests that are answered later, as vhost/deferred.h has it */
 
@@ -37,6 +40,9 @@
 #define POOL       0x04 /* with LATER */
 #define LATER      0x08 /* requests may be answered later */
 #define STOPPED    0x10 /* ... but nobody hears of it */
+#define DAX        0x20 /* with POOL, of the directory: a window, whose front-end... */
+#define DAX_FAILS  0x40 /* ... refuses every third map */
+#define DAX_ALWAYS 0x80 /* files are mapped without leases */
 
 /* Flags of a request. */
 #define RAW_HEADER 0x01 /* the arguments begin with the header */
@@ -65,6 +71,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	log_open("fuzz", LOG_OFF);
 	tree_open();
+	leases_block_signals();
 	return 0;
 }
 
@@ -288,6 +295,48 @@ static void init(struct guest *g)
 	serve(g, (const char *)&m, sizeof(m), 256, 256);
 }
 
+static bool has_window(uint8_t how, uint8_t more)
+{
+	return !(how & 64) && more & DAX && more & LATER && more & POOL;
+}
+
+/* A front-end that keeps the rules of the window: pieces never overlap, and are taken away as they
+ * were mapped. */
+static struct front_end {
+	uint8_t pieces[WINDOW / DAX_PAGE]; /* 1: the first page of a piece, 2: a later one */
+	unsigned int asked;
+	bool fails;
+} front_end;
+
+static int change(struct front_end *fe, const struct dax_change *c)
+{
+	uint8_t *first = fe->pieces + c->at / DAX_PAGE, *end = fe->pieces + sizeof(fe->pieces);
+	size_t n = c->len / DAX_PAGE;
+	struct stat st;
+
+	must(c->at % DAX_PAGE == 0 && c->len % DAX_PAGE == 0 && n > 0);
+	must(c->at < WINDOW && c->len <= WINDOW - c->at);
+	if (c->fd < 0) {
+		must(*first == 1 && (first + n == end || first[n] != 2));
+		must(!memchr(first + 1, 1, n - 1) && !memchr(first + 1, 0, n - 1));
+		memset(first, 0, n);
+		return 0;
+	}
+	must(fstat(c->fd, &st) == 0);
+	must(c->offset + c->len <= ((uint64_t)st.st_size + DAX_PAGE - 1) / DAX_PAGE * DAX_PAGE);
+	if ((fe->fails && ++fe->asked % 3 == 0) || memchr(first, 1, n) || memchr(first, 2, n))
+		return -EIO;
+	memset(first, 2, n);
+	*first = 1;
+	return 0;
+}
+
+static void apply(void *opaque, struct dax_change *changes, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		changes[i].result = change(opaque, &changes[i]);
+}
+
 static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 {
 	struct fuse_config config = {
@@ -297,6 +346,7 @@ static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 		.readdirplus = how & 16,
 		.posix_lock = more & POSIX_LOCK,
 		.flock = more & FLOCK,
+		.dax = has_window(how, more),
 		.attr_ns = cache_policy_at(how & 3)->timeout_ns,
 		.entry_ns = cache_policy_at(how & 3)->timeout_ns,
 	};
@@ -325,7 +375,15 @@ static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 /* The passthrough must end with nothing held: no node, no handle, no lock, no descriptor. */
 static void converse_with_tree(uint8_t how, uint8_t more, struct input *in)
 {
-	const struct passthrough_config config = {.locks = more & (POSIX_LOCK | FLOCK)};
+	const struct dax_frontend frontend = {.apply = apply, .opaque = &front_end};
+	struct dax_window *window = has_window(how, more) ? dax_window_new(WINDOW, 64, &frontend)
+							  : NULL;
+	const struct passthrough_config config = {
+		.locks = more & (POSIX_LOCK | FLOCK),
+		.window = window,
+		.dax = more & DAX_ALWAYS ? PT_DAX_ALWAYS : PT_DAX_AUTO,
+		.readonly = how & 8,
+	};
 	int before = dup(0), after;
 	struct fs_count n;
 	struct fs *fs;
@@ -334,13 +392,19 @@ static void converse_with_tree(uint8_t how, uint8_t more, struct input *in)
 	close(before);
 	tree_fill();
 	must(passthrough_new(tree_export(), &config, &fs) == 0);
+	must(passthrough_start(fs) == 0);
 	limit_files(SIZE_MAX_);
+	memset(&front_end, 0, sizeof(front_end));
+	front_end.fails = more & DAX_FAILS;
 	converse(fs, how, more, in);
 	limit_files(RLIM_INFINITY);
 	fs->ops->count(fs, &n);
-	must(n.nodes == 1 && n.handles == 0 && n.cold == 0 && n.listing_bytes == 0);
+	/* Files of a window end a moment later. */
+	must((n.nodes == 1 || window) && n.handles == 0 && n.cold == 0 && n.listing_bytes == 0);
 	must(n.lock_owners == 0 && n.lock_ranges == 0 && n.lock_waits == 0);
 	passthrough_free(fs);
+	if (window)
+		dax_window_free(window);
 	/* Whom the last request made us is no matter to what follows. */
 	cred_be_daemon();
 	after = dup(0);

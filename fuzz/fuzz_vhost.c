@@ -280,7 +280,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(pthread_join(thread, NULL) == 0);
 	finish();
 	must(dev.mem.nregions == 0 && dev.mem.gates == NULL && !dev.mem.closing);
-	must(dev.features == 0 && dev.protocol_features == 0 && dev.backend_req_fd < 0);
+	must(dev.features == 0 && dev.protocol_features == 0 && dev.shmem.fd < 0);
 	close(pair[0]);
 	close(pair[1]);
 	must(next_fd() == before);

@@ -256,6 +256,7 @@ def lookup(name, node=ROOT):
 
 
 POSIX_LOCK, FLOCK, POOL, LATER, STOPPED = 1, 2, 4, 8, 16
+DAX, DAX_FAILS, DAX_ALWAYS = 32, 64, 128
 
 
 def lock(opcode, kind, owner, start=0, end=99, flags=0):
@@ -294,6 +295,26 @@ def pool_seeds(opened):
         write("fuzz_fuse", name, bytes([16, POOL | more]) + b"".join(opened + sleeps * 3))
     write("fuzz_fuse", "pool-destroyed", bytes([16, POOL | LATER]) +
           b"".join(opened + sleeps + [request(38)] + opened + sleeps))
+
+
+def setup_mapping(offset, length, at, flags=3):
+    return request(48, struct.pack("<QQQQQ", (1 << 64) - 1, offset, length, flags, at), 1)
+
+
+def dax_seeds(opened):
+    size = lambda n: request(4, struct.pack("<IIQQQQQQIIIIIIII", 8, 0, 0, n, *[0] * 12), 1)
+    maps = [size(200000), setup_mapping(0, 2 << 20, 0), setup_mapping(4096, 8192, 4 << 20),
+            setup_mapping(0, 2 << 20, 0), request(16, write_in(b"x" * 100), 1, flags=KNOWN_FH),
+            request(15, read_in(100), 1, flags=KNOWN_FH), size(5000), request(3, bytes(16), 1),
+            request(43, struct.pack("<QQQII", 0, 0, 300000, 0, 0), 1, flags=KNOWN_FH),
+            request(25, fh(24), 1, flags=KNOWN_FH), request(20, fh(16), 1, flags=KNOWN_FH),
+            request(18, fh(24), 1, flags=KNOWN_FH)] + opened + [
+            setup_mapping(0, 1 << 20, 3 << 20), request(14, struct.pack("<II", 0o1002, 0), 1),
+            setup_mapping(100, 1, 1), setup_mapping(0, 16 << 20, 0),
+            request(49, struct.pack("<IQQQQ", 2, 0, 2 << 20, 4 << 20, 4096), 1),
+            request(49, struct.pack("<IQQ", 2, 0, 4096), 1), request(38)] + opened
+    for name, more in (("dax", 0), ("dax-refused", DAX_FAILS), ("dax-always", DAX_ALWAYS)):
+        write("fuzz_fuse", name, bytes([16, DAX | POOL | LATER | more]) + b"".join(opened + maps))
 
 
 def fuse_seeds():
@@ -364,11 +385,12 @@ def fuse_seeds():
           request(26, struct.pack("<IIII", 7, 31, 0, 0)) + lookup(b"file"))
     lock_seeds(opened)
     pool_seeds(opened)
+    dax_seeds(opened)
 
 
 # ---- fuzz_client -----------------------------------------------------------------------------
 
-OPEN, CLOSE, DATA, LIST, ATTR, NAMES, XATTR, SPACE, LOCK, ASYNC = range(10)
+OPEN, CLOSE, DATA, LIST, ATTR, NAMES, XATTR, SPACE, LOCK, ASYNC, MAP = range(11)
 CHANGED, LONGER, IS_ERROR, HEADER, CUT, LOST, INTERRUPTS = (1 << n for n in range(7))
 FILE, DIRECTORY, LINK = range(3)  # kinds of node
 RDWR, DIRECTORY_ROOT = 1 << 3, 4 << 3 | 2
@@ -391,6 +413,8 @@ def client_seeds():
     listed = call(OPEN, DIRECTORY_ROOT) + ok
     rows = {
         "data": [opened, *(call(DATA, way << 5 | 16) + reply() * 3 for way in range(8))],
+        "map": [opened, *[call(MAP, how) + reply() * 3 for how in (16, 17, 58, 95, 16, 30)],
+                *(call(DATA, way << 5 | 16) + reply() * 3 for way in range(8))],
         "write-more": [opened, call(DATA, 1 << 5 | 3), reply(change=b"\xff")],
         "list": [listed, call(LIST), ok, *[call(LIST), call(LIST, 1)] * 3, ok * 2,
                  call(LIST, 0x80), ok],
@@ -418,8 +442,8 @@ def client_seeds():
     }
     for name, parts in rows.items():
         write("fuzz_client", name, bytes([14]) + init + b"".join(parts))
-    for name in ("data", "list", "names"):
-        for way, how in (("kept", 0x10), ("none", 0x20), ("behind", 0x40)):
+    for name in ("data", "list", "names", "map"):
+        for way, how in (("kept", 0x10), ("none", 0x20), ("behind", 0x40), ("window", 0x80)):
             write("fuzz_client", f"{name}-{way}", bytes([14 | how]) + init + b"".join(rows[name]))
     write("fuzz_client", "oldest", bytes([0]) + init + b"".join(rows["xattr"]))
     write("fuzz_client", "bad-init", bytes([14]) + reply(0, 0, b"\x0f"))

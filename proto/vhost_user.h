@@ -51,7 +51,15 @@ enum vu_request {
 	VU_REM_MEM_REG = 38,
 	VU_SET_STATUS = 39,
 	VU_GET_STATUS = 40,
+	VU_GET_SHMEM_CONFIG = 44,
 	VU_REQUEST_MAX
+};
+
+/* What a back-end asks of a front-end, on the channel that SET_BACKEND_REQ_FD gives it. */
+enum vu_backend_request {
+	VU_BACKEND_SHARED_OBJECT_REMOVE = 7,
+	VU_BACKEND_SHMEM_MAP = 9,
+	VU_BACKEND_SHMEM_UNMAP = 10,
 };
 
 /* Virtio feature bit that announces the protocol features. */
@@ -62,9 +70,12 @@ enum vu_request {
 #define VU_PROTOCOL_F_REPLY_ACK           (1ull << 3)
 #define VU_PROTOCOL_F_BACKEND_REQ         (1ull << 5)
 #define VU_PROTOCOL_F_CONFIG              (1ull << 9)
+#define VU_PROTOCOL_F_BACKEND_SEND_FD     (1ull << 10)
 #define VU_PROTOCOL_F_RESET_DEVICE        (1ull << 13)
 #define VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS (1ull << 15)
 #define VU_PROTOCOL_F_STATUS              (1ull << 16)
+#define VU_PROTOCOL_F_SHARED_OBJECT       (1ull << 18)
+#define VU_PROTOCOL_F_SHMEM               (1ull << 22)
 
 /* In SET_VRING_BASE and GET_VRING_BASE num is, of a split ring, the next available index; of a
  * packed one the slot that the back-end takes next (bits 0 to 14) with its wrap counter (15), and
@@ -119,6 +130,34 @@ struct vu_config {
 
 #define VU_CONFIG_HEAD 12 /* bytes of struct vu_config before data */
 
+#define VU_SHMEM_REGIONS_MAX 256
+
+/* Regions of shared memory that the device has; a size is a power of two. */
+struct vu_shmem_config {
+	uint32_t nregions;
+	uint32_t padding;
+	uint64_t sizes[VU_SHMEM_REGIONS_MAX];
+};
+
+#define VU_SHMEM_MAP_WRITABLE (1ull << 0)
+
+/* MAP has its descriptor beside it; of UNMAP's fields, shmid, shm_offset and len count. */
+struct vu_shmem_map {
+	uint8_t shmid;
+	uint8_t padding[7];
+	uint64_t fd_offset;
+	uint64_t shm_offset;
+	uint64_t len;
+	uint64_t flags;
+};
+
+#define VU_UUID_SIZE 16
+
+/* SHARED_OBJECT_REMOVE. */
+struct vu_shared_object {
+	uint8_t uuid[VU_UUID_SIZE];
+};
+
 union vu_payload {
 	uint64_t u64;
 	struct vu_vring_state state;
@@ -126,6 +165,9 @@ union vu_payload {
 	struct vu_mem_table mem;
 	struct vu_mem_reg reg;
 	struct vu_config config;
+	struct vu_shmem_config shmem_config;
+	struct vu_shmem_map shmem_map;
+	struct vu_shared_object shared_object;
 };
 
 #endif

@@ -86,6 +86,8 @@ static uint64_t needed(const struct isolation *config)
 	/* open_by_handle_at(2), of the initial user namespace */
 	if (config->file_handles && !userns_is_entered())
 		caps |= BIT(CAP_DAC_READ_SEARCH);
+	if (config->leases)
+		caps |= BIT(CAP_LEASE); /* on files of others */
 	return caps;
 }
 
@@ -128,7 +130,9 @@ void capabilities_cut(const struct isolation *config)
 	uint64_t missing = config->caps_added & ~had;
 	/* Where all files are its own, it has nobody to become or to give them to, and set-id bits
 	 * must go when it writes. */
-	uint64_t caps = geteuid() == 0 ? needed(config) : BIT(CAP_DAC_OVERRIDE);
+	uint64_t caps = geteuid() == 0 ? needed(config)
+				      : BIT(CAP_DAC_OVERRIDE) |
+			(config->leases ? BIT(CAP_LEASE) : 0);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (missing & BIT(i))

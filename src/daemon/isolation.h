@@ -54,6 +54,8 @@ struct isolation {
 	bool readonly;     /* nothing is changed */
 	bool xattr;        /* attributes are served */
 	bool file_handles; /* files may be found by handle */
+	bool dax;          /* files are mapped in a window */
+	bool leases;       /* are taken on files */
 	bool syslog;
 	bool record;
 	const char *socket_path; /* removed at the end, or NULL */

@@ -22,6 +22,8 @@
 #include "daemon/isolation.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
+#include "daemon/window.h"
+#include "dax/lease.h"
 #include "fs/passthrough/passthrough.h"
 #include "fuse/pool.h"
 #include "fuse/session.h"
@@ -45,6 +47,7 @@ struct daemon {
 	struct vhost_device device;
 	struct device fuse_device;
 	struct recorder *recorder; /* or NULL */
+	struct dax_window *window; /* or NULL */
 	struct virtio_fs_config config;
 	int stop_fd, counters_fd;
 	int share_fd; /* the directory, until it is isolated */
@@ -63,15 +66,44 @@ static void log_nodes(struct daemon *d)
 		n.lock_owners, n.lock_ranges, n.lock_waits);
 }
 
+/* A reset takes what is mapped away, as the end of the front-end does. */
+static void window_dropped(struct daemon *d)
+{
+	if (d->window)
+		dax_window_dropped(d->window);
+}
+
 static void guest_reset(void *opaque)
 {
+	window_dropped(&the_daemon);
 	fuse_session_reset(&the_daemon.session);
 }
 
 static void front_end_gone(void *opaque)
 {
 	log_nodes(&the_daemon);
+	window_dropped(&the_daemon);
 	fuse_session_reset(&the_daemon.session);
+}
+
+/* A region of guest memory that is a file of the export, mapped there by us. */
+static bool owns_memory(void *opaque, const struct stat *st)
+{
+	return the_daemon.window && dax_window_has(the_daemon.window, st);
+}
+
+static void log_window(struct daemon *d)
+{
+	struct dax_count n;
+
+	if (!d->window)
+		return;
+	dax_window_count(d->window, &n);
+	log_info("dax: %zu claims, %zu pieces, %zu bytes mapped, %zu copied; "
+		 "%llu maps, %llu unmaps, %llu refused, %llu replaced",
+		n.claims, n.pieces, n.mapped_bytes, n.copied_bytes, (unsigned long long)n.maps,
+		(unsigned long long)n.unmaps, (unsigned long long)n.refused,
+		(unsigned long long)n.replaced);
 }
 
 static void log_counters(void *opaque)
@@ -83,6 +115,7 @@ static void log_counters(void *opaque)
 		;
 	vhost_backend_log_stats(&d->backend);
 	log_nodes(d);
+	log_window(d);
 }
 
 /* A descriptor that becomes readable when one of the signals comes, instead of their effect. */
@@ -126,6 +159,8 @@ static void prepare_process(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	limit_descriptors(d->options.rlimit_nofile);
+	if (d->options.isolation.leases)
+		leases_block_signals();
 }
 
 /* Before the socket is made, which nobody shall find where there is nothing to share. */
@@ -162,6 +197,10 @@ static void open_export(struct daemon *d, const struct isolated *where)
 	o->passthrough.has_proc_fd = true;
 	o->passthrough.proc_fd = where->proc_fd;
 	o->passthrough.rooted = o->isolation.sandbox == SANDBOX_NAMESPACE;
+	d->window = o->dax_window ? window_new(&d->backend, o->dax_window) : NULL;
+	if (o->dax_window && !d->window)
+		die("--dax-window: no memory for it");
+	o->passthrough.window = d->window;
 	r = passthrough_new(where->root, &o->passthrough, &d->fs);
 	if (r == -EINVAL)
 		die("--shared-dir: '%s' is in a pseudo file system, which is never shared",
@@ -190,6 +229,8 @@ static void open_export(struct daemon *d, const struct isolated *where)
 		.opaque = &d->fuse_device,
 		.config = o->tag ? &d->config : NULL,
 		.config_size = o->tag ? sizeof(d->config) : 0,
+		.shmem_size = o->dax_window,
+		.owns_memory = owns_memory,
 	};
 	r = vhost_backend_init(&d->backend, &d->device);
 	if (r < 0)
@@ -252,13 +293,16 @@ static void isolate(struct daemon *d)
 }
 
 /* Threads start with what the process has by now. */
-static void start_pool(struct daemon *d)
+static void start_threads(struct daemon *d)
 {
 	unsigned int n = min_t(unsigned int, d->options.thread_pool_size, FUSE_POOL_THREADS_MAX);
 	int r = n > 0 ? fuse_pool_start(&d->session, n) : 0;
 
 	if (r < 0)
 		die("--thread-pool-size: cannot start %u threads: %s", n, strerror(-r));
+	r = passthrough_start(d->fs);
+	if (r < 0)
+		die("--dax-window: cannot start its threads: %s", strerror(-r));
 }
 
 /* Serves front-ends until it is time to end; the exit status. */
@@ -327,11 +371,13 @@ int main(int argc, char **argv)
 	open_recording(d);
 	open_socket(d);
 	isolate(d);
-	start_pool(d);
+	start_threads(d);
 	status = serve(d);
 	fuse_pool_stop(&d->session);
 	vhost_backend_destroy(&d->backend);
 	passthrough_free(d->fs);
+	if (d->window)
+		dax_window_free(d->window);
 	recorder_close(d->recorder);
 	xattrmap_free(d->options.xattrmap);
 	close_fd(&d->stop_fd);

@@ -28,7 +28,8 @@ struct options {
 	struct isolation isolation;
 	struct xattrmap *xattrmap; /* passthrough has it too; freed by the caller */
 	struct idmap *uids, *gids; /* fuse has them too; freed by options_free() */
-	bool has_attr_timeout, has_entry_timeout;
+	bool has_attr_timeout, has_entry_timeout, has_dax;
+	uint64_t dax_window; /* bytes; 0: none */
 	enum log_level log_level;
 	bool syslog; /* instead of standard error */
 	const char *record; /* the file of a recording, or NULL */

@@ -37,6 +37,13 @@ int set_modcaps(struct parse *p, const char *arg);
 int set_uid_map(struct parse *p, const char *arg);
 int set_gid_map(struct parse *p, const char *arg);
 
+/* option_dax.c */
+int set_dax_window(struct parse *p, const char *arg);
+int set_dax(struct parse *p, const char *arg);
+
+/* What neither of them alone can tell; tells the others what a window needs. */
+int check_dax(struct parse *p);
+
 /* What no option of isolation alone can tell; tells isolation what the others need. */
 int check_isolation(struct parse *p);
 

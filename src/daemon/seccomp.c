@@ -61,6 +61,7 @@ static bool is_wanted(const struct isolation *config, const char *group)
 		{"file-handles", config->file_handles},
 		{"syslog", config->syslog},
 		{"record", config->record},
+		{"dax", config->dax},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(conditions); i++) {

@@ -62,6 +62,7 @@ struct fs_entry {
 
 /* What open() says of a file beside its handle. */
 struct fs_opened {
+	bool may_wait; /* in: for the front-end, which has to map what is opened */
 	bool ask_unchanged; /* in: whether the next one is of interest */
 	bool unchanged; /* its data is certainly what it was when this node was last opened */
 	bool local; /* closing it never reports what became of a write */
@@ -169,6 +170,13 @@ struct fs_wait {
 
 #define FS_WAITS 1 /* what setlk() returns when done() is called, sooner or later */
 
+/* A range of a file that is to be in the DAX window; bytes, whole pages. */
+struct fs_mapping {
+	uint64_t at; /* in the window */
+	uint64_t offset, len;
+	bool write;
+};
+
 struct fs_ops {
 	/* Ends waits for locks. Drops every lock, every handle, and every node but the root. */
 	void (*reset)(struct fs *fs);
@@ -248,6 +256,23 @@ struct fs_ops {
 	/* Ends waits with -EINTR, and returns when done() has returned: those of an origin, or,
 	 * where that is NULL, the one of an id. */
 	void (*end_waits)(struct fs *fs, const void *origin, uint64_t id);
+
+	/*
+	 * The DAX window (dax/dax.h); not called without one. Attributes of files that are better
+	 * accessed through it have STATX_ATTR_DAX. What waits for the front-end must not run on a
+	 * ring's thread: these two, settle(), unmap_all(), changes of size, fallocate,
+	 * copy_file_range, and open where it may_wait.
+	 */
+	int (*setup_mapping)(struct fs *fs, uint64_t node, const struct fs_mapping *m);
+	int (*remove_mapping)(struct fs *fs, uint64_t at, uint64_t len);
+	/* Whether opening the file may have to wait. */
+	bool (*opens_late)(struct fs *fs, uint64_t node);
+	/* Whether what is mapped of a file is less than its size says: settle() mends that, before
+	 * the guest hears of the size. */
+	bool (*is_unsettled)(struct fs *fs, uint64_t node);
+	void (*settle)(struct fs *fs, uint64_t node);
+	/* Takes away what was mapped before a reset. */
+	void (*unmap_all)(struct fs *fs);
 
 	void (*count)(struct fs *fs, struct fs_count *count);
 };

@@ -117,14 +117,20 @@ static bool if_flock(const struct fuse_config *config)
 	return config->flock;
 }
 
+/* Linux then leaves set-id bits alone at a write into the DAX window too, of which nobody hears. */
 static bool if_killpriv(const struct fuse_config *config)
 {
-	return config->killpriv;
+	return config->killpriv && !config->dax;
 }
 
 static bool if_mmap(const struct fuse_config *config)
 {
 	return config->allow_mmap && !config->cache->caches_data;
+}
+
+static bool if_dax(const struct fuse_config *config)
+{
+	return config->dax;
 }
 
 static bool if_submounts(const struct fuse_config *config)
@@ -178,7 +184,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(CACHE_SYMLINKS, if_names_kept, "symlink targets stay valid"),
 	FLAG(NO_OPENDIR_SUPPORT, fuse_config_no_opendir, "no OPENDIR and RELEASEDIR at all"),
 	FLAG(EXPLICIT_INVAL_DATA, NULL, "nobody would invalidate explicitly"),
-	FLAG(MAP_ALIGNMENT, NULL, "there is no DAX window"),
+	FLAG(MAP_ALIGNMENT, if_dax, "--dax-window: ranges of files are mapped in whole pages"),
 	FLAG(SUBMOUNTS, if_submounts,
 		"what is mounted below the share is a file system of its own to the guest"),
 	FLAG(HANDLE_KILLPRIV_V2, if_killpriv,
@@ -186,7 +192,7 @@ static const struct fuse_flag_info init_flags[] = {
 	FLAG(SETXATTR_EXT, if_xattr, "--xattr: says when an ACL clears the set-group-id bit"),
 	FLAG(INIT_EXT, always, "flags beyond 32 bits"),
 	FLAG(SECURITY_CTX, if_security_label, "--security-label: new inodes have theirs at once"),
-	FLAG(HAS_INODE_DAX, NULL, "there is no DAX window"),
+	FLAG(HAS_INODE_DAX, if_dax, "--dax-window: attributes say which files go through it"),
 	FLAG(CREATE_SUPP_GROUP, always, "a creator in the directory's group keeps S_ISGID"),
 	FLAG(HAS_EXPIRE_ONLY, NULL, "Linux takes no notifications over virtio"),
 	FLAG(DIRECT_IO_ALLOW_MMAP, if_mmap, "--allow-mmap: shared mappings may be stale"),

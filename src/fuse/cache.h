@@ -42,10 +42,12 @@ struct fuse_config {
 	enum fuse_when posix_acl;      /* the guest enforces POSIX ACLs; needs xattr */
 	enum fuse_when security_label; /* the guest labels what it creates; needs xattr */
 	bool posix_lock, flock; /* locks are taken on the host */
+	bool dax;    /* the file system has a DAX window */
 	bool killpriv; /* the host clears set-id bits and capabilities, and the guest need not */
 	const struct idmap *uids, *gids; /* outlive the session; or NULL */
 	uint64_t attr_ns;
 	uint64_t entry_ns;
+	uint64_t dax_entry_ns; /* entry_ns of files that guests are told to map */
 };
 
 /* Finds a policy by name or alias, or NULL. */

@@ -12,6 +12,9 @@
 
 _Static_assert(sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out) <= FUSE_DEFERRED_REPLY,
 	"what is answered last is the answer of INIT or DESTROY");
+_Static_assert(
+	sizeof(struct fuse_out_header) + sizeof(struct fuse_statx_out) <= FUSE_DEFERRED_REPLY,
+	"the longest reply that tells a size");
 
 /* clang-format off */
 #define OP(op, fixed, names, tail, reply, flags) \
@@ -143,15 +146,19 @@ static int decode(struct fuse_req *req)
 	const struct fuse_op *op = req->op;
 	char *args = req->w->args.bytes;
 	size_t len = op->tail == FUSE_TAIL_DATA ? op->fixed : req->data.left;
+	size_t rest;
 
 	req->w->ext.n_groups = req->w->ext.n_labels = 0;
-	if (req->data.left < op->fixed || (op->tail == FUSE_TAIL_DATA && req->in.total_extlen))
+	if (req->data.left < op->fixed || (op->tail != FUSE_TAIL_NONE && req->in.total_extlen))
 		return -EINVAL;
 	if (len > FUSE_ARGS_MAX)
 		return op->names ? -ENAMETOOLONG : -EINVAL;
 	cursor_read(&req->data, args, len);
 	req->args = args;
-	return op->tail == FUSE_TAIL_DATA ? 0 : split(req, args + op->fixed, len - op->fixed);
+	rest = len - op->fixed;
+	if (op->tail == FUSE_TAIL_ARRAY)
+		req->array_len = rest;
+	return op->tail == FUSE_TAIL_NONE ? split(req, args + op->fixed, rest) : 0;
 }
 
 /* Who asks, as the host has it. Who is forbidden there creates nothing; what else they may do, the
@@ -203,23 +210,35 @@ int fuse_reply(struct fuse_req *req, const void *payload, size_t size)
 }
 
 /* What ends waiting requests is answered after them: their answers may still be on their way,
- * through other queues. Its own is made in the worker's memory. */
-static uint32_t answer_last(struct fuse_req *req, const struct fuse_out_header *out,
-	struct cursor head)
+ * through other queues. */
+static bool answer_last(struct fuse_req *req, uint32_t len)
 {
 	const struct fuse_deferral *deferral = req->se->deferral;
 	char *reply = req->w->reply.bytes;
 	void *deferred = NULL;
 
-	memcpy(reply, out, sizeof(*out));
-	if (deferral && atomic_load(&req->se->waited))
-		deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, reply,
-			out->len);
-	if (deferred) {
-		deferral->finish_last(deferred, reply, out->len);
+	if (deferral && (atomic_load(&req->se->waited) || req->se->config.dax))
+		deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, reply, len);
+	if (deferred && !fuse_pool_end(req, deferred, reply, len))
+		deferral->finish_last(deferred, reply, len);
+	return deferred != NULL;
+}
+
+/* Whether the reply is made in the worker's memory, since it may have to go out later. */
+static bool is_held(const struct fuse_req *req)
+{
+	unsigned int flags = req->op ? req->op->flags : 0;
+
+	return flags & FUSE_OP_ENDS || (flags & FUSE_OP_SIZES && req->se->config.dax);
+}
+
+/* Answers with a reply that is in the worker's memory, now or later. */
+static uint32_t answer_held(struct fuse_req *req, uint32_t len, struct cursor head)
+{
+	if (req->op->flags & FUSE_OP_ENDS ? answer_last(req, len)
+					  : fuse_pool_settle(req, req->w->reply.bytes, len))
 		return FUSE_DEFERRED;
-	}
-	return (uint32_t)cursor_write(&head, reply, out->len);
+	return (uint32_t)cursor_write(&head, req->w->reply.bytes, len);
 }
 
 struct fuse_out_header fuse_out_head(const struct fuse_req *req, int r)
@@ -239,46 +258,60 @@ int fuse_handle(struct fuse_req *req)
 	return r == -EMFILE ? -ENFILE : r;
 }
 
-static uint32_t answer(struct fuse_req *req, struct cursor head, int r, bool ends)
+static uint32_t answer(struct fuse_req *req, struct cursor head, int r, bool held)
 {
 	struct fuse_out_header out = fuse_out_head(req, r);
 
-	if (ends)
-		return answer_last(req, &out, head);
+	if (held) {
+		memcpy(req->w->reply.bytes, &out, sizeof(out));
+		return answer_held(req, out.len, head);
+	}
 	cursor_write(&head, &out, sizeof(out));
 	return out.len;
 }
 
+/* On its ring's thread, or beside it. */
+static int run(struct fuse_req *req)
+{
+	if (fuse_pool_take(req))
+		return FUSE_LATER;
+	/* A ring's thread must not wait for the front-end. */
+	return fuse_may_map(req) ? -EAGAIN : fuse_handle(req);
+}
+
 uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 {
-	struct cursor head = cursor_over(chain->out, chain->out_len);
+	struct cursor head = virtq_chain_out(chain);
 	struct iovec own = {w->reply.bytes, sizeof(w->reply)};
 	struct fuse_req req = {
 		.se = w->se,
 		.w = w,
 		.chain = chain,
-		.data = cursor_over(chain->in, chain->in_len),
-		.out = cursor_over(chain->out, chain->out_len),
+		.data = virtq_chain_in(chain),
+		.out = virtq_chain_out(chain),
 	};
-	bool answered, ends;
+	bool answered, held;
 	int r;
 
 	cursor_read(&req.data, &req.in, sizeof(req.in));
 	req.op = fuse_op_find(req.in.opcode);
 	answered = !req.op || !(req.op->flags & FUSE_OP_NO_REPLY);
-	ends = req.op && req.op->flags & FUSE_OP_ENDS;
-	if (ends)
+	held = is_held(&req);
+	if (held)
 		req.out = cursor_over(&own, min_t(size_t, chain->out_len, sizeof(w->reply)));
 	if (answered &&
 		cursor_skip(&req.out, sizeof(struct fuse_out_header)) <
 			sizeof(struct fuse_out_header))
 		return 0;
 	r = check(&req, chain->in_len);
+	/* Its arguments were not what the guest put there; the ring breaks. */
+	if (virtq_chain_strayed(chain))
+		return 0;
 	if (r == 0)
-		r = fuse_pool_take(&req) ? FUSE_LATER : fuse_handle(&req);
+		r = run(&req);
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
 	if (r == FUSE_LATER)
 		return FUSE_DEFERRED;
-	return answered ? answer(&req, head, r, ends) : 0;
+	return answered ? answer(&req, head, r, held) : 0;
 }

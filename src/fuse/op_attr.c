@@ -64,6 +64,7 @@ int fuse_do_STATX(struct fuse_req *req)
 		.dev_major = st.stx_dev_major,
 		.dev_minor = st.stx_dev_minor,
 	};
+	req->sized = req->in.nodeid;
 	return fuse_reply(req, &out, sizeof(out));
 }
 

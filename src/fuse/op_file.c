@@ -40,6 +40,7 @@ int fuse_do_OPEN(struct fuse_req *req)
 	const struct fuse_open_in *in = req->args;
 	struct fs *fs = req->se->fs;
 	struct fs_opened opened = {
+		.may_wait = req->beside,
 		.ask_unchanged = fuse_config_keeps_unchanged(&req->se->config)};
 	struct fuse_open_out out;
 	uint64_t handle;
@@ -85,6 +86,7 @@ static int create(struct fuse_req *req, const char *name)
 	if (r < 0)
 		return r;
 	fuse_fill_entry(req->se, &out.entry, &entry);
+	req->sized = entry.node;
 	if (!name)
 		out.entry.entry_valid = NAMELESS_VALID;
 	fuse_fill_open(req->se, &out.open, handle, false);
@@ -180,6 +182,7 @@ int fuse_do_WRITE(struct fuse_req *req)
 			break;
 	} while (done < in->size);
 	out.size = (uint32_t)done;
+	req->sized = req->in.nodeid;
 	return fuse_reply(req, &out, sizeof(out));
 }
 

@@ -11,6 +11,9 @@
 /* Requests that a guest may keep in flight in the background; its ring is the real limit. */
 #define MAX_BACKGROUND UINT16_MAX
 
+/* What is mapped in a DAX window begins and ends at multiples of 4096. */
+#define MAP_ALIGNMENT_BITS 12
+
 /* The flags that the guest wants, of which the upper half came late in the protocol. */
 static uint64_t wanted_flags(struct fuse_req *req, const struct fuse_init_in_oldest *in)
 {
@@ -48,6 +51,7 @@ int fuse_do_INIT(struct fuse_req *req)
 		.max_write = FUSE_DATA_MAX,
 		.time_gran = 1,
 		.max_pages = FUSE_DATA_MAX / 4096,
+		.map_alignment = req->se->config.dax ? MAP_ALIGNMENT_BITS : 0,
 	};
 	uint64_t flags;
 

@@ -8,20 +8,26 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* Bytes of arguments of an operation that sleeps. */
-#define ARGS_MAX 64
+/* Bytes of arguments of an operation that sleeps, beside an array. */
+#define ARGS_MAX 96
 
 struct job {
 	struct job *next; /* in the list of those that wait, or that are free */
 	void *deferred;
-	const struct fuse_op *op;
+	const struct fuse_op *op; /* NULL: the reply is there */
+	bool ends;                /* it is to be the last, when nothing is mapped */
 	struct fuse_worker *from; /* of the queue that it came by */
 	struct fuse_in_header in;
 	bool unprivileged;
+	void *longer; /* arguments that the job has no room for, or NULL */
+	size_t array_len;
 	union {
 		char bytes[ARGS_MAX];
 		uint64_t align;
 	} args;
+	uint64_t sized; /* to be settled */
+	uint32_t reply_len;
+	char reply[FUSE_DEFERRED_REPLY];
 };
 
 struct fuse_pool {
@@ -58,6 +64,7 @@ static struct job *next_job(struct fuse_pool *pool)
 
 static void job_done(struct fuse_pool *pool, struct job *job)
 {
+	free(job->longer);
 	pthread_mutex_lock(&pool->lock);
 	job->next = pool->free;
 	pool->free = job;
@@ -66,19 +73,27 @@ static void job_done(struct fuse_pool *pool, struct job *job)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* Runs the request as its ring's thread would have, with a buffer in place of the chain. */
-static void run(struct fuse_worker *w, const struct job *job)
+/* Has the DAX window follow a size before it is told. */
+static void settle(const struct fuse_session *se, uint64_t node)
 {
-	char reply[FUSE_DEFERRED_REPLY];
-	struct iovec iov = {.iov_base = reply, .iov_len = sizeof(reply)};
+	if (node != 0 && se->config.dax && se->fs->ops->is_unsettled(se->fs, node))
+		se->fs->ops->settle(se->fs, node);
+}
+
+/* Runs the request as its ring's thread would have, with the job's buffer in place of the chain. */
+static void run(struct fuse_worker *w, struct job *job)
+{
+	struct iovec iov = {.iov_base = job->reply, .iov_len = sizeof(job->reply)};
 	struct fuse_req req = {
 		.se = w->se,
 		.w = w,
 		.op = job->op,
 		.in = job->in,
 		.unprivileged = job->unprivileged,
-		.args = job->args.bytes,
-		.out = cursor_over(&iov, sizeof(reply)),
+		.beside = true,
+		.args = job->longer ? job->longer : job->args.bytes,
+		.array_len = job->array_len,
+		.out = cursor_over(&iov, sizeof(job->reply)),
 	};
 	struct fuse_out_header head;
 	int r;
@@ -89,8 +104,22 @@ static void run(struct fuse_worker *w, const struct job *job)
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
 	head = fuse_out_head(&req, r);
-	memcpy(reply, &head, sizeof(head));
-	w->se->deferral->finish(job->deferred, reply, head.len);
+	memcpy(job->reply, &head, sizeof(head));
+	job->reply_len = head.len;
+	job->sized = req.sized;
+}
+
+static void serve(struct fuse_worker *w, struct job *job)
+{
+	if (job->ends) {
+		w->se->fs->ops->unmap_all(w->se->fs);
+		w->se->deferral->finish_last(job->deferred, job->reply, job->reply_len);
+		return;
+	}
+	if (job->op)
+		run(w, job);
+	settle(w->se, job->sized);
+	w->se->deferral->finish(job->deferred, job->reply, job->reply_len);
 }
 
 static void *pool_thread(void *arg)
@@ -105,7 +134,7 @@ static void *pool_thread(void *arg)
 	pthread_cond_broadcast(&pool->idle);
 	pthread_mutex_unlock(&pool->lock);
 	while ((job = next_job(pool))) {
-		run(w, job);
+		serve(w, job);
 		job_done(pool, job);
 	}
 	fuse_worker_free(w);
@@ -181,6 +210,11 @@ static struct job *take_free(struct fuse_pool *pool, struct fuse_worker *from)
 	if (job) {
 		pool->free = job->next;
 		from->jobs++;
+		job->from = from;
+		job->op = NULL;
+		job->ends = false;
+		job->longer = NULL;
+		job->sized = 0;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return job;
@@ -196,35 +230,111 @@ static void add_job(struct fuse_pool *pool, struct job *job)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-bool fuse_pool_take(struct fuse_req *req)
+bool fuse_may_map(const struct fuse_req *req)
+{
+	struct fs *fs = req->se->fs;
+	const struct fuse_setattr_in *set = req->args;
+
+	if (!req->se->config.dax || !(req->op->flags & FUSE_OP_MAPS))
+		return false;
+	switch (req->in.opcode) {
+	case FUSE_OPEN:
+		return fs->ops->opens_late(fs, req->in.nodeid);
+	case FUSE_SETATTR:
+		return set->valid & FATTR_SIZE;
+	default:
+		return true;
+	}
+}
+
+/* Fills a job from a request. False without memory. */
+static bool fill_job(struct job *job, const struct fuse_req *req)
+{
+	size_t len = req->op->fixed + req->array_len;
+
+	job->op = req->op;
+	job->in = req->in;
+	job->unprivileged = req->unprivileged;
+	job->array_len = req->array_len;
+	job->longer = len > ARGS_MAX ? malloc(len) : NULL;
+	if (len > ARGS_MAX && !job->longer)
+		return false;
+	memcpy(job->longer ? job->longer : job->args.bytes, req->args, len);
+	return true;
+}
+
+/* Defers the request's chain and has a thread serve its job, which is filled. */
+static bool send_job(struct fuse_pool *pool, struct job *job, const struct fuse_req *req)
 {
 	const struct fuse_deferral *deferral = req->se->deferral;
-	struct fuse_pool *pool = req->se->pool;
 	/* The queue does not end before the job has: nobody sees this. */
 	struct fuse_out_header never = {
 		.len = sizeof(never), .error = -EIO, .unique = req->in.unique};
-	void *deferred;
-	struct job *job;
-
-	if (!pool || !(req->op->flags & FUSE_OP_SLEEPS))
-		return false;
-	job = take_free(pool, req->w);
-	if (!job)
-		return false;
-	job->op = req->op;
-	job->from = req->w;
-	job->in = req->in;
-	job->unprivileged = req->unprivileged;
-	memcpy(job->args.bytes, req->args, req->op->fixed);
-	deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, &never,
+	void *deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, &never,
 		sizeof(never));
+
 	job->deferred = deferred;
 	/* From here on it may be done, and another's. */
 	if (deferred)
 		add_job(pool, job);
-	else
-		job_done(pool, job);
 	return deferred != NULL;
+}
+
+bool fuse_pool_take(struct fuse_req *req)
+{
+	struct fuse_pool *pool = req->se->pool;
+	struct job *job;
+
+	if (!pool || (!(req->op->flags & FUSE_OP_SLEEPS) && !fuse_may_map(req)))
+		return false;
+	job = take_free(pool, req->w);
+	if (!job)
+		return false;
+	if (fill_job(job, req) && send_job(pool, job, req))
+		return true;
+	job_done(pool, job);
+	return false;
+}
+
+/* A job for a reply that is there; NULL where none is free. */
+static struct job *take_reply(struct fuse_req *req, const void *reply, uint32_t len)
+{
+	struct job *job = req->se->pool ? take_free(req->se->pool, req->w) : NULL;
+
+	if (job) {
+		job->reply_len = len;
+		memcpy(job->reply, reply, len);
+	}
+	return job;
+}
+
+bool fuse_pool_settle(struct fuse_req *req, const void *reply, uint32_t len)
+{
+	struct fuse_session *se = req->se;
+	struct job *job;
+
+	if (req->sized == 0 || !se->fs->ops->is_unsettled(se->fs, req->sized))
+		return false;
+	job = take_reply(req, reply, len);
+	if (!job)
+		return false;
+	job->sized = req->sized;
+	if (send_job(se->pool, job, req))
+		return true;
+	job_done(se->pool, job);
+	return false;
+}
+
+bool fuse_pool_end(struct fuse_req *req, void *deferred, const void *reply, uint32_t len)
+{
+	struct job *job = req->se->config.dax ? take_reply(req, reply, len) : NULL;
+
+	if (!job)
+		return false;
+	job->ends = true;
+	job->deferred = deferred;
+	add_job(req->se->pool, job);
+	return true;
 }
 
 void fuse_pool_drain(struct fuse_worker *w)

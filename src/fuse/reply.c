@@ -33,15 +33,20 @@ void fuse_fill_attr(const struct fuse_session *se, struct fuse_attr *attr, const
 		.rdev = encode_dev(st->stx_rdev_major, st->stx_rdev_minor),
 		.blksize = st->stx_blksize,
 	};
+	if (st->stx_attributes & STATX_ATTR_DAX && fuse_has(se, FUSE_HAS_INODE_DAX))
+		attr->flags |= FUSE_ATTR_DAX;
 }
 
 void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 	const struct fs_entry *entry)
 {
+	bool dax = entry->attr.stx_attributes & STATX_ATTR_DAX && fuse_has(se, FUSE_HAS_INODE_DAX);
+	uint64_t entry_ns = dax ? se->config.dax_entry_ns : se->config.entry_ns;
+
 	*out = (struct fuse_entry_out){
 		.nodeid = entry->node,
-		.entry_valid = se->config.entry_ns / SECOND_NS,
-		.entry_valid_nsec = (uint32_t)(se->config.entry_ns % SECOND_NS),
+		.entry_valid = entry_ns / SECOND_NS,
+		.entry_valid_nsec = (uint32_t)(entry_ns % SECOND_NS),
 		.attr_valid = se->config.attr_ns / SECOND_NS,
 		.attr_valid_nsec = (uint32_t)(se->config.attr_ns % SECOND_NS),
 	};
@@ -64,6 +69,7 @@ int fuse_reply_entry(struct fuse_req *req, const struct fs_entry *entry)
 	struct fuse_entry_out out;
 
 	fuse_fill_entry(req->se, &out, entry);
+	req->sized = entry->node;
 	return fuse_reply(req, &out, sizeof(out));
 }
 
@@ -75,5 +81,6 @@ int fuse_reply_attr(struct fuse_req *req, const struct statx *st)
 	};
 
 	fuse_fill_attr(req->se, &out.attr, st);
+	req->sized = req->in.nodeid;
 	return fuse_reply(req, &out, sizeof(out));
 }

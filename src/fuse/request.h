@@ -61,7 +61,7 @@ struct fuse_op {
 	uint16_t reply; /* bytes that a successful reply has at least */
 	uint8_t names;
 	uint8_t tail;
-	uint8_t flags;
+	uint8_t flags; /* FUSE_OP_* */
 };
 
 struct fuse_req {
@@ -71,7 +71,10 @@ struct fuse_req {
 	const struct virtq_chain *chain;
 	struct fuse_in_header in;
 	bool unprivileged; /* the caller is not the guest's root */
-	const void *args;    /* op->fixed bytes */
+	bool beside;         /* its queue: it may wait for the front-end */
+	const void *args;    /* op->fixed bytes, and those of FUSE_TAIL_ARRAY */
+	size_t array_len;    /* bytes of the latter */
+	uint64_t sized;      /* a node whose size the reply tells, or that it changed; or 0 */
 	const char *name[2]; /* op->names of them */
 	struct cursor data;  /* FUSE_TAIL_DATA */
 	struct cursor out;   /* room for the payload; at least op->reply bytes */

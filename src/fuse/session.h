@@ -31,7 +31,7 @@
 
 /* How requests are answered later (as vhost/deferred.h has it). A reply is at most
  * FUSE_DEFERRED_REPLY bytes long. */
-#define FUSE_DEFERRED_REPLY 96
+#define FUSE_DEFERRED_REPLY 320
 struct fuse_deferral {
 	/* Takes the chain of the request that runs on a queue; reply is what the guest gets if the
 	 * queue stops first. NULL when that cannot be. */

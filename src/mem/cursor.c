@@ -21,33 +21,51 @@ static size_t next_run(struct cursor *c, size_t len, char **run)
 	return piece;
 }
 
+/* How many of the next len bytes may be copied; notes it where that is not all. */
+static size_t copyable(const struct cursor *c, size_t len)
+{
+	size_t plain = c->left > c->lent_only ? c->left - c->lent_only : 0;
+
+	if (__builtin_expect(len <= plain, 1))
+		return len;
+	*c->strayed = true;
+	return plain;
+}
+
 size_t cursor_read(struct cursor *c, void *dst, size_t len)
 {
-	size_t done = 0;
+	size_t done = 0, plain;
 
 	len = min_t(size_t, len, c->left);
-	while (done < len) {
+	plain = copyable(c, len);
+	while (done < plain) {
 		char *run;
-		size_t piece = next_run(c, len - done, &run);
+		size_t piece = next_run(c, plain - done, &run);
 
 		memcpy((char *)dst + done, run, piece);
 		done += piece;
+	}
+	if (plain < len) {
+		memset((char *)dst + plain, 0, len - plain);
+		cursor_skip(c, len - plain);
 	}
 	return len;
 }
 
 size_t cursor_write(struct cursor *c, const void *src, size_t len)
 {
-	size_t done = 0;
+	size_t done = 0, plain;
 
 	len = min_t(size_t, len, c->left);
-	while (done < len) {
+	plain = copyable(c, len);
+	while (done < plain) {
 		char *run;
-		size_t piece = next_run(c, len - done, &run);
+		size_t piece = next_run(c, plain - done, &run);
 
 		memcpy(run, (const char *)src + done, piece);
 		done += piece;
 	}
+	cursor_skip(c, len - plain);
 	return len;
 }
 

@@ -5,10 +5,14 @@
  * Bytes are taken from the front, once: copied out (cursor_read), filled in (cursor_write), or
  * lent to a system call as iovecs (cursor_lend). What was taken is never looked at again, so
  * nothing a guest changes meanwhile is read twice.
+ *
+ * Bytes behind a certain one may be in memory that can vanish (mem.h, files of ours): they can be
+ * lent. Where they are to be copied, zeros are read, what is written is dropped, and it is noted.
  */
 #ifndef MEM_CURSOR_H
 #define MEM_CURSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
@@ -16,6 +20,8 @@ struct cursor {
 	const struct iovec *iov; /* the current piece */
 	size_t skip;             /* bytes of it already taken */
 	size_t left;             /* bytes in all pieces that are not taken yet */
+	size_t lent_only;        /* so many at the end of all may only be lent, */
+	bool *strayed;           /* and this is set where one of them was to be copied */
 };
 
 /* Starts over pieces that hold len bytes together. */

@@ -17,6 +17,13 @@ void mem_init(struct mem *mem)
 	pthread_mutex_init(&mem->change, NULL);
 }
 
+void mem_set_owner(struct mem *mem, bool (*owns)(void *opaque, const struct stat *st),
+	void *opaque)
+{
+	mem->owns = owns;
+	mem->opaque = opaque;
+}
+
 void mem_destroy(struct mem *mem)
 {
 	mem_clear(mem);
@@ -94,7 +101,8 @@ static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 	return a < b + blen && b < a + alen;
 }
 
-static int check_desc(const struct mem *mem, const struct mem_region_desc *desc, int fd)
+static int check_desc(const struct mem *mem, const struct mem_region_desc *desc, int fd,
+	bool *own)
 {
 	struct stat st;
 	uint64_t end;
@@ -115,6 +123,7 @@ static int check_desc(const struct mem *mem, const struct mem_region_desc *desc,
 			overlaps(desc->uva, desc->size, r->uva, r->size))
 			return -EINVAL;
 	}
+	*own = mem->owns && mem->owns(mem->opaque, &st);
 	return 0;
 }
 
@@ -167,16 +176,18 @@ int mem_add(struct mem *mem, const struct mem_region_desc *desc, int fd)
 {
 	struct mem_region region;
 	size_t at = 0;
+	bool own = false;
 	int r;
 
 	if (mem->nregions == MEM_REGIONS_MAX)
 		return -ENOSPC;
-	r = check_desc(mem, desc, fd);
+	r = check_desc(mem, desc, fd, &own);
 	if (r < 0)
 		return r;
 	r = map_region(desc, fd, &region);
 	if (r < 0)
 		return r;
+	region.own = own;
 	while (at < mem->nregions && mem->regions[at].gpa < region.gpa)
 		at++;
 	memmove(&mem->regions[at + 1], &mem->regions[at],
@@ -214,6 +225,7 @@ int mem_replace(struct mem *mem, const struct mem_region_desc *descs, const int 
 
 	if (!fresh)
 		return -ENOMEM;
+	mem_set_owner(fresh, mem->owns, mem->opaque);
 	for (size_t i = 0; i < n; i++) {
 		int r = mem_add(fresh, &descs[i], fds[i]);
 
@@ -247,7 +259,8 @@ static const struct mem_region *find_region(const struct mem *mem, uint64_t gpa)
 	return NULL;
 }
 
-int mem_translate(const struct mem *mem, uint64_t gpa, uint64_t len, struct iovec *iov, int room)
+int mem_translate_any(const struct mem *mem, uint64_t gpa, uint64_t len, struct iovec *iov,
+	int room, bool *own)
 {
 	int n = 0;
 
@@ -262,11 +275,20 @@ int mem_translate(const struct mem *mem, uint64_t gpa, uint64_t len, struct iove
 		piece = min_t(uint64_t, len, r->size - (gpa - r->gpa));
 		iov[n].iov_base = r->host + (gpa - r->gpa);
 		iov[n].iov_len = piece;
+		*own |= r->own;
 		n++;
 		gpa += piece;
 		len -= piece;
 	}
 	return n;
+}
+
+int mem_translate(const struct mem *mem, uint64_t gpa, uint64_t len, struct iovec *iov, int room)
+{
+	bool own = false;
+	int n = mem_translate_any(mem, gpa, len, iov, room, &own);
+
+	return own ? -EFAULT : n;
 }
 
 bool mem_gpa_of(const struct mem *mem, const void *host, uint64_t *gpa)
@@ -290,7 +312,8 @@ void *mem_at_uva(const struct mem *mem, uint64_t uva, uint64_t len, uint64_t ali
 		const struct mem_region *r = &mem->regions[i];
 		char *p;
 
-		if (uva < r->uva || uva - r->uva >= r->size || len > r->size - (uva - r->uva))
+		if (r->own || uva < r->uva || uva - r->uva >= r->size ||
+			len > r->size - (uva - r->uva))
 			continue;
 		p = r->host + (uva - r->uva);
 		return ((uintptr_t)p & (align - 1)) == 0 ? p : NULL;

@@ -13,6 +13,11 @@
  * wait for the changing thread while inside. A closed gate turns newcomers away before they
  * take their own lock, and readers with more to do leave when they see a change waiting
  * (mem_is_closing()), so busy readers cannot starve a change.
+ *
+ * Files of ours. What a device maps into its shared memory (a DAX window) comes back as a region.
+ * Whoever shortens such a file takes pages away below us, and that is not only the front-end: a
+ * load or store of ours is a SIGBUS then, a system call's only -EFAULT. So payload may be there, to
+ * be lent to system calls (cursor.h); rings, and what we read and write ourselves, may not.
  */
 #ifndef MEM_MEM_H
 #define MEM_MEM_H
@@ -22,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 /* What GET_MAX_MEM_SLOTS answers: what QEMU's memory hot-plug and a DAX window can use. */
@@ -34,6 +40,7 @@ struct mem_region {
 	char *host;    /* where gpa is here */
 	void *map;     /* what was mapped (page-aligned) */
 	size_t map_size;
+	bool own; /* its file is one of ours */
 };
 
 /* What a front-end says of a region. */
@@ -55,9 +62,16 @@ struct mem {
 	pthread_mutex_t change; /* held while gates are closed, or their list changes */
 	_Atomic bool closing;
 	struct mem_gate *gates;
+	/* Whether a file is ours; NULL: none is. */
+	bool (*owns)(void *opaque, const struct stat *st);
+	void *opaque;
 };
 
 void mem_init(struct mem *mem);
+
+/* Says which regions are of files of ours, for those that come from now on. */
+void mem_set_owner(struct mem *mem, bool (*owns)(void *opaque, const struct stat *st),
+	void *opaque);
 
 /* Unmaps everything. No gate may be registered any more. */
 void mem_destroy(struct mem *mem);
@@ -96,15 +110,20 @@ void mem_clear(struct mem *mem);
  * Translates len bytes at gpa into iovecs, one for each region that the range crosses.
  * Returns how many of the room iovecs were used, -EFAULT when a byte of the range is outside
  * memory, -E2BIG when room is too small. A range of 0 bytes needs no iovec and is always valid.
+ * For what is read and written here: files of ours are outside memory.
  */
 int mem_translate(const struct mem *mem, uint64_t gpa, uint64_t len, struct iovec *iov, int room);
+
+/* The same for any memory. Sets *own where a part of it is in a file of ours. */
+int mem_translate_any(const struct mem *mem, uint64_t gpa, uint64_t len, struct iovec *iov,
+	int room, bool *own);
 
 /* The reverse for one byte that a translation found: where it is in the guest. False when no
  * region has it. */
 bool mem_gpa_of(const struct mem *mem, const void *host, uint64_t *gpa);
 
 /* Finds the contiguous len bytes at a front-end address, aligned to align (a power of two), or
- * NULL. */
+ * NULL; never in a file of ours. */
 void *mem_at_uva(const struct mem *mem, uint64_t uva, uint64_t len, uint64_t align);
 
 #endif

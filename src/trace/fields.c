@@ -96,6 +96,11 @@ static const struct trace_field
 		AT(fuse_copy_file_range_in, off_out, DECIMAL),
 		AT(fuse_copy_file_range_in, len, DECIMAL),
 		AT(fuse_copy_file_range_in, flags, HEX), NONE},
+	setupmapping_in[] = {
+		AT(fuse_setupmapping_in, fh, HEX), AT(fuse_setupmapping_in, foffset, HEX),
+		AT(fuse_setupmapping_in, len, HEX), AT(fuse_setupmapping_in, flags, HEX),
+		AT(fuse_setupmapping_in, moffset, HEX), NONE},
+	removemapping_in[] = {AT(fuse_removemapping_in, count, DECIMAL), NONE},
 	statx_in[] = {
 		AT(fuse_statx_in, getattr_flags, HEX), AT(fuse_statx_in, fh, HEX),
 		AT(fuse_statx_in, sx_flags, HEX), AT(fuse_statx_in, sx_mask, HEX), NONE},
@@ -177,6 +182,8 @@ static const struct {
 	[FUSE_COPY_FILE_RANGE] = {copy_in, write_out},
 	[FUSE_TMPFILE] = {create_in, create_out},
 	[FUSE_COPY_FILE_RANGE_64] = {copy_in, copy_out},
+	[FUSE_SETUPMAPPING] = {setupmapping_in, NULL},
+	[FUSE_REMOVEMAPPING] = {removemapping_in, NULL},
 	[FUSE_STATX] = {statx_in, statx_out},
 };
 /* clang-format on */

@@ -8,7 +8,8 @@
  * the device's request() and pushes them back; it alone touches the ring, also where another
  * thread finishes a chain (deferred.c). The main thread
  * changes a ring only while its thread is stopped, guest memory only with the gates closed
- * (mem/mem.h), and the call and error descriptors inside the ring's gate.
+ * (mem/mem.h), and the call and error descriptors inside the ring's gate. Any other thread may ask
+ * the front-end for something (shmem.h).
  *
  * Failure classes. A message that breaks the protocol ends the connection with one log line. A
  * ring that breaks a rule stops and signals VRING_ERR; the device goes on. What a request says
@@ -21,10 +22,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "mem/mem.h"
 #include "vhost/deferred.h"
 #include "vhost/msg.h"
+#include "vhost/shmem.h"
 #include "virtq/virtq.h"
 
 #define VHOST_QUEUES_MAX 65 /* one high-priority queue, 64 request queues */
@@ -59,6 +62,12 @@ struct vhost_device {
 
 	/* Features of the device's type (virtio 1.2, section 5), offered besides. */
 	uint64_t features;
+
+	/* Bytes of its one region of shared memory (shmem.h), a power of two; 0: it has none. */
+	uint64_t shmem_size;
+	/* Whether a file is one that it has mapped there, or is about to: front-ends bring these
+	 * back as guest memory (mem/mem.h). May be NULL. */
+	bool (*owns_memory)(void *opaque, const struct stat *st);
 };
 
 /* Counted by the queue's thread, read by anyone. */
@@ -93,10 +102,10 @@ struct vhost_backend {
 	const struct vhost_device *device;
 	int sock;
 	bool heard; /* the front-end has sent something */
-	int backend_req_fd; /* channel for requests of ours, or -1 */
 	uint64_t features;  /* acknowledged */
 	uint64_t protocol_features;
 	uint8_t status; /* VIRTIO_STATUS_* that the driver set, as far as it was let */
+	struct vhost_shmem shmem;
 	struct mem mem;
 	struct vhost_queue queues[VHOST_QUEUES_MAX];
 	_Atomic unsigned int unshown; /* chains finished later and not back yet (deferred.h) */

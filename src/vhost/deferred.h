@@ -34,8 +34,8 @@
 
 #include "virtq/virtq.h"
 
-#define VHOST_DEFERRED_MAX   320 /* chains of one ring */
-#define VHOST_DEFERRED_REPLY 96  /* bytes of a reply */
+#define VHOST_DEFERRED_MAX   1344 /* chains of one ring */
+#define VHOST_DEFERRED_REPLY 320  /* bytes of a reply */
 
 /* What request() returns for a chain that vhost_defer() took. */
 #define VHOST_DEFERRED UINT32_MAX

@@ -29,6 +29,9 @@ int vhost_set_vring_call(struct vhost_backend *dev, struct vu_msg *msg);
 int vhost_set_vring_err(struct vhost_backend *dev, struct vu_msg *msg);
 int vhost_set_vring_enable(struct vhost_backend *dev, struct vu_msg *msg);
 
+/* Takes the channel for our requests, in place of the one before. 0 or -errno. (shmem.c) */
+int vhost_shmem_channel(struct vhost_backend *dev, int fd);
+
 int vhost_get_status(struct vhost_backend *dev, struct vu_msg *msg);
 int vhost_set_status(struct vhost_backend *dev, struct vu_msg *msg);
 int vhost_reset_device(struct vhost_backend *dev, struct vu_msg *msg);

@@ -28,7 +28,8 @@ static uint64_t offered_protocol_features(const struct vhost_backend *dev)
 	return VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_BACKEND_REQ |
 		VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | VU_PROTOCOL_F_RESET_DEVICE |
 		VU_PROTOCOL_F_STATUS |
-		(dev->device->config ? VU_PROTOCOL_F_CONFIG : 0);
+		(dev->device->config ? VU_PROTOCOL_F_CONFIG : 0) |
+		(dev->device->shmem_size ? VHOST_SHMEM_FEATURES : 0);
 }
 
 int vhost_bad(struct vhost_backend *dev, const char *fmt, ...)
@@ -194,9 +195,14 @@ static int rem_mem_reg(struct vhost_backend *dev, struct vu_msg *msg)
 
 static int set_backend_req_fd(struct vhost_backend *dev, struct vu_msg *msg)
 {
-	close_fd(&dev->backend_req_fd);
-	dev->backend_req_fd = vu_msg_take_fd(msg, 0);
-	return 0;
+	return vhost_shmem_channel(dev, vu_msg_take_fd(msg, 0));
+}
+
+static int get_shmem_config(struct vhost_backend *dev, struct vu_msg *msg)
+{
+	msg->body.shmem_config = (struct vu_shmem_config){
+		.nregions = 1, .sizes = {dev->device->shmem_size}};
+	return sizeof(msg->body.shmem_config);
 }
 
 static int get_config(struct vhost_backend *dev, struct vu_msg *msg)
@@ -263,6 +269,8 @@ static const struct vu_type {
 				      vhost_set_status},
 	[VU_GET_STATUS]            = {"GET_STATUS", NONE, 0, 0, VU_PROTOCOL_F_STATUS,
 				      vhost_get_status},
+	[VU_GET_SHMEM_CONFIG]      = {"GET_SHMEM_CONFIG", NONE, 0, 0, VU_PROTOCOL_F_SHMEM,
+				      get_shmem_config},
 	/* clang-format on */
 };
 
@@ -330,6 +338,8 @@ int vhost_handle(struct vhost_backend *dev, struct vu_msg *msg)
 		return -EPROTO;
 	}
 	r = run_message(dev, type, msg);
+	/* Before the answer: a front-end that has it may believe that we ask for nothing. */
+	vhost_shmem_settle(dev);
 	if (r == -EPROTO || (r < 0 && !ack)) {
 		log_error("the front-end sent a bad %s: %s", type->name,
 			r == -EPROTO ? dev->why : strerror(-r));

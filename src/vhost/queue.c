@@ -74,6 +74,8 @@ static int drain(struct vhost_queue *q, void *worker)
 		written = device->request(worker, &chain);
 		count(q->stats.requests);
 		done++;
+		if (virtq_check_strayed(&q->vq) < 0)
+			continue;
 		if (written == VHOST_DEFERRED)
 			continue;
 		virtq_push(&q->vq, chain.head, written);
@@ -233,6 +235,8 @@ void vhost_queue_stop(struct vhost_queue *q)
 {
 	if (!q->running)
 		return;
+	/* Its requests are finished only when those of them end that wait for the front-end. */
+	vhost_shmem_hold(q->dev);
 	atomic_store(&q->stop, true);
 	signal_fd(q->wake_fd);
 	pthread_join(q->thread, NULL);

@@ -21,8 +21,9 @@ int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *dev
 	memset(dev, 0, sizeof(*dev));
 	dev->device = device;
 	dev->sock = -1;
-	dev->backend_req_fd = -1;
 	mem_init(&dev->mem);
+	mem_set_owner(&dev->mem, device->owns_memory, device->opaque);
+	r = vhost_shmem_init(dev);
 	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
 		struct vhost_queue *q = &dev->queues[i];
 
@@ -44,6 +45,7 @@ void vhost_backend_destroy(struct vhost_backend *dev)
 		close_fd(&dev->queues[i].wake_fd);
 		pthread_mutex_destroy(&dev->queues[i].deferred.lock);
 	}
+	vhost_shmem_destroy(dev);
 	mem_destroy(&dev->mem);
 }
 
@@ -62,13 +64,13 @@ void vhost_backend_log_stats(const struct vhost_backend *dev)
 /* Forgets everything of a front-end that has gone. */
 static void drop_front_end(struct vhost_backend *dev)
 {
+	vhost_shmem_drop(dev);
 	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
 		vhost_queue_reset(&dev->queues[i]);
 	dev->device->disconnected(dev->device->opaque);
 	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
 		memset(&dev->queues[i].stats, 0, sizeof(dev->queues[i].stats));
 	mem_clear(&dev->mem);
-	close_fd(&dev->backend_req_fd);
 	dev->features = 0;
 	dev->protocol_features = 0;
 	dev->status = 0;

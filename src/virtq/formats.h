@@ -28,12 +28,13 @@ struct gather {
 static inline int gather_buffer(struct virtq *vq, struct gather *g, uint64_t gpa, uint32_t len,
 	bool writable)
 {
+	bool own = false;
 	int n;
 
 	if (!writable && g->chain->out_len > 0)
 		return virtq_break(vq, "a readable descriptor follows a writable one");
-	n = mem_translate(vq->mem, gpa, len, vq->iov + g->iovs,
-		(int)(vq->room + IOV_SLACK - g->iovs));
+	n = mem_translate_any(vq->mem, gpa, len, vq->iov + g->iovs,
+		(int)(vq->room + IOV_SLACK - g->iovs), &own);
 	if (n == -EFAULT)
 		return virtq_break(vq, "a descriptor points outside memory");
 	if (n < 0)
@@ -41,9 +42,13 @@ static inline int gather_buffer(struct virtq *vq, struct gather *g, uint64_t gpa
 	g->iovs += (unsigned int)n;
 	if (writable) {
 		g->chain->out_len += len;
+		if (own || g->chain->out_lent > 0)
+			g->chain->out_lent += len;
 	} else {
 		g->chain->in_len += len;
 		g->in_iovs = g->iovs;
+		if (own || g->chain->in_lent > 0)
+			g->chain->in_lent += len;
 	}
 	return 0;
 }
@@ -57,6 +62,7 @@ static inline void gather_end(struct virtq *vq, const struct gather *g)
 {
 	g->chain->in = vq->iov;
 	g->chain->out = vq->iov + g->in_iovs;
+	g->chain->strayed = &vq->strayed;
 }
 
 int split_resolve(struct virtq *vq);

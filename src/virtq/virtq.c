@@ -70,6 +70,7 @@ void virtq_rewind(struct virtq *vq, uint32_t base)
 {
 	vq->resolved = false;
 	vq->called = false;
+	vq->strayed = false;
 	vq->broken = 0;
 	if (vq->packed)
 		packed_rewind(vq, base);
@@ -109,6 +110,13 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
 	if (vq->broken)
 		return vq->broken;
 	return vq->packed ? packed_pop(vq, chain) : split_pop(vq, chain);
+}
+
+int virtq_check_strayed(struct virtq *vq)
+{
+	if (!vq->strayed)
+		return 0;
+	return virtq_break(vq, "what is copied of a chain is in a mapped file");
 }
 
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t len)

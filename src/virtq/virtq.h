@@ -26,6 +26,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "mem/cursor.h"
 #include "mem/mem.h"
 #include "proto/ring.h"
 
@@ -77,7 +78,8 @@ struct virtq {
 	unsigned int in_flight; /* slots popped and not passed yet */
 	uint16_t *lengths;      /* of the chain with this buffer id; 0: not in flight */
 
-	bool called; /* since it was rewound */
+	bool strayed; /* by a popped chain that has in a file of ours what is copied */
+	bool called;  /* since it was rewound */
 	int broken;  /* 0, or -errno */
 	const char *broken_by; /* which rule was broken */
 
@@ -93,7 +95,28 @@ struct virtq_chain {
 	const struct iovec *in; /* what the device reads: in_len bytes */
 	const struct iovec *out; /* what the device writes: out_len bytes */
 	size_t in_len, out_len;
+	size_t in_lent, out_lent; /* of them, so many at the end may only be lent (mem/cursor.h) */
+	bool *strayed;            /* where these are not 0: what the cursors set */
 };
+
+/* Cursors over both parts. */
+static inline struct cursor virtq_chain_in(const struct virtq_chain *chain)
+{
+	return (struct cursor){.iov = chain->in, .left = chain->in_len,
+		.lent_only = chain->in_lent, .strayed = chain->strayed};
+}
+
+static inline struct cursor virtq_chain_out(const struct virtq_chain *chain)
+{
+	return (struct cursor){.iov = chain->out, .left = chain->out_len,
+		.lent_only = chain->out_lent, .strayed = chain->strayed};
+}
+
+/* Whether what was to be copied is where it must not be: the chain is not to be carried out. */
+static inline bool virtq_chain_strayed(const struct virtq_chain *chain)
+{
+	return chain->strayed && *chain->strayed;
+}
 
 /* Chooses the format. Another one than before begins with new rings. */
 void virtq_set_packed(struct virtq *vq, bool packed);
@@ -128,6 +151,9 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
 
 /* Whether something is there to pop (or to find broken). */
 bool virtq_pending(const struct virtq *vq);
+
+/* Breaks the queue where the popped chain strayed. 0 or -errno. */
+int virtq_check_strayed(struct virtq *vq);
 
 /* Returns a popped chain of which len bytes were written. Not visible before virtq_publish(). */
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t len);

@@ -29,6 +29,10 @@ MAX64 = (1 << 64) - 1
 ASYNC_READ, ATOMIC_O_TRUNC, EXPORT, BIG_WRITES, DONT_MASK = 1 << 0, 1 << 3, 1 << 4, 1 << 5, 1 << 6
 AUTO_INVAL, DO_RDPLUS, RDPLUS_AUTO, ASYNC_DIO = 1 << 12, 1 << 13, 1 << 14, 1 << 15
 PARALLEL_DIROPS, MAX_PAGES, INIT_EXT = 1 << 18, 1 << 22, 1 << 30
+MAP_ALIGNMENT = 1 << 26
+HAS_INODE_DAX = 1 << 33 - 32  # in flags2
+ATTR_DAX = 2
+MAP_WRITE, MAP_READ = 1, 2
 INIT_FLAGS = (ASYNC_READ | ATOMIC_O_TRUNC | EXPORT | BIG_WRITES | DONT_MASK | AUTO_INVAL |
               DO_RDPLUS | RDPLUS_AUTO | ASYNC_DIO | PARALLEL_DIROPS | MAX_PAGES | INIT_EXT)
 
@@ -111,6 +115,14 @@ def read_in(fh, offset, size, flags=0):
 
 def write_in(fh, offset, size, flags=0):
     return read_in(fh, offset, size, flags)
+
+
+def map_in(fh, offset, length, at, flags=MAP_WRITE | MAP_READ):
+    return struct.pack("<5Q", fh & MAX64, offset, length, flags, at)
+
+
+def unmap_in(*ranges):
+    return struct.pack("<I", len(ranges)) + b"".join(struct.pack("<QQ", *r) for r in ranges)
 
 
 def cut(total, sizes):

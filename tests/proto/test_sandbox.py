@@ -88,6 +88,8 @@ def sealed():
     for how in ("namespace", "chroot", "none"):
         w, daemon, pid = start("--sandbox", how)
         for who in {pid, daemon.proc.pid}:
+            # The process outside may be a moment behind the one that serves.
+            until(f"{how}: no seccomp in {who}", lambda: status(who)["Seccomp"] != "0")
             st = status(who)
             equal((st["NoNewPrivs"], st["Seccomp"]), ("1", "2"), f"{how}: {who} of {pid}")
             with open(f"/proc/{who}/limits") as f:

@@ -32,9 +32,9 @@ class World:
     """daemon, fe (Frontend) and fs (Fs), with queue 0 and this many request queues running."""
 
     def __init__(self, *options, requests=1, size=128, features=F_ALL, protocol=P_ALL,
-                 init=True, daemon=None, mem=None):
+                 init=True, daemon=None, mem=None, front_end=Frontend):
         self.daemon = daemon or Daemon(*options)
-        self.fe = Frontend(self.daemon.connect(), mem)
+        self.fe = front_end(self.daemon.connect(), mem)
         self.fe.up(1 + requests, size, features, protocol)
         self.fs = Fs(self.fe)
         if init:

@@ -13,7 +13,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "docs"))
 import opcodes  # noqa: E402
 
-INPUTS = (opcodes.OPS, opcodes.NEW, opcodes.CACHE, opcodes.NOTES, opcodes.PAGE, opcodes.MESSAGES)
+INPUTS = (opcodes.OPS, opcodes.NEW, opcodes.CACHE, opcodes.NOTES, opcodes.PAGE, opcodes.MESSAGES,
+          opcodes.WINDOW)
 # (file, pattern, what replaces its first match, what must be told)
 FAULTS = (
     (opcodes.NOTES, r"(?m)^POLL .*\n", "", "opcode POLL has no line"),

@@ -179,6 +179,67 @@ static void test_fewer(void **state)
 	assert_memory_equal(out, text, 5);
 }
 
+/* So many bytes at the end may not be copied: zeros are read there, and nothing is written. */
+static void lent_way(struct cut *c, size_t first, size_t second)
+{
+	size_t plain = (first + second) % (BYTES + 1);
+	bool strayed = false;
+	struct cursor cur = cursor_over(c->iov, BYTES);
+	char out[BYTES], wanted[BYTES] = "";
+	size_t n;
+
+	cur.lent_only = BYTES - plain;
+	cur.strayed = &strayed;
+	memset(out, 'x', sizeof(out));
+	n = cursor_read(&cur, out, first);
+	assert_int_equal(strayed, n > plain);
+	n += cursor_read(&cur, out + n, BYTES);
+	assert_int_equal(n, BYTES);
+	assert_int_equal(strayed, plain < BYTES);
+	memcpy(wanted, text, plain);
+	assert_memory_equal(out, wanted, BYTES);
+
+	strayed = false;
+	cur.iov = c->iov;
+	cur.skip = 0;
+	cur.left = BYTES;
+	memset(out, 'y', sizeof(out));
+	n = cursor_write(&cur, out, first);
+	assert_int_equal(strayed, n > plain);
+	n += cursor_write(&cur, out, BYTES);
+	assert_int_equal(n, BYTES);
+	assert_int_equal(cur.left, 0);
+	memset(wanted, 'y', plain);
+	memcpy(wanted + plain, text + plain, BYTES - plain);
+	cur = cursor_over(c->iov, BYTES);
+	assert_int_equal(cursor_read(&cur, out, BYTES), BYTES);
+	assert_memory_equal(out, wanted, BYTES);
+}
+
+static void test_lent_only(void **state)
+{
+	for_each_way(lent_way);
+}
+
+/* Lending and passing over are no copies. */
+static void test_lending_is_allowed(void **state)
+{
+	struct cut c;
+	struct cursor cur;
+	struct iovec lent[BYTES];
+	bool strayed = false;
+	size_t taken;
+
+	cut_up(&c, 0x2a, false);
+	cur = cursor_over(c.iov, BYTES);
+	cur.lent_only = BYTES;
+	cur.strayed = &strayed;
+	assert_int_equal(cursor_skip(&cur, 3), 3);
+	cursor_lend(&cur, BYTES, lent, BYTES, &taken);
+	assert_int_equal(taken, BYTES - 3);
+	assert_false(strayed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +249,8 @@ int main(void)
 		cmocka_unit_test(test_lend),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_fewer),
+		cmocka_unit_test(test_lent_only),
+		cmocka_unit_test(test_lending_is_allowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

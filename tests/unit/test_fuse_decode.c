@@ -256,7 +256,8 @@ static void test_before_init(void **state)
 static void test_unknown_opcodes(void **state)
 {
 	/* Those that have more than a fixed structure and names. */
-	bool known[70] = {[FUSE_INIT] = true, [FUSE_SETXATTR] = true, [FUSE_IOCTL] = true};
+	bool known[70] = {[FUSE_INIT] = true, [FUSE_SETXATTR] = true, [FUSE_IOCTL] = true,
+		[FUSE_SETUPMAPPING] = true, [FUSE_REMOVEMAPPING] = true};
 	/* Those that belong to other transports and byte orders, and what no table reaches. */
 	static const uint32_t foreign[] = {FUSE_NOTIFY_REPLY, CUSE_INIT, CUSE_INIT_BSWAP_RESERVED,
 		FUSE_INIT_BSWAP_RESERVED, 0x01000000, UINT32_MAX};

@@ -261,6 +261,21 @@ static void test_limits(void **state)
 	fc_close(&c);
 }
 
+static void test_dax(void **state)
+{
+	const uint64_t flags = FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX;
+	struct fuse_config config = fc_config("auto");
+	struct fuse_init_out out;
+	int r;
+
+	config.dax = true;
+	fc_open(&c, fc_recorder(), &config);
+	out = init(7, 45, UINT64_MAX, &r);
+	assert_int_equal(out.map_alignment, 12);
+	assert_int_equal((out.flags | (uint64_t)out.flags2 << 32) & flags, flags);
+	fc_close(&c);
+}
+
 static void test_versions(void **state)
 {
 	static const struct {
@@ -547,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_killpriv),
 		cmocka_unit_test(test_no_open),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_dax),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_resets),

@@ -2,8 +2,10 @@
 /* The region table: which regions are taken, and what an address in or near them becomes. */
 #include "unit.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "mem/mem.h"
 
@@ -339,6 +341,58 @@ static void test_gpa_of(void **state)
 	assert_false(mem_gpa_of(&w->mem, NULL, &gpa));
 }
 
+/* Says that the file is its own, and which it was asked about. */
+static bool owns(void *opaque, const struct stat *st)
+{
+	struct world *w = opaque;
+	struct stat own;
+
+	assert_int_equal(fstat(w->fd, &own), 0);
+	return st->st_dev == own.st_dev && st->st_ino == own.st_ino;
+}
+
+/* What a device has mapped for its guest comes back: to be lent to system calls, and no more. */
+static void test_own_files(void **state)
+{
+	struct world *w = *state;
+	struct mem_region_desc table[] = {region(0x10000, PAGE, 0x50000, 0),
+		region(0x10000 + PAGE, PAGE, 0x50000 + PAGE, PAGE)};
+	const int other = memfd_create("other", MFD_CLOEXEC);
+	const int fds[] = {other, w->fd};
+	struct iovec iov[2];
+
+	assert_int_equal(ftruncate(other, FILE_SIZE), 0);
+	mem_set_owner(&w->mem, owns, w);
+	for (int replaced = 0; replaced < 2; replaced++) {
+		bool own = false;
+
+		if (replaced) {
+			assert_int_equal(mem_replace(&w->mem, table, fds, 2), 0);
+		} else {
+			assert_int_equal(mem_add(&w->mem, &table[0], other), 0);
+			assert_int_equal(mem_add(&w->mem, &table[1], w->fd), 0);
+		}
+		assert_int_equal(mem_translate_any(&w->mem, 0x10000, PAGE, iov, 2, &own), 1);
+		assert_false(own);
+		assert_int_equal(mem_translate(&w->mem, 0x10000, PAGE, iov, 2), 1);
+		assert_non_null(mem_at_uva(&w->mem, 0x50000, PAGE, 1));
+		/* One byte of it is enough. */
+		assert_int_equal(mem_translate_any(&w->mem, 0x10000, PAGE + 1, iov, 2, &own), 2);
+		assert_true(own);
+		own = false;
+		assert_int_equal(
+			mem_translate_any(&w->mem, 0x10000 + PAGE, 1, iov, 2, &own), 1);
+		assert_true(own);
+		assert_memory_equal(iov[0].iov_base, w->file + PAGE, 1);
+		assert_int_equal(mem_translate(&w->mem, 0x10000, PAGE + 1, iov, 2), -EFAULT);
+		assert_int_equal(mem_translate(&w->mem, 0x10000 + PAGE, 1, iov, 2), -EFAULT);
+		assert_null(mem_at_uva(&w->mem, 0x50000 + PAGE, 1, 1));
+		if (!replaced)
+			mem_clear(&w->mem);
+	}
+	close(other);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -355,6 +409,7 @@ int main(void)
 		CASE(test_replace),
 		CASE(test_at_uva),
 		CASE(test_gpa_of),
+		CASE(test_own_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <sys/time.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/dax.h"
 #include "fs/passthrough/pt.h"
 
 /* #syscalls: fchmodat fchownat utimensat ftruncate faccessat faccessat2 readlinkat
@@ -15,15 +16,22 @@
 int pt_getattr(struct fs *fs, const struct fs_target *t, struct statx *attr)
 {
 	struct passthrough *pt = pt_of(fs);
+	int r;
 
 	cred_be_daemon();
 	if (t->has_handle) {
 		PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt, t);
 
-		return open.handle ? pt_stat(open.handle->fd, attr) : open.error;
+		r = open.handle ? pt_stat(open.handle->fd, attr) : open.error;
+		if (r == 0)
+			pt_dax_mark(pt, open.handle->node, attr);
+		return r;
 	}
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, t->node);
-	return ref.node ? pt_stat(ref.node->fd, attr) : ref.error;
+	r = ref.node ? pt_stat(ref.node->fd, attr) : ref.error;
+	if (r == 0)
+		pt_dax_mark(pt, ref.node, attr);
+	return r;
 }
 
 static int set_owner(const struct pt_node *node, const struct fs_setattr *set)
@@ -38,20 +46,39 @@ static int set_owner(const struct pt_node *node, const struct fs_setattr *set)
 	return neg_errno(fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
 }
 
-static int set_size(struct passthrough *pt, const struct pt_node *node,
-	const struct pt_handle *handle, uint64_t size)
+/* Through a handle, or a description that is there, or one of its own. */
+static int truncate_file(struct passthrough *pt, const struct pt_node *node,
+	const struct pt_handle *handle, const struct pt_dax_file *dax, uint64_t size)
 {
 	CLEANUP_FD int fd = -1;
 
-	if (size > INT64_MAX)
-		return -EFBIG;
 	if (handle && ftruncate(handle->fd, (off_t)size) == 0)
 		return 0;
-	/* Not open, or not for writing. */
-	fd = pt_open_node(pt, node, O_WRONLY);
+	if (dax && dax->writable)
+		return neg_errno(ftruncate(dax->fd, (off_t)size));
+	/* Not open, or not for writing; a lease of ours would be in the way. */
+	fd = dax && dax->leased ? -EACCES : pt_open_node(pt, node, O_WRONLY);
 	if (fd < 0)
 		return fd;
 	return neg_errno(ftruncate(fd, (off_t)size));
+}
+
+static int set_size(struct passthrough *pt, struct pt_node *node, const struct pt_handle *handle,
+	const struct fs_setattr *set)
+{
+	struct pt_dax_file *dax;
+	int r;
+
+	if (set->size > INT64_MAX)
+		return -EFBIG;
+	dax = pt_dax_begin_resize(pt, node, set->size, &r);
+	if (r == 0 && set->kill_priv)
+		r = cred_be_unprivileged_writer();
+	if (r == 0)
+		r = truncate_file(pt, node, handle, dax, set->size);
+	cred_be_daemon();
+	pt_dax_end_resize(dax, set->size);
+	return r;
 }
 
 static int set_times(const struct pt_node *node, const struct fs_setattr *set)
@@ -63,7 +90,7 @@ static int set_times(const struct pt_node *node, const struct fs_setattr *set)
 
 /* In the order that leaves what was asked for: a change of owner clears set-id bits, one of size
  * sets times. */
-static int apply(struct passthrough *pt, const struct pt_node *node,
+static int apply(struct passthrough *pt, struct pt_node *node,
 	const struct pt_handle *handle, const struct fs_setattr *set)
 {
 	int r = 0;
@@ -74,11 +101,8 @@ static int apply(struct passthrough *pt, const struct pt_node *node,
 		r = node->type == S_IFLNK
 			? -EOPNOTSUPP
 			: neg_errno(fchmodat(pt->proc_fd, pt_fdname(node->fd).s, set->mode, 0));
-	if (r == 0 && set->set & FS_SET_SIZE && set->kill_priv)
-		r = cred_be_unprivileged_writer();
 	if (r == 0 && set->set & FS_SET_SIZE)
-		r = set_size(pt, node, handle, set->size);
-	cred_be_daemon();
+		r = set_size(pt, node, handle, set);
 	if (r == 0 && set->set & FS_SET_TIME)
 		r = set_times(node, set);
 	return r;
@@ -102,7 +126,11 @@ int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr
 		return -EROFS;
 	cred_be_daemon();
 	r = apply(pt, ref.node, open.handle, set);
-	return r < 0 ? r : pt_stat(ref.node->fd, attr);
+	if (r == 0)
+		r = pt_stat(ref.node->fd, attr);
+	if (r == 0)
+		pt_dax_mark(pt, ref.node, attr);
+	return r;
 }
 
 int pt_access(struct fs *fs, const struct fs_caller *who, uint64_t node, int mask)
@@ -136,10 +164,14 @@ int pt_syncfs(struct fs *fs, uint64_t node, bool all)
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node);
 	CLEANUP_FD int fd = -1;
+	int r;
 
 	if (!ref.node)
 		return ref.error;
 	cred_be_daemon();
+	r = pt_dax_flush_all(pt);
+	if (r < 0)
+		return r;
 	if (all)
 		return pt_mounts_sync(pt);
 	fd = pt_open_node(pt, ref.node, O_RDONLY);

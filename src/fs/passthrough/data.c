@@ -7,8 +7,10 @@
 #include <sys/uio.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/xattr.h"
 
 /* #syscalls: preadv pwritev2 fsync fdatasync fallocate lseek copy_file_range
  * #syscalls: fcntl:1=F_DUPFD_CLOEXEC */
@@ -19,7 +21,10 @@ ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *io
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
 	const struct pt_io io = {.iov = iov, .n = n, .offset = offset};
 
-	return file.fd < 0 ? file.error : pt_io(pt_of(fs), &io, file.fd);
+	if (file.fd < 0)
+		return file.error;
+	pt_dax_flush(pt_of(fs), file.node);
+	return pt_io(pt_of(fs), &io, file.fd);
 }
 
 /* Who changes what a file holds: the daemon (quotas and reserved blocks are its own, files are
@@ -45,51 +50,83 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 			(how & FS_WRITE_DSYNC ? RWF_DSYNC : 0) |
 			(how & FS_WRITE_SYNC ? RWF_SYNC : 0),
 	};
-	int r;
+	ssize_t r;
 
 	if (!open.handle)
 		return open.error;
 	if (offset > INT64_MAX)
 		return -EINVAL;
+	pt_dax_flush(pt_of(fs), open.handle->node);
 	r = be_writer(how & FS_WRITE_KILL_PRIV);
 	if (r == 0)
 		r = pt_clear_capability(pt_of(fs), open.handle->fd);
-	return r < 0 ? r : pt_io(pt_of(fs), &io, open.handle->fd);
+	if (r == 0)
+		r = pt_io(pt_of(fs), &io, open.handle->fd);
+	/* Where it was appended, nobody knows. */
+	if (r > 0)
+		pt_dax_after_write(pt_of(fs), open.handle->node,
+			how & FS_WRITE_APPEND ? 0 : offset,
+			how & FS_WRITE_APPEND ? INT64_MAX : (uint64_t)r);
+	return r;
 }
 
 /* Network file systems tell at close what went wrong with earlier writes. */
 int pt_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner)
 {
 	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
-	int fd;
+	int fd, r;
 
 	if (!open.handle)
 		return open.error;
 	pt_locks_flush(pt_of(fs), open.handle->node, lock_owner);
 	cred_be_daemon();
+	r = pt_dax_flush(pt_of(fs), open.handle->node);
 	fd = fcntl(open.handle->fd, F_DUPFD_CLOEXEC, 0);
-	return fd < 0 ? -errno : neg_errno(close(fd));
+	if (fd < 0 || close(fd) < 0)
+		return -errno;
+	return r;
 }
 
 int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 {
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
+	int r;
 
 	if (file.fd < 0)
 		return file.error;
+	r = pt_dax_flush(pt_of(fs), file.node);
+	if (r < 0)
+		return r;
 	return neg_errno(data_only ? fdatasync(file.fd) : fsync(file.fd));
+}
+
+/* Where a file will end that loses len bytes. */
+static uint64_t end_after_collapse(int fd, uint64_t len)
+{
+	struct statx st;
+
+	return pt_stat(fd, &st) < 0 || st.stx_size < len ? 0 : st.stx_size - len;
 }
 
 int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset, uint64_t len,
 	bool kill_priv)
 {
 	PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt_of(fs), t);
+	struct pt_dax_file *dax;
 	int r;
 
 	if (!open.handle)
 		return open.error;
-	r = be_writer(kill_priv);
-	return r < 0 ? r : neg_errno(fallocate(open.handle->fd, mode, (off_t)offset, (off_t)len));
+	cred_be_daemon();
+	dax = pt_dax_begin_resize(pt_of(fs), open.handle->node,
+		mode & FALLOC_FL_COLLAPSE_RANGE ? end_after_collapse(open.handle->fd, len)
+						: INT64_MAX, &r);
+	if (r == 0)
+		r = be_writer(kill_priv);
+	if (r == 0)
+		r = neg_errno(fallocate(open.handle->fd, mode, (off_t)offset, (off_t)len));
+	pt_dax_end_resize(dax, offset);
+	return r;
 }
 
 /* Only what depends on where the file has data; a directory's position is its listing's. */
@@ -111,15 +148,21 @@ ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy)
 	PT_HANDLE struct pt_handle_ref to = pt_handle_ref(pt, &copy->to);
 	off_t from_offset = (off_t)copy->from_offset;
 	off_t to_offset = (off_t)copy->to_offset;
+	struct pt_dax_file *dax;
+	ssize_t n;
 	int r;
 
 	if (!from.handle)
 		return from.error;
 	if (!to.handle)
 		return to.error;
-	r = be_writer(copy->kill_priv);
-	if (r < 0)
-		return r;
-	return neg_errno(copy_file_range(from.handle->fd, &from_offset, to.handle->fd, &to_offset,
-		copy->len, 0));
+	pt_dax_flush(pt, from.handle->node);
+	cred_be_daemon();
+	dax = pt_dax_begin_resize(pt, to.handle->node, INT64_MAX, &r);
+	if (r == 0)
+		r = be_writer(copy->kill_priv);
+	n = r < 0 ? r : neg_errno(copy_file_range(from.handle->fd, &from_offset, to.handle->fd,
+				&to_offset, copy->len, 0));
+	pt_dax_end_resize(dax, copy->to_offset);
+	return n;
 }

@@ -9,6 +9,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/io.h"
+#include "fs/passthrough/dax.h"
 #include "fs/passthrough/pt.h"
 
 /* #syscalls: getdents64 lseek */
@@ -28,6 +29,11 @@ static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 		return;
 	}
 	d->type = IFTODT(entry->attr.stx_mode);
+	/* A listing cannot wait until the window follows the size that it would tell. */
+	if (pt->dax && pt_is_unsettled(&pt->fs, entry->node)) {
+		pt_node_forget(pt, entry->node, 1);
+		entry->node = 0;
+	}
 }
 
 static void add(struct passthrough *pt, struct pt_handle *handle,

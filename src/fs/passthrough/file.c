@@ -7,8 +7,10 @@
 #include <sys/syscall.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/xattr.h"
 
 /* #syscalls: openat openat2 statx clock_gettime */
 
@@ -76,6 +78,12 @@ struct pt_file_ref pt_file_ref(struct passthrough *pt, const struct fs_target *t
 	if (!file.ref.node)
 		return file;
 	cred_be_daemon();
+	file.dax = pt_dax_get(pt, file.ref.node);
+	if (file.dax && atomic_load(&file.dax->file)) {
+		file.node = file.ref.node;
+		file.fd = file.dax->fd;
+		return file;
+	}
 	file.error = make_readable(pt, file.ref.node);
 	if (file.error == 0) {
 		file.node = file.ref.node;
@@ -86,6 +94,7 @@ struct pt_file_ref pt_file_ref(struct passthrough *pt, const struct fs_target *t
 
 void pt_cleanup_file(struct pt_file_ref *file)
 {
+	pt_dax_put(file->dax);
 	pt_cleanup_handle(&file->open);
 	pt_cleanup_node(&file->ref);
 }
@@ -124,13 +133,29 @@ static bool closes_in_silence(const struct pt_node *node, int flags)
 	return node->mount->local || (flags & O_ACCMODE) == O_RDONLY;
 }
 
+static int open_anew(struct passthrough *pt, const struct pt_node *node, int flags,
+	bool kill_priv)
+{
+	int r = 0, fd;
+
+	if (kill_priv && flags & O_TRUNC)
+		r = cred_be_unprivileged_writer();
+	else
+		cred_be_daemon();
+	fd = r < 0 ? r : pt_open_node(pt, node, flags);
+	if (fd >= 0 && flags & O_DIRECT)
+		pt_go_direct(pt, fd);
+	return fd;
+}
+
 static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, bool kill_priv,
 	uint64_t *handle, struct fs_opened *opened)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref =
 		type == S_IFDIR ? pt_dir_ref(pt, node_id) : pt_ref(pt, node_id);
-	int fd, r = 0;
+	struct pt_dax_file *dax = NULL;
+	int fd = -EAGAIN;
 
 	if (!ref.node)
 		return ref.error;
@@ -138,21 +163,21 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 		return -EISDIR;
 	if (ref.node->type != S_IFDIR && type == S_IFDIR)
 		return -ENOTDIR;
-	if (kill_priv && flags & O_TRUNC)
-		r = cred_be_unprivileged_writer();
-	else
-		cred_be_daemon();
-	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
+	if (opened && opened->may_wait)
+		fd = pt_dax_open(pt, ref.node, flags, kill_priv, &dax);
+	else if (pt_dax_opens_late(pt, ref.node))
+		return -ESTALE; /* since a moment ago; guests open again then */
+	if (fd == -EAGAIN)
+		fd = open_anew(pt, ref.node, flags, kill_priv);
 	if (fd < 0)
 		return fd;
-	if (flags & O_DIRECT)
-		pt_go_direct(pt, fd);
 	if (opened) {
 		opened->unchanged =
 			opened->ask_unchanged && unchanged_since_open(pt, ref.node, fd);
 		opened->local = closes_in_silence(ref.node, flags);
 	}
-	return pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
+	return dax ? pt_handle_share(pt, ref.node, node_id, fd, dax, handle)
+		   : pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
 }
 
 int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
@@ -215,6 +240,7 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	struct pt_node *parent, const char *name, int flags, struct fs_entry *entry,
 	uint64_t *handle)
 {
+	struct pt_dax_file *dax = NULL;
 	int fd, r;
 
 	cred_be_daemon();
@@ -224,11 +250,19 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
 	if (!ref.node)
 		return ref.error;
-	r = ref.node->type == S_IFDIR ? -EISDIR : cred_be_checked(who);
-	fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
-	if (fd >= 0 && flags & O_DIRECT)
-		pt_go_direct(pt, fd);
-	r = fd < 0 ? fd : pt_handle_new(pt, ref.node, entry->node, fd, false, handle);
+	r = ref.node->type == S_IFDIR ? -EISDIR : 0;
+	fd = r < 0 ? r : pt_dax_open_existing(pt, who, ref.node, flags, &dax);
+	if (fd == -EAGAIN) {
+		r = cred_be_checked(who);
+		fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
+		if (fd >= 0 && flags & O_DIRECT)
+			pt_go_direct(pt, fd);
+	}
+	if (fd < 0)
+		r = fd;
+	else
+		r = dax ? pt_handle_share(pt, ref.node, entry->node, fd, dax, handle)
+			: pt_handle_new(pt, ref.node, entry->node, fd, false, handle);
 	cred_be_daemon();
 	if (r == 0)
 		r = pt_stat(ref.node->fd, &entry->attr);

@@ -7,24 +7,24 @@
  */
 #include <errno.h>
 
+#include "fs/passthrough/dax.h"
 #include "fs/passthrough/pt.h"
 
 /* #syscalls: close */
 
-int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int taken_fd,
-	bool directory, uint64_t *id)
+/* Takes the descriptor, and of what it is: a listing, or a shared description. */
+static int new_handle(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int taken_fd,
+	struct pt_dir *dir, struct pt_dax_file *dax, uint64_t *id)
 {
 	CLEANUP_FD int fd = taken_fd;
 	struct idslot *slot, *held;
-	struct pt_dir *dir = directory ? pt_dir_new() : NULL;
 	struct pt_handle *handle;
 
-	if (directory && !dir)
-		return -ENOMEM;
 	held = idtab_get(pt->nodes, idtab_id(&node->slot));
 	slot = held ? idtab_take(pt->handles) : NULL;
 	if (!slot) {
 		pt_dir_free(&pt->dirs, dir);
+		pt_dax_put(dax);
 		if (held)
 			pt_node_put(pt, node);
 		return held ? -ENFILE : -ESTALE;
@@ -34,6 +34,7 @@ int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id
 	handle->node_id = node_id;
 	handle->fd = steal_fd(&fd);
 	handle->dir = dir;
+	handle->dax = dax;
 	atomic_store(&handle->open, true);
 	/* The caller has it pinned, so it is not cold. */
 	atomic_fetch_add(&node->pins, 1);
@@ -43,12 +44,31 @@ int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id
 	return 0;
 }
 
+int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
+	bool directory, uint64_t *id)
+{
+	struct pt_dir *dir = directory ? pt_dir_new() : NULL;
+
+	if (directory && !dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return new_handle(pt, node, node_id, fd, dir, NULL, id);
+}
+
+int pt_handle_share(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
+	struct pt_dax_file *dax, uint64_t *id)
+{
+	return new_handle(pt, node, node_id, fd, NULL, dax, id);
+}
+
 void pt_handle_destroy(void *opaque, struct idslot *slot)
 {
 	struct passthrough *pt = opaque;
 	struct pt_handle *handle = container_of(slot, struct pt_handle, slot);
 
 	close(handle->fd);
+	pt_dax_put(handle->dax);
 	pt_dir_free(&pt->dirs, handle->dir);
 	pt_unpin(handle->node);
 	pt_node_put(pt, handle->node);
@@ -110,6 +130,9 @@ int pt_release(struct fs *fs, uint64_t id)
 	closed = close_handle(pt, container_of(slot, struct pt_handle, slot));
 	if (closed)
 		pt_locks_release(pt, container_of(slot, struct pt_handle, slot));
+	/* Where close is silent, there was no FLUSH. */
+	if (closed)
+		pt_dax_flush(pt, container_of(slot, struct pt_handle, slot)->node);
 	idtab_put(pt->handles, slot);
 	return closed ? 0 : -EBADF;
 }

@@ -15,7 +15,8 @@
 struct pt_file_ref {
 	struct pt_handle_ref open;
 	struct pt_node_ref ref;
-	const struct pt_node *node;
+	struct pt_dax_file *dax; /* whose description fd is then, or NULL */
+	struct pt_node *node;
 	int fd, error;
 };
 void pt_cleanup_file(struct pt_file_ref *file);

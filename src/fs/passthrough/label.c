@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/xattr.h"
 
 #define SELINUX_LABEL "security.selinux"
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
@@ -47,6 +48,14 @@ int pt_open_child(int dir_fd, const char *name)
 	return (int)neg_errno(syscall(SYS_openat2, dir_fd, name, &how, sizeof(how)));
 }
 
+static void mark_found(struct passthrough *pt, struct fs_entry *entry)
+{
+	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
+
+	if (ref.node)
+		pt_dax_mark(pt, ref.node, &entry->attr);
+}
+
 /* Stats and registers an O_PATH descriptor, which it takes. */
 static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *name, int taken_fd,
 	struct fs_entry *entry)
@@ -63,7 +72,10 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 	entry->local = false;
 	entry->submount = name && S_ISDIR(entry->attr.stx_mode) &&
 		!pt_is_beside(&entry->attr, parent);
-	return pt_node_found(pt, taken_fd, &entry->attr, parent, name, &entry->node);
+	r = pt_node_found(pt, taken_fd, &entry->attr, parent, name, &entry->node);
+	if (r == 0 && pt->dax && S_ISREG(entry->attr.stx_mode))
+		mark_found(pt, entry);
+	return r;
 }
 
 int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,

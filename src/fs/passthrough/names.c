@@ -8,6 +8,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/xattr.h"
 
 /* #syscalls: linkat mkdirat mknodat renameat renameat2 symlinkat unlinkat */
 

@@ -5,8 +5,10 @@
 #include <sys/resource.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/xattr.h"
 
 /* A thousand directories that are listed at a time keep what they need. */
 #define DIR_BYTES ((size_t)64 << 20)
@@ -19,6 +21,7 @@ static void reset(struct fs *fs)
 
 	pt_streams_forget(pt, 0);
 	pt_handles_reset(pt);
+	pt_dax_reset(pt);
 	pt_locks_reset(pt);
 	pt_nodes_reset(pt);
 }
@@ -74,6 +77,12 @@ static const struct fs_ops ops = {
 	.getlk = pt_getlk,
 	.setlk = pt_setlk,
 	.end_waits = pt_end_waits,
+	.setup_mapping = pt_setup_mapping,
+	.remove_mapping = pt_remove_mapping,
+	.opens_late = pt_opens_late,
+	.is_unsettled = pt_is_unsettled,
+	.settle = pt_settle,
+	.unmap_all = pt_unmap_all,
 	.opendir = pt_opendir,
 	.readdir = pt_readdir,
 };
@@ -183,12 +192,18 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	return 0;
 }
 
+int passthrough_start(struct fs *fs)
+{
+	return pt_dax_start(pt_of(fs));
+}
+
 void passthrough_free(struct fs *fs)
 {
 	struct passthrough *pt = pt_of(fs);
 
 	if (pt->root) {
 		reset(fs);
+		pt_dax_stop(pt);
 		close_fd(&pt->root->fd);
 	}
 	idtab_free(pt->handles);

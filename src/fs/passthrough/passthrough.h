@@ -24,6 +24,15 @@ enum pt_file_handles {
 	PT_FILE_HANDLES_MANDATORY, /* or do not serve the directory at all */
 };
 
+/* Which files guests map in a DAX window (dax.h). */
+enum pt_dax_policy {
+	PT_DAX_NEVER,
+	PT_DAX_AUTO,   /* those that cannot change behind our back */
+	PT_DAX_ALWAYS, /* all: who truncates one on the host may end the VMM */
+};
+
+struct dax_window;
+
 /* Longer than a write(2) takes. */
 #define PT_SETTLE_MS 60000
 
@@ -37,6 +46,10 @@ struct passthrough_config {
 	bool has_proc_fd; /* below; else /proc/self/fd is opened */
 	int proc_fd;      /* of a proc that has this process; taken, also on failure */
 	bool rooted; /* the directory is the root that this process has, by a mount of its own */
+	struct dax_window *window; /* outlives the file system; or NULL */
+	enum pt_dax_policy dax;
+	bool readonly; /* nothing will be asked to change */
+	bool no_open;  /* guests may use files without opening them */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 
@@ -47,5 +60,9 @@ struct passthrough_config {
  */
 int passthrough_new(const char *path, const struct passthrough_config *config, struct fs **fs);
 void passthrough_free(struct fs *fs);
+
+/* Starts the threads that a DAX window needs, before the first request. They have the calling
+ * thread's privileges. 0 or -errno. */
+int passthrough_start(struct fs *fs);
 
 #endif

@@ -46,6 +46,7 @@ struct pt_mount {
 	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
 	int path_fd; /* of what was found there first, where there is no fd; or -1 */
 	bool local; /* close(2) never fails there: nothing is held back until then */
+	_Atomic bool no_leases; /* none can be had there (dax.c) */
 	bool keeps_numbers; /* an inode's is no other's while a descriptor holds it */
 	struct pt_mount *next;
 };
@@ -74,6 +75,7 @@ struct pt_node {
 	_Atomic uint32_t pins; /* users of fd, open handles among them; and PT_COLD */
 	_Atomic bool used;  /* since the search for cold nodes last passed */
 	_Atomic bool readable; /* fd is open for reading (file.c) */
+	_Atomic uint8_t dax_told; /* enum pt_dax_told (dax.h): what the guest was told */
 	bool barred;        /* on a file system that is never entered */
 	bool lost;          /* another inode has its key: the host's file is gone */
 	uint8_t proof_kind; /* enum pt_proof; of a cold node */
@@ -82,6 +84,7 @@ struct pt_node {
 	_Atomic uint64_t lookups;
 	struct pt_node *next; /* in the shard's bucket */
 	struct pt_mount *mount;
+	struct pt_dax_file *_Atomic dax; /* while it may be mapped (dax.h) */
 	struct file_handle *file_handle; /* of a cold node, where its mount has them */
 	/* Where its mount has no file handles, the name that it was last found by (way.c); under
 	 * the lock of the shard. */
@@ -111,6 +114,7 @@ struct pt_handle {
 	_Atomic bool open;  /* not released yet */
 	_Atomic bool locked; /* locks were asked for through it */
 	struct pt_dir *dir; /* NULL for a file */
+	struct pt_dax_file *dax; /* whose description it shares, or NULL (dax.h) */
 };
 
 /*
@@ -161,6 +165,7 @@ struct passthrough {
 	_Atomic uint32_t hot_len; /* read without the lock too */
 	uint32_t hot_room;
 	struct pt_locks locks; /* lock.h */
+	struct pt_dax *dax;    /* dax.h; NULL: no window */
 
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
 };
@@ -324,6 +329,10 @@ struct file_handle *pt_file_handle(int fd);
 int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
 	bool directory, uint64_t *id);
 
+/* The same for a file whose description is shared, which is taken too. */
+int pt_handle_share(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
+	struct pt_dax_file *dax, uint64_t *id);
+
 int pt_release(struct fs *fs, uint64_t id);
 void pt_handle_destroy(void *opaque, struct idslot *slot);
 void pt_handles_reset(struct passthrough *pt);
@@ -363,34 +372,6 @@ int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const c
 
 int pt_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count);
-
-/* label.c */
-
-/* Whether labels of the host's SELinux can be set by the kernel, as inodes are made. */
-bool pt_labels_by_kernel(const struct passthrough *pt);
-
-/*
- * Around the system call that makes an inode for who: begin takes who's credentials, end sets who's
- * labels on the new inode, of which fd is any descriptor, or the -errno of why it was not made.
- * Where a label cannot be set, its name (NULL: it has none) is removed. Both return 0 or -errno;
- * after a begin that succeeded there must be an end.
- */
-int pt_begin_making(const struct passthrough *pt, const struct fs_caller *who);
-int pt_end_making(struct passthrough *pt, const struct fs_caller *who, int dir_fd,
-	const char *name, int fd);
-
-/* xattr.c */
-
-/* The host's name for an attribute of the guest's: 0, or as xattrmap_client(). */
-int pt_xattr_host_name(const struct passthrough *pt, const char *name,
-	struct xattrmap_name *host);
-
-/* Notes under which name file capabilities are kept. */
-void pt_note_capability(struct passthrough *pt);
-
-/* Takes a file's capabilities away, as the host does at a write where it knows them; for writes,
- * before which a guest does not always do so itself. 0 or -errno. */
-int pt_clear_capability(const struct passthrough *pt, int fd);
 
 /* file.c */
 

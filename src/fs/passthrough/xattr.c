@@ -13,6 +13,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/xattr.h"
 
 /* #syscalls(xattr): getxattr listxattr setxattr removexattr
  * #syscalls: fchmodat */
