@@ -4,6 +4,9 @@
  * back-end says to the requests that come of them. It stands in the place of the transport; each
  * reply begins as a good one that the input changes, so that zeros are an honest back-end.
  *
+ * With a window, the back-end has mapped the first half of it with something, and of the rest it
+ * only says so.
+ *
  * Input: u8 which minor version of FUSE is asked for, and what is kept (below), then calls: u8
  * which, u8 how. Each request takes, when it is sent: u8 flags (below), u8 kind of node or number
  * of error, u8 bytes of change, and those bytes, which are XORed into the reply.
@@ -13,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -23,12 +27,15 @@
 #define CALLS   64
 #define HANDLES 4
 #define MEMORY  (1u << 20)
+#define MAPS    4
+#define WINDOW_BYTES (1u << 20)
 #define ROOM    8192 /* bytes of a reply that are made; the rest of what there is room for is cut */
 
 /* The first byte. */
 #define MINOR     0x0f
 #define CACHE     4 /* shift: cache_mode_at() */
 #define WRITEBACK 0x40
+#define WINDOW    0x80
 
 /* Flags of a reply. */
 #define CHANGED    0x01 /* bytes of change follow */
@@ -47,11 +54,23 @@ static bool interrupts;
 static unsigned int submitted;
 static struct request *sent; /* those that nobody waits for, until somebody looks */
 static char *memory, *buffer; /* guest memory, and a page of it that is the program's */
+static char *window;
+static bool has_window;
+static struct {
+	void *at;
+	size_t length;
+} maps[MAPS];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	int fd = memfd_create("window", MFD_CLOEXEC);
+
 	memory = aligned_alloc(ARENA_PAGE, MEMORY);
 	must(memory);
+	must(fd >= 0 && ftruncate(fd, WINDOW_BYTES / 2) == 0);
+	window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(window != MAP_FAILED);
+	close(fd);
 	return 0;
 }
 
@@ -63,7 +82,7 @@ static struct fuse_attr attr_of(uint64_t node, uint8_t kind)
 
 	return (struct fuse_attr){
 		.ino = node,
-		.size = 100,
+		.size = has_window ? 300000 : 100,
 		.mode = (node == FUSE_ROOT_ID ? S_IFDIR : types[kind % 4]) | 0644,
 		.nlink = 1,
 	};
@@ -587,6 +606,34 @@ static void call_async(struct causeway_file **h, uint8_t how)
 	submitted += r == 0;
 }
 
+static void call_map(struct causeway_file **h, uint8_t how)
+{
+	unsigned int i = how & (MAPS - 1);
+	size_t length = (how >> 3 & 7) * 30000;
+	int r;
+
+	if (maps[i].at) {
+		must(causeway_unmap(c, maps[i].at, maps[i].length) == 0);
+		maps[i].at = NULL;
+		return;
+	}
+	r = causeway_map(*h, length, how & 4 ? PROT_READ : PROT_READ | PROT_WRITE,
+		(how >> 6) * 20 * ARENA_PAGE, &maps[i].at);
+	check_result(r);
+	maps[i].length = length;
+	must(r < 0 ? !maps[i].at : (char *)maps[i].at >= window &&
+			(char *)maps[i].at + length <= window + WINDOW_BYTES);
+}
+
+static void unmap_all(void)
+{
+	for (unsigned int i = 0; i < MAPS; i++) {
+		if (maps[i].at)
+			must(causeway_unmap(c, maps[i].at, maps[i].length) == 0);
+		maps[i].at = NULL;
+	}
+}
+
 /* What is called, and whether it wants a handle that is open. */
 static const struct {
 	void (*call)(struct causeway_file **h, uint8_t how);
@@ -602,6 +649,7 @@ static const struct {
 	{call_space, true},
 	{call_lock, true},
 	{call_async, true},
+	{call_map, true},
 };
 
 /* No node is left but the root, which is there from the beginning. */
@@ -629,6 +677,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(causeway_set(c, "writeback", config & WRITEBACK ? "1" : "0") == 0);
 	must(causeway_set(c, "cache-entries", "4") == 0);
 	must(causeway_set(c, "cache-memory", "524288") == 0);
+	has_window = config & WINDOW;
+	if (has_window) {
+		must(causeway_set(c, "dax", "always") == 0);
+		c->t.fe.window.base = window;
+		c->t.fe.window.size = WINDOW_BYTES;
+	}
 	must(arena_init(&c->t.arena, memory, MEMORY) == 0);
 	c->t.fe.nqueues = 2;
 	c->t.fe.memory_size = MEMORY;
@@ -647,6 +701,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	reap_all();
+	unmap_all();
 	causeway_buffer_free(c, buffer, ARENA_PAGE);
 	for (unsigned int i = 0; i < HANDLES; i++) {
 		causeway_close(handles[i]);

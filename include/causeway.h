@@ -71,6 +71,10 @@ ssize_t causeway_pread_lent(struct causeway_file *f, size_t size, off_t offset,
 	struct causeway_lent *lent);
 void causeway_release(struct causeway *c, struct causeway_lent *lent);
 
+/* Files in memory, where the back-end has a window for them (option dax). */
+int causeway_map(struct causeway_file *f, size_t length, int prot, off_t offset, void **address);
+int causeway_unmap(struct causeway *c, void *address, size_t length);
+
 /* Operations that are submitted now and reaped later. */
 struct causeway_completion {
 	void *user; /* as it was submitted */

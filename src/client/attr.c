@@ -11,7 +11,7 @@
 #include "client/file.h"
 #include "client/notify.h"
 
-int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,
+int client_know_attr(struct causeway *c, struct node *node, struct causeway_file *f,
 	struct fuse_attr *attr)
 {
 	struct fuse_getattr_in in = {.getattr_flags = 0};
@@ -42,6 +42,13 @@ int client_getattr(struct causeway *c, struct node *node, struct causeway_file *
 	if (r == 0)
 		*attr = out.attr;
 	return r;
+}
+
+int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,
+	struct fuse_attr *attr)
+{
+	window_tell_times(c, node, f);
+	return client_know_attr(c, node, f, attr);
 }
 
 int client_target(struct causeway *c, struct causeway_file *at, const char *path, int flags,

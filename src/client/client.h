@@ -25,6 +25,7 @@
 #include "client/node.h"
 #include "client/pages.h"
 #include "client/transport.h"
+#include "client/window.h"
 #include "proto/fuse_ops.h"
 #include "trace/ops.h"
 #include "vhost/spawn.h"
@@ -42,6 +43,7 @@ struct client_options {
 	uint64_t cache_memory;  /* bytes of file contents, listings and what waits to be written */
 	uint64_t cache_entries; /* names */
 	uint64_t writeback;
+	enum dax_mode dax;
 	uint64_t record_data;
 	char *daemon, *record;
 	char **daemon_options; /* NULL-terminated */
@@ -86,6 +88,7 @@ struct causeway {
 	struct nodes nodes;
 	struct entries entries;
 	struct pages pages;
+	struct window window;
 	struct behinds behinds;
 	_Atomic size_t listing_bytes;
 	struct notification *notifications; /* notify.h; or NULL */

@@ -43,7 +43,8 @@ static void disconnect(struct causeway *c)
 		if (c->options.init && !atomic_load(&c->t.lost))
 			client_destroy(c);
 		transport_close(&c->t);
-	client_listen_end(c);
+		window_close(c);
+		client_listen_end(c);
 	}
 	c->connected = false;
 	vhost_spawn_end(&c->captive, CAPTIVE_SECONDS);
@@ -84,6 +85,7 @@ static int bring_up(struct causeway *c, int sock)
 		.features = VHOST_FRONTEND_FEATURES,
 		.protocol = VHOST_FRONTEND_PROTOCOL,
 		.timeout_ms = (int)o->timeout_ms,
+		.window = o->init && o->dax != DAX_NEVER,
 		.notifications = o->init && o->cache->keeps,
 	};
 	int r;
@@ -105,6 +107,7 @@ static int bring_up(struct causeway *c, int sock)
 	if (r < 0) {
 		/* What INIT said stays the text. */
 		transport_close(&c->t);
+		window_close(c);
 		client_listen_end(c);
 		c->connected = false;
 	}
@@ -188,6 +191,8 @@ EXPORT int causeway_get(struct causeway *c, const char *property, uint64_t *valu
 		{"flags", c->session.flags},
 		{"max-data", c->session.max_data},
 		{"requests", atomic_load(&c->requests)},
+		{"dax-window", c->window.base ? c->t.fe.window.size : 0},
+		{"dax-ranges", atomic_load(&c->window.nlive)},
 		{"daemon-pid", (uint64_t)c->captive.pid},
 	};
 

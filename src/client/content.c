@@ -21,7 +21,7 @@ void nodes_forget_data(struct causeway *c)
 	pthread_mutex_lock(&nodes->lock);
 	for (size_t i = 0; i < NODE_BUCKETS; i++) {
 		for (struct node *n = nodes->buckets[i]; n; n = n->next) {
-			n->attr_valid = (struct validity){.word = NULL};
+			n->attr_valid = n->size_valid = (struct validity){.word = NULL};
 			n->generation++;
 		}
 	}
@@ -38,17 +38,30 @@ void node_drop_data(struct causeway *c, struct node *node)
 
 void node_wrote(struct causeway *c, struct node *node, off_t from, off_t to)
 {
+	struct validity size_valid;
 	bool within;
 
 	pthread_mutex_lock(&c->nodes.lock);
+	size_valid = node->size_valid;
 	/* Beyond its end the last page is another too. */
 	within = node->attr_known && (uint64_t)to <= node->attr.size;
 	node_note_change(c, node);
-	if (!within)
+	if (within)
+		node->size_valid = size_valid;
+	else
 		node->generation++;
 	pthread_mutex_unlock(&c->nodes.lock);
 	if (within)
 		pages_drop(c, node, from, to);
+}
+
+void node_left_window(struct causeway *c, struct node *node, off_t from, off_t to)
+{
+	pthread_mutex_lock(&c->nodes.lock);
+	/* As after a change, but its attributes are what they were. */
+	node->changed_at = ++c->nodes.changes;
+	pthread_mutex_unlock(&c->nodes.lock);
+	pages_drop(c, node, from, to);
 }
 
 uint64_t node_generation(struct causeway *c, struct node *node)

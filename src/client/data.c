@@ -202,7 +202,7 @@ static ssize_t read_kept(struct causeway_file *f, struct cursor *all, off_t offs
 	/* Attributes that are not believed any more may say that the data is another. */
 	client_hear(f->c);
 	if (f->c->options.cache->looks)
-		n = client_getattr(f->c, f->node, f, &attr);
+		n = client_know_attr(f->c, f->node, f, &attr);
 	else
 		behind_send(f->c, f->node);
 	while (n >= 0 && all->left > 0) {
@@ -220,6 +220,16 @@ static ssize_t read_kept(struct causeway_file *f, struct cursor *all, off_t offs
 	return n < 0 && done == 0 ? n : (ssize_t)done;
 }
 
+/* Reads by requests, or what they brought before. */
+static ssize_t read_asked(struct causeway_file *f, struct cursor *all, off_t offset)
+{
+	/* Into a registered buffer the back-end writes itself. */
+	if (f->keeps_data && !(all->left > 0 && arena_holds(&f->c->t.arena, all->iov->iov_base, 1)))
+		return read_kept(f, all, offset);
+	behind_send(f->c, f->node);
+	return move(f, read_once, all, offset);
+}
+
 static ssize_t read_at(struct causeway_file *f, const struct iovec *iov, int n, off_t offset)
 {
 	ssize_t size = client_check_open(f, O_WRONLY);
@@ -230,16 +240,29 @@ static ssize_t read_at(struct causeway_file *f, const struct iovec *iov, int n, 
 	if (size < 0)
 		return size;
 	all = cursor_over(iov, (size_t)size);
-	/* Into a registered buffer the back-end writes itself. */
-	if (f->keeps_data && !(size > 0 && arena_holds(&f->c->t.arena, iov->iov_base, 1)))
-		return read_kept(f, &all, offset);
-	behind_send(f->c, f->node);
-	return move(f, read_once, &all, offset);
+	return f->in_window ? window_read(f, &all, offset, read_asked) :
+			      read_asked(f, &all, offset);
+}
+
+static ssize_t write_asked(struct causeway_file *f, struct cursor *all, off_t offset)
+{
+	size_t size = all->left;
+	ssize_t done;
+
+	if (size > 0 && behind_take(f, all, offset))
+		return (ssize_t)size;
+	done = move(f, client_write_once, all, offset);
+	/* Where O_APPEND puts it only the back-end knows; what failed may be written in part. */
+	if (f->flags & O_APPEND || done < (ssize_t)size)
+		node_drop_data(f->c, f->node);
+	else
+		node_wrote(f->c, f->node, offset, offset + done);
+	return done;
 }
 
 static ssize_t write_at(struct causeway_file *f, const struct iovec *iov, int n, off_t offset)
 {
-	ssize_t size = client_check_open(f, O_RDONLY), done;
+	ssize_t size = client_check_open(f, O_RDONLY);
 	struct cursor all;
 
 	if (size == 0)
@@ -247,15 +270,8 @@ static ssize_t write_at(struct causeway_file *f, const struct iovec *iov, int n,
 	if (size < 0)
 		return size;
 	all = cursor_over(iov, (size_t)size);
-	if (size > 0 && behind_take(f, &all, offset))
-		return size;
-	done = move(f, client_write_once, &all, offset);
-	/* Where O_APPEND puts it only the back-end knows; what failed may be written in part. */
-	if (f->flags & O_APPEND || done < size)
-		node_drop_data(f->c, f->node);
-	else
-		node_wrote(f->c, f->node, offset, offset + done);
-	return done;
+	return f->in_window ? window_write(f, &all, offset, write_asked) :
+			      write_asked(f, &all, offset);
 }
 
 EXPORT ssize_t causeway_preadv(struct causeway_file *f, const struct iovec *iov, int n,

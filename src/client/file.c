@@ -25,11 +25,15 @@ static void opened(struct causeway_file *f, uint32_t open_flags)
 {
 	const struct cache_mode *mode = f->c->options.cache;
 
-	if (f->node->type == S_IFREG && mode->looks && !(open_flags & FOPEN_KEEP_CACHE))
+	if (f->node->type == S_IFREG && mode->looks && !(open_flags & FOPEN_KEEP_CACHE)) {
 		node_forget_data(f->c, f->node);
+		/* What is in the window may be a copy by now. */
+		window_drop(f->c, f->node, 0);
+	}
 	f->keeps_data = f->node->type == S_IFREG && mode->keeps &&
 		!(open_flags & FOPEN_DIRECT_IO) && !(f->flags & O_DIRECT) &&
 		f->c->session.max_data >= PAGE_BYTES;
+	f->in_window = window_serves(f);
 }
 
 static int open_node(struct causeway_file *f)
@@ -57,6 +61,8 @@ static int open_node(struct causeway_file *f)
 		later = true;
 	}
 	behind_send(f->c, f->node);
+	if (truncates)
+		window_drop(f->c, f->node, 0);
 	r = client_call(f->c, &call);
 	if (truncates)
 		node_drop_data(f->c, f->node);
@@ -343,6 +349,7 @@ EXPORT int causeway_close(struct causeway_file *f)
 	if (!f)
 		return 0;
 	behind_send(f->c, f->node);
+	window_tell_times(f->c, f->node, f);
 	r = behind_error(f->c, f->node);
 	for (size_t i = 0; i < f->nowners; i++) {
 		if (f->owners[i].has_locked) {
@@ -376,6 +383,7 @@ EXPORT int causeway_fsync(struct causeway_file *f, int data_only)
 	if (f->flags & O_PATH)
 		return client_fail(f->c, -EBADF, "the file is not open for that");
 	behind_send(f->c, f->node);
+	window_tell_times(f->c, f->node, f);
 	r = behind_error(f->c, f->node);
 	return r < 0 ? r : client_call(f->c, &call);
 }

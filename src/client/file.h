@@ -25,6 +25,9 @@ struct causeway_file {
 	bool open;         /* fh is to be released */
 	uint64_t fh;
 	bool keeps_data; /* of the file: what is read may be kept, what is written may wait */
+	bool in_window;  /* its file may be in the window */
+	_Atomic bool has_written; /* a WRITE was sent: see through.c */
+	_Atomic off_t asked_end;  /* where the last request beside the window ended */
 	_Atomic off_t read_end;       /* where the last read that brought something ended */
 	_Atomic unsigned int ahead;   /* pages to read beside those that are wanted */
 	pthread_mutex_t lock; /* of all that follows */
@@ -96,6 +99,10 @@ static inline bool client_kills_priv(const struct causeway *c)
 }
 
 void client_to_stat(const struct fuse_attr *a, struct stat *st);
+
+/* Attributes that are not to be shown, but to know the length by: their times may be old. */
+int client_know_attr(struct causeway *c, struct node *node, struct causeway_file *f,
+	struct fuse_attr *attr);
 
 /* GETATTR, with the file's handle where there is one. */
 int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,

@@ -173,7 +173,7 @@ static void fill(struct causeway *c, struct node *n, const struct fuse_attr *att
 		n->generation++;
 	n->attr_known = true;
 	n->attr = *attr;
-	n->attr_valid = valid;
+	n->attr_valid = n->size_valid = valid;
 }
 
 int node_take(struct causeway *c, const char *what, const struct fuse_entry_out *entry,
@@ -258,6 +258,7 @@ void node_put(struct causeway *c, struct node *node)
 		at = &(*at)->next;
 	*at = node->next;
 	pthread_mutex_unlock(&nodes->lock);
+	window_forget(c, node);
 	forget(c, node->id, node->lookups);
 	free_node(c, node);
 }
@@ -285,7 +286,7 @@ int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr 
 
 void node_note_change(struct causeway *c, struct node *node)
 {
-	node->attr_valid = (struct validity){.word = NULL};
+	node->attr_valid = node->size_valid = (struct validity){.word = NULL};
 	node->changed_at = ++c->nodes.changes;
 }
 
@@ -312,6 +313,18 @@ bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr
 	valid = validity_holds(&node->attr_valid);
 	if (valid)
 		*attr = node->attr;
+	pthread_mutex_unlock(&c->nodes.lock);
+	return valid;
+}
+
+bool node_get_size(struct causeway *c, struct node *node, struct fuse_attr *attr, bool *once)
+{
+	bool valid;
+
+	pthread_mutex_lock(&c->nodes.lock);
+	valid = validity_holds(&node->size_valid);
+	*once = node->size_valid.word || node->size_valid.until_ns != 0;
+	*attr = node->attr;
 	pthread_mutex_unlock(&c->nodes.lock);
 	return valid;
 }

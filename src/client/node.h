@@ -46,6 +46,7 @@ struct node {
 
 	struct fuse_attr attr;
 	struct validity attr_valid;
+	struct validity size_valid; /* of the length and mode: what we write in it leaves them */
 	bool attr_known;     /* something was, once */
 	uint64_t changed_at; /* the count of changes after the last one of ours */
 
@@ -54,6 +55,11 @@ struct node {
 	char *target;        /* of a symlink, once it was read */
 	struct listing *listing; /* of a directory (listing.h) */
 	struct behind *_Atomic behind; /* of a file (behind.h) */
+
+	/* Of a file in the window (window.h). */
+	_Atomic unsigned int ranges; /* that it has there */
+	_Atomic bool stored;         /* it was written to there: its times are not what they were */
+	uint32_t refusal, skip;      /* under the window's lock: misses to let pass */
 };
 
 #define NODE_BUCKETS 4096
@@ -107,6 +113,10 @@ int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *
 /* The attributes, if they are still valid. */
 bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr);
 
+/* Attributes of which the length and mode are still valid. Otherwise *once: whether they have been,
+ * for some time, and nothing of ours has changed them since. */
+bool node_get_size(struct causeway *c, struct node *node, struct fuse_attr *attr, bool *once);
+
 /* Under the lock of the nodes: whoever asked before this does not know it. (For content.c.) */
 void node_note_change(struct causeway *c, struct node *node);
 
@@ -123,6 +133,10 @@ void nodes_forget_data(struct causeway *c);
 /* We wrote these bytes: its attributes are not known any more, and of its data the rest, where
  * nothing but these changed. */
 void node_wrote(struct causeway *c, struct node *node, off_t from, off_t to);
+
+/* These bytes are in the window from now on, or are not any more: what is kept of them, or was
+ * asked for before, is not to be shown. */
+void node_left_window(struct causeway *c, struct node *node, off_t from, off_t to);
 
 uint64_t node_generation(struct causeway *c, struct node *node);
 

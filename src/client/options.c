@@ -109,6 +109,20 @@ static int set_cache(struct causeway *c, const char *value)
 	return 0;
 }
 
+static int set_dax(struct causeway *c, const char *value)
+{
+	static const char *const modes[] = {
+		[DAX_NEVER] = "never", [DAX_AUTO] = "auto", [DAX_ALWAYS] = "always"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i], value) == 0) {
+			c->options.dax = (enum dax_mode)i;
+			return 0;
+		}
+	}
+	return client_fail(c, -EINVAL, "dax=%s: it must be never, auto or always", value);
+}
+
 static int add_daemon_option(struct causeway *c, const char *value)
 {
 	struct client_options *o = &c->options;
@@ -140,6 +154,8 @@ EXPORT int causeway_set(struct causeway *c, const char *option, const char *valu
 		return set_string(c, &c->options.daemon, value);
 	if (strcmp(option, "cache") == 0)
 		return set_cache(c, value);
+	if (strcmp(option, "dax") == 0)
+		return set_dax(c, value);
 	if (strcmp(option, "record") == 0)
 		return set_string(c, &c->options.record, value);
 	return client_fail(c, -ENOENT, "there is no option '%s'", option);

@@ -19,6 +19,13 @@
 		FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |     \
 		FUSE_HANDLE_KILLPRIV_V2 | FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT |         \
 		FUSE_CACHE_SYMLINKS | FUSE_SETXATTR_EXT | FUSE_INIT_EXT)
+/* With a window for files. */
+#define WANTED_DAX (FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX)
+
+static uint64_t wanted(const struct causeway *c)
+{
+	return (uint64_t)WANTED | (c->t.fe.window.base ? WANTED_DAX : 0);
+}
 
 static int negotiated(struct causeway *c, const struct fuse_init_out *out, uint32_t len)
 {
@@ -36,10 +43,10 @@ static int negotiated(struct causeway *c, const struct fuse_init_out *out, uint3
 	s->flags = out->flags;
 	if (out->flags & FUSE_INIT_EXT)
 		s->flags |= (uint64_t)out->flags2 << 32;
-	if (s->flags & ~(uint64_t)WANTED)
+	if (s->flags & ~wanted(c))
 		return client_fail(c, -EPROTO, "the back-end turns on what was not offered: "
 					       "flags %#llx",
-			(unsigned long long)(s->flags & ~(uint64_t)WANTED));
+			(unsigned long long)(s->flags & ~wanted(c)));
 	if (s->flags & FUSE_MAX_PAGES)
 		pages = max_t(size_t, out->max_pages, 1);
 	s->max_data = min_t(size_t, pages * PAGE, max_t(size_t, out->max_write, PAGE));
@@ -47,7 +54,7 @@ static int negotiated(struct causeway *c, const struct fuse_init_out *out, uint3
 	s->max_data = min_t(size_t, s->max_data, c->t.fe.memory_size / 8 / PAGE * PAGE);
 	s->max_data = min_t(size_t, s->max_data, PAYLOAD_MAX);
 	s->time_gran = out->time_gran;
-	return 0;
+	return window_open(c, s->flags & FUSE_MAP_ALIGNMENT ? out->map_alignment : 0);
 }
 
 int client_init(struct causeway *c)
@@ -56,7 +63,8 @@ int client_init(struct causeway *c)
 		.major = FUSE_KERNEL_VERSION,
 		.minor = (uint32_t)c->options.minor,
 		.max_readahead = PAYLOAD_MAX,
-		.flags = (uint32_t)WANTED,
+		.flags = (uint32_t)wanted(c),
+		.flags2 = (uint32_t)(wanted(c) >> 32),
 	};
 	struct fuse_init_out out = {.major = 0};
 	struct call call = {

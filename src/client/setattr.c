@@ -32,6 +32,12 @@ int client_setattr(struct causeway *c, struct node *node, struct causeway_file *
 		in->fh = f->fh;
 	}
 	behind_send(c, node);
+	if (in->valid & FATTR_MTIME)
+		atomic_store(&node->stored, false);
+	else
+		window_tell_times(c, node, f);
+	if (in->valid & FATTR_SIZE)
+		window_drop(c, node, window_whole(in->size));
 	r = client_call(c, &call);
 	if (in->valid & FATTR_SIZE)
 		node_forget_data(c, node);

@@ -58,6 +58,9 @@ EXPORT int causeway_fallocate(struct causeway_file *f, int mode, off_t offset, o
 		return client_fail(f->c, -EFBIG, "no file ends there");
 	behind_send(f->c, f->node);
 	r = client_strip_priv(f);
+	/* What is behind that moves. */
+	if (r == 0 && (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)))
+		window_drop(f->c, f->node, (uint64_t)offset);
 	if (r == 0)
 		r = client_call(f->c, &call);
 	node_drop_data(f->c, f->node);

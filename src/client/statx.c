@@ -120,6 +120,7 @@ static int ask(struct causeway *c, const struct target *t, int flags, unsigned i
 
 	client_hear(c);
 	behind_send(c, t->node);
+	window_tell_times(c, t->node, t->file);
 	if (known(c, t, flags, mask, st))
 		return 0;
 	if (c->session.minor >= MINOR_STATX && !atomic_load(&c->no_statx))

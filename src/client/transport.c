@@ -114,13 +114,14 @@ static void ring_broke(struct transport *t, struct transport_queue *q)
 /* Looks whether the back-end is still there: nothing is ever to be read from it. */
 static void look_at_connection(struct transport *t)
 {
-	char byte;
+	char byte, why[sizeof(t->why)];
 	ssize_t n = recv(t->fe.sock, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 
 	if (n > 0)
 		transport_lose(t, "the back-end sent a message that was not asked for");
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		transport_lose(t, "the back-end has ended the connection");
+		transport_lose(t, vhost_window_why(&t->fe.window, why, sizeof(why)) ?
+				why : "the back-end has ended the connection");
 }
 
 static uint64_t now_us(void)

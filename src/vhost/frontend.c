@@ -2,7 +2,6 @@
 #include "vhost/frontend.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -13,25 +12,15 @@
 #include <fcntl.h>
 
 #include "base/util.h"
-#include "vhost/msg.h"
+#include "vhost/talk.h"
 
 #define PAGE 4096u
 
 /* Where guest memory is for the back-end: anywhere but where it is for us. */
 #define GUEST_BASE 0x100000000ull
 
+#define WINDOW (VHOST_FRONTEND_WINDOW | VU_PROTOCOL_F_SHARED_OBJECT)
 #define NOTIFICATION (1ull << VIRTIO_FS_F_NOTIFICATION_BIT)
-
-static __attribute__((format(printf, 3, 4))) int fail(struct vhost_frontend *fe, int r,
-	const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(fe->error, sizeof(fe->error), fmt, ap);
-	va_end(ap);
-	return r;
-}
 
 int vhost_connect(const char *path, char *error, size_t size)
 {
@@ -63,110 +52,6 @@ void *vhost_frontend_pointer(const struct vhost_frontend *fe, uint64_t gpa)
 	return fe->map + (gpa - GUEST_BASE);
 }
 
-/* What a failure to talk means. */
-static int lost(struct vhost_frontend *fe, int r, const char *name)
-{
-	switch (r) {
-	case 0:
-	case -EPIPE:
-	case -ECONNRESET:
-		return fail(fe, -ENOTCONN, "the back-end ended the connection at %s", name);
-	case -EINTR:
-		return fail(fe, -ETIMEDOUT, "the back-end did not answer %s in %d ms", name,
-			fe->timeout_ms);
-	case -EBADMSG:
-		return fail(fe, -EPROTO, "the answer to %s is no vhost-user message", name);
-	default:
-		return fail(fe, r, "%s: %s", name, strerror(-r));
-	}
-}
-
-/* Receives the answer to a message of this kind with at least size bytes. */
-static int receive(struct vhost_frontend *fe, uint32_t request, const char *name,
-	struct vu_msg *reply, uint32_t size)
-{
-	struct itimerspec limit = {.it_value = {.tv_sec = fe->timeout_ms / 1000,
-					   .tv_nsec = fe->timeout_ms % 1000 * 1000000L}};
-	int r;
-
-	timerfd_settime(fe->timer, 0, &limit, NULL);
-	r = vu_msg_recv_reply(fe->sock, fe->timer, reply);
-	if (r <= 0)
-		return lost(fe, r, name);
-	vu_msg_close(reply);
-	if (reply->head.request != request || reply->head.size < size)
-		return fail(fe, -EPROTO, "the answer to %s is another one, or too short", name);
-	return 0;
-}
-
-/* Sends a message, and where the back-end acknowledges messages, waits for that. */
-static int tell(struct vhost_frontend *fe, const char *name, struct vu_msg *msg)
-{
-	bool ack = fe->protocol & VU_PROTOCOL_F_REPLY_ACK;
-	struct vu_msg reply;
-	int r;
-
-	msg->head.flags = VU_VERSION | (ack ? VU_FLAG_NEED_REPLY : 0);
-	r = vu_msg_send(fe->sock, msg);
-	if (r < 0)
-		return lost(fe, r, name);
-	if (!ack)
-		return 0;
-	r = receive(fe, msg->head.request, name, &reply, sizeof(reply.body.u64));
-	if (r == 0 && reply.body.u64 != 0)
-		r = fail(fe, -EPROTO, "the back-end refused %s", name);
-	return r;
-}
-
-#define tell_u64(fe, NAME, value)                                                                  \
-	({                                                                                         \
-		struct vu_msg m_ = {.head = {.request = VU_##NAME, .size = 8}};                    \
-		m_.body.u64 = (value);                                                             \
-		tell(fe, #NAME, &m_);                                                              \
-	})
-
-#define tell_state(fe, NAME, i, value)                                                             \
-	({                                                                                         \
-		struct vu_msg m_ = {                                                               \
-			.head = {.request = VU_##NAME, .size = sizeof(struct vu_vring_state)}};    \
-		m_.body.state = (struct vu_vring_state){i, value};                                 \
-		tell(fe, #NAME, &m_);                                                              \
-	})
-
-#define tell_fd(fe, NAME, i, fd)                                                                   \
-	({                                                                                         \
-		struct vu_msg m_ = {                                                               \
-			.head = {.request = VU_##NAME, .size = 8}, .fds = {fd}, .nfds = 1};        \
-		m_.body.u64 = (i);                                                                 \
-		tell(fe, #NAME, &m_);                                                              \
-	})
-
-/* Sends a message that has a reply of its own, with size bytes each way. */
-static int ask(struct vhost_frontend *fe, const char *name, struct vu_msg *msg)
-{
-	uint32_t size = msg->head.size;
-	struct vu_msg question = *msg;
-	int r;
-
-	question.head.flags = VU_VERSION;
-	r = vu_msg_send(fe->sock, &question);
-	return r < 0 ? lost(fe, r, name) : receive(fe, question.head.request, name, msg, size);
-}
-
-static int ask_u64(struct vhost_frontend *fe, uint32_t request, const char *name, uint64_t *value)
-{
-	struct vu_msg msg = {.head = {.request = request}};
-	int r;
-
-	msg.head.flags = VU_VERSION;
-	r = vu_msg_send(fe->sock, &msg);
-	r = r < 0 ? lost(fe, r, name) : receive(fe, request, name, &msg, sizeof(uint64_t));
-	if (r == 0)
-		*value = msg.body.u64;
-	return r;
-}
-#define ASK_U64(fe, NAME, value) ask_u64(fe, VU_##NAME, #NAME, value)
-
 static int read_config(struct vhost_frontend *fe)
 {
 	/* The tag, how many request queues, and, with the feature, how long notifications are. */
@@ -176,7 +61,7 @@ static int read_config(struct vhost_frontend *fe)
 	int r;
 
 	msg.body.config.size = size;
-	r = ask(fe, "GET_CONFIG", &msg);
+	r = frontend_ask(fe, "GET_CONFIG", &msg, msg.head.size);
 	if (r == 0)
 		memcpy(fe->tag, msg.body.config.data, VHOST_FRONTEND_TAG_MAX);
 	if (r == 0 && fe->features & NOTIFICATION)
@@ -193,10 +78,13 @@ static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_conf
 	fe->features = features &
 		(config->features | (config->notifications ? NOTIFICATION : 0));
 	if (r == 0 && !(fe->features & 1ull << VIRTIO_F_VERSION_1_BIT))
-		r = fail(fe, -EPROTO, "the back-end does not offer VIRTIO_F_VERSION_1");
+		r = frontend_fail(fe, -EPROTO, "the back-end does not offer VIRTIO_F_VERSION_1");
 	if (r == 0 && (fe->features & 1ull << VU_F_PROTOCOL_FEATURES_BIT)) {
 		r = ASK_U64(fe, GET_PROTOCOL_FEATURES, &protocol);
-		protocol &= config->protocol;
+		protocol &= config->protocol | (config->window ? WINDOW : 0);
+		/* A part of what a window needs is of no use. */
+		if ((protocol & VHOST_FRONTEND_WINDOW) != VHOST_FRONTEND_WINDOW)
+			protocol &= config->protocol;
 		if (r == 0)
 			r = tell_u64(fe, SET_PROTOCOL_FEATURES, protocol);
 		fe->protocol = protocol;
@@ -210,7 +98,8 @@ static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_conf
 	if (r == 0 && (protocol & VU_PROTOCOL_F_MQ)) {
 		r = ASK_U64(fe, GET_QUEUE_NUM, &queues);
 		if (r == 0 && queues < fe->first_request + 1)
-			r = fail(fe, -EPROTO, "the back-end has %llu queues; %u are the least",
+			r = frontend_fail(fe, -EPROTO,
+				"the back-end has %llu queues; %u are the least",
 				(unsigned long long)queues, fe->first_request + 1);
 		if (r == 0)
 			fe->nqueues = (unsigned int)min_t(uint64_t, fe->nqueues, queues);
@@ -221,11 +110,34 @@ static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_conf
 	if (r == 0) {
 		struct vu_msg owner = {.head = {.request = VU_SET_OWNER}};
 
-		r = tell(fe, "SET_OWNER", &owner);
+		r = frontend_tell(fe, "SET_OWNER", &owner);
 	}
 	if (r == 0 && (protocol & VU_PROTOCOL_F_CONFIG))
 		r = read_config(fe);
 	return r < 0 ? r : tell_u64(fe, SET_FEATURES, fe->features);
+}
+
+/* Whether there is a window is the back-end's word, and its size. */
+static int open_window(struct vhost_frontend *fe)
+{
+	struct vu_msg msg = {.head = {.request = VU_GET_SHMEM_CONFIG}};
+	struct vu_msg channel = {.head = {.request = VU_SET_BACKEND_REQ_FD}, .nfds = 1};
+	int r = frontend_ask(fe, "GET_SHMEM_CONFIG", &msg, sizeof(msg.body.shmem_config));
+	uint64_t size = msg.body.shmem_config.sizes[0];
+
+	if (r < 0 || msg.body.shmem_config.nregions == 0 || size == 0)
+		return r;
+	if (size % VHOST_WINDOW_PAGE != 0 || size > VHOST_WINDOW_MAX)
+		return frontend_fail(fe, -EPROTO, "the back-end's window has %llu bytes: whole "
+						  "pages, and not more than %llu, will do",
+			(unsigned long long)size, VHOST_WINDOW_MAX);
+	r = vhost_window_open(&fe->window, size, fe->sock, &channel.fds[0]);
+	if (r < 0)
+		return frontend_fail(fe, r, "cannot have a window of %llu bytes: %s",
+			(unsigned long long)size, strerror(-r));
+	r = frontend_tell(fe, "SET_BACKEND_REQ_FD", &channel);
+	vu_msg_close(&channel);
+	return r;
 }
 
 static int make_memory(struct vhost_frontend *fe, const struct vhost_frontend_config *config)
@@ -249,8 +161,8 @@ static int make_memory(struct vhost_frontend *fe, const struct vhost_frontend_co
 			r = -errno;
 	}
 	if (r < 0)
-		return fail(fe, r, "cannot have %zu bytes of guest memory: %s", fe->map_size,
-			strerror(-r));
+		return frontend_fail(fe, r, "cannot have %zu bytes of guest memory: %s",
+			fe->map_size, strerror(-r));
 	fe->memory = fe->map + rings;
 	return 0;
 }
@@ -278,7 +190,7 @@ static int tell_memory(struct vhost_frontend *fe, unsigned int regions)
 	msg.body.mem.nregions = regions;
 	msg.head.size = (uint32_t)(offsetof(struct vu_mem_table, regions) +
 		regions * sizeof(struct vu_mem_region));
-	return tell(fe, "SET_MEM_TABLE", &msg);
+	return frontend_tell(fe, "SET_MEM_TABLE", &msg);
 }
 
 static int tell_address(struct vhost_frontend *fe, unsigned int i)
@@ -293,7 +205,7 @@ static int tell_address(struct vhost_frontend *fe, unsigned int i)
 		.used = (uintptr_t)vq->used,
 		.avail = (uintptr_t)vq->avail,
 	};
-	return tell(fe, "SET_VRING_ADDR", &msg);
+	return frontend_tell(fe, "SET_VRING_ADDR", &msg);
 }
 
 static int open_queue(struct vhost_frontend *fe, unsigned int i, unsigned int size)
@@ -309,7 +221,7 @@ static int open_queue(struct vhost_frontend *fe, unsigned int i, unsigned int si
 	if (r == 0 && (q->kick_fd < 0 || q->call_fd < 0))
 		r = -errno;
 	if (r < 0)
-		return fail(fe, r, "cannot make queue %u: %s", i, strerror(-r));
+		return frontend_fail(fe, r, "cannot make queue %u: %s", i, strerror(-r));
 	r = tell_state(fe, SET_VRING_NUM, i, size);
 	if (r == 0)
 		r = tell_state(fe, SET_VRING_BASE, i, 0);
@@ -331,26 +243,30 @@ int vhost_frontend_open(struct vhost_frontend *fe, int sock,
 	int r;
 
 	memset(fe, 0, sizeof(*fe));
+	vhost_window_init(&fe->window);
 	fe->sock = sock;
 	fe->mem_fd = -1;
 	fe->timeout_ms = config->timeout_ms;
 	fe->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	r = fe->timer < 0 ? fail(fe, -errno, "no timer: %s", strerror(errno)) :
+	r = fe->timer < 0 ? frontend_fail(fe, -errno, "no timer: %s", strerror(errno)) :
 			    negotiate(fe, config);
 	if (r == 0)
 		r = make_memory(fe, config);
 	if (r == 0) {
 		fe->queues = calloc(fe->nqueues, sizeof(*fe->queues));
 		if (!fe->queues)
-			r = fail(fe, -ENOMEM, "no memory for %u queues", fe->nqueues);
+			r = frontend_fail(fe, -ENOMEM, "no memory for %u queues", fe->nqueues);
 	}
 	for (unsigned int i = 0; fe->queues && i < fe->nqueues; i++)
 		fe->queues[i].kick_fd = fe->queues[i].call_fd = -1;
 	if (r == 0)
 		r = tell_memory(fe, config->regions);
+	if (r == 0 && fe->protocol & VU_PROTOCOL_F_SHMEM)
+		r = open_window(fe);
 	for (unsigned int i = 0; r == 0 && i < fe->nqueues; i++)
 		r = open_queue(fe, i, config->queue_size);
 	if (r < 0) {
+		vhost_window_close(&fe->window);
 		close_fd(&fe->sock);
 		vhost_frontend_close(fe);
 	}
@@ -364,7 +280,7 @@ static int stop_queue(struct vhost_frontend *fe, unsigned int i)
 		.head = {.request = VU_GET_VRING_BASE, .size = sizeof(struct vu_vring_state)}};
 
 	msg.body.state.index = i;
-	return ask(fe, "GET_VRING_BASE", &msg);
+	return frontend_ask(fe, "GET_VRING_BASE", &msg, msg.head.size);
 }
 
 void vhost_frontend_close(struct vhost_frontend *fe)
@@ -373,6 +289,8 @@ void vhost_frontend_close(struct vhost_frontend *fe)
 		if (stop_queue(fe, i) < 0)
 			break;
 	}
+	/* What serves it may shut the socket down. */
+	vhost_window_close(&fe->window);
 	close_fd(&fe->sock);
 	for (unsigned int i = 0; fe->queues && i < fe->nqueues; i++) {
 		virtq_driver_destroy(&fe->queues[i].vq);

@@ -10,7 +10,8 @@
  * The back-end is not trusted: its replies are checked, and it gets a time to answer in. Errors
  * are -errno with a text in `error` that says what the back-end did. After vhost_frontend_open()
  * has succeeded the messages are done with until vhost_frontend_close(); a driver looks at `sock`
- * beside the queues' call descriptors to learn that the back-end has gone.
+ * beside the queues' call descriptors to learn that the back-end has gone. What the back-end asks
+ * for in the window comes on a channel of its own (window.h).
  */
 #ifndef VHOST_FRONTEND_H
 #define VHOST_FRONTEND_H
@@ -20,6 +21,7 @@
 #include <stdint.h>
 
 #include "proto/vhost_user.h"
+#include "vhost/window.h"
 #include "virtq/driver.h"
 
 #define VHOST_FRONTEND_QUEUES_MAX 65 /* one high-priority queue, 64 request queues */
@@ -33,6 +35,7 @@ struct vhost_frontend_config {
 	uint64_t features;       /* virtio features to take where they are offered */
 	uint64_t protocol;       /* protocol features, likewise */
 	int timeout_ms;          /* for each answer */
+	bool window;             /* shared memory region 0, where it is offered */
 	bool notifications;      /* a queue for them, where it is offered (virtio 1.2, 5.11.2) */
 };
 
@@ -46,6 +49,8 @@ struct vhost_frontend {
 	int timer; /* timerfd: ends the wait for an answer */
 	int timeout_ms;
 	uint64_t features, protocol;
+
+	struct vhost_window window; /* its base is NULL where the back-end has none */
 
 	int mem_fd;
 	char *map; /* all of the guest memory */
@@ -67,6 +72,10 @@ struct vhost_frontend {
 		1ull << VIRTIO_F_INDIRECT_DESC_BIT | 1ull << VU_F_PROTOCOL_FEATURES_BIT)
 #define VHOST_FRONTEND_PROTOCOL                                                                    \
 	(VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_CONFIG)
+/* What a window needs: acknowledged messages besides, so that a map is there when it is used. */
+#define VHOST_FRONTEND_WINDOW                                                                      \
+	(VU_PROTOCOL_F_SHMEM | VU_PROTOCOL_F_BACKEND_REQ | VU_PROTOCOL_F_BACKEND_SEND_FD |         \
+		VU_PROTOCOL_F_REPLY_ACK)
 
 /* Connects to the socket of a listening back-end: a descriptor, or -errno with a text. */
 int vhost_connect(const char *path, char *error, size_t size);

@@ -137,6 +137,8 @@ static _Noreturn void serve(struct forger *f)
 	struct vhost_events events = {.stop_fd = f->stop, .other_fd = -1};
 
 	must(vhost_backend_init(&f->backend, &f->device) == 0);
+	if (f->between)
+		f->sock = f->between(f, f->sock);
 	vhost_backend_serve(&f->backend, f->sock, &events);
 	for (unsigned int i = 0; i < atomic_load(&f->nkept); i++)
 		vhost_finish(f->kept[i], "", 0);

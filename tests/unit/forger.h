@@ -42,6 +42,9 @@ struct forger {
 	_Atomic uint64_t noted;
 
 	uint32_t notify_size; /* not 0: has a notification queue, for so many bytes */
+	/* NULL, or stands between the front-end and the device: takes the socket, and returns the
+	 * one for the device (forged_window.h). */
+	int (*between)(struct forger *forger, int sock);
 	char config[VHOST_FRONTEND_TAG_MAX + 2 * sizeof(uint32_t)];
 	struct vhost_device device;
 	struct vhost_backend backend;

@@ -20,6 +20,8 @@ struct backend {
 	enum fault fault;
 	unsigned int at;
 	uint64_t features, protocol, queues;
+	struct vu_shmem_config shmem;
+	unsigned int channels;     /* that it was given */
 	unsigned int messages;     /* that came */
 	uint32_t last;             /* request of the faulty one */
 	bool kicked[65];           /* rings with a kick descriptor */
@@ -35,6 +37,7 @@ static bool wants_reply(const struct backend *b, const struct vu_msg *msg)
 	case VU_GET_QUEUE_NUM:
 	case VU_GET_VRING_BASE:
 	case VU_GET_CONFIG:
+	case VU_GET_SHMEM_CONFIG:
 		return true;
 	default:
 		return msg->head.flags & VU_FLAG_NEED_REPLY;
@@ -56,6 +59,9 @@ static uint32_t answer(struct backend *b, struct vu_msg *msg)
 	case VU_GET_CONFIG:
 		memcpy(msg->body.config.data, "the tag", 7);
 		return msg->head.size;
+	case VU_GET_SHMEM_CONFIG:
+		msg->body.shmem_config = b->shmem;
+		return sizeof(b->shmem);
 	case VU_GET_VRING_BASE:
 		return msg->head.size;
 	default:
@@ -105,6 +111,8 @@ static void *serve(void *arg)
 
 		if (msg.head.request == VU_SET_MEM_TABLE)
 			b->mem_fds = msg.nfds;
+		if (msg.head.request == VU_SET_BACKEND_REQ_FD)
+			b->channels += msg.nfds;
 		if (msg.head.request == VU_SET_VRING_KICK && msg.nfds == 1)
 			b->kicked[msg.body.u64] = true;
 		vu_msg_close(&msg);
@@ -124,14 +132,14 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static const struct vhost_frontend_config config = {
+static struct vhost_frontend_config config = {
 	.queues = 3,
 	.queue_size = 16,
 	.memory = 100000,
 	.regions = 2,
 	.features = VHOST_FRONTEND_FEATURES,
 	.protocol = VHOST_FRONTEND_PROTOCOL,
-	.timeout_ms = 200,
+	.window = true,
 };
 
 static int open_over(struct backend *b, struct vhost_frontend *fe)
@@ -140,6 +148,8 @@ static int open_over(struct backend *b, struct vhost_frontend *fe)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	b->sock = pair[1];
+	/* Who is not to be waited for does not answer at all. */
+	config.timeout_ms = b->fault == SILENCE ? 200 : 60000;
 	assert_int_equal(pthread_create(&b->thread, NULL, serve, b), 0);
 	return vhost_frontend_open(fe, pair[0], &config);
 }
@@ -150,7 +160,8 @@ static struct backend backend(enum fault fault, unsigned int at)
 		.at = at,
 		.features = ~0ull,
 		.protocol = ~0ull,
-		.queues = 64};
+		.queues = 64,
+		.shmem = {.nregions = 1, .sizes = {64 << 20}}};
 }
 
 static void test_sets_up(void **state)
@@ -164,6 +175,9 @@ static void test_sets_up(void **state)
 	assert_int_equal(fe.nqueues, 4);
 	assert_int_equal(fe.features, VHOST_FRONTEND_FEATURES);
 	assert_int_equal(fe.memory_size % 4096, 0);
+	assert_int_equal(fe.window.size, 64 << 20);
+	assert_non_null(fe.window.base);
+	assert_int_equal(b.channels, 1);
 	assert_true(fe.memory_size >= config.memory);
 	vhost_frontend_close(&fe);
 	pthread_join(b.thread, NULL);
@@ -201,7 +215,8 @@ static void test_faults(void **state)
 			pthread_join(b.thread, NULL);
 			assert_int_equal(unit_open_fds(), before);
 			/* Refusals of messages that ask for something are just answers. */
-			if (fault == REFUSE && at < 5 && at != 3)
+			if (fault == REFUSE &&
+				((at < 5 && at != 3) || b.last == VU_GET_SHMEM_CONFIG))
 				continue;
 			if (r == 0)
 				break;
@@ -249,6 +264,49 @@ static void test_less(void **state)
 	pthread_join(b.thread, NULL);
 }
 
+/* A window that is there in part, not at all, or makes no sense. */
+static void test_windows(void **state)
+{
+	static const struct {
+		uint64_t protocol, size;
+		uint32_t nregions;
+		int result;
+		bool window;
+	} cases[] = {
+		{~0ull, 1ull << 21, 1, 0, true},
+		{~0ull, 1ull << 21, 256, 0, true},
+		{~0ull, 1ull << 21, 0, 0, false},
+		{~0ull, 0, 1, 0, false},
+		{~VU_PROTOCOL_F_SHMEM, 1ull << 21, 1, 0, false},
+		{~VU_PROTOCOL_F_BACKEND_REQ, 1ull << 21, 1, 0, false},
+		{~VU_PROTOCOL_F_BACKEND_SEND_FD, 1ull << 21, 1, 0, false},
+		{~VU_PROTOCOL_F_REPLY_ACK, 1ull << 21, 1, 0, false},
+		{~VU_PROTOCOL_F_SHARED_OBJECT, 1ull << 21, 1, 0, true},
+		{~0ull, 4097, 1, -EPROTO, false},
+		{~0ull, VHOST_WINDOW_MAX + 4096, 1, -EPROTO, false},
+		{~0ull, UINT64_MAX, 1, -EPROTO, false},
+	};
+	int before = unit_open_fds();
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct backend b = backend(NONE, 0);
+		struct vhost_frontend fe;
+
+		b.protocol = cases[i].protocol;
+		b.shmem.nregions = cases[i].nregions;
+		b.shmem.sizes[0] = cases[i].size;
+		assert_int_equal(open_over(&b, &fe), cases[i].result);
+		assert_int_equal(fe.window.base != NULL, cases[i].window);
+		if (cases[i].result < 0)
+			assert_non_null(strstr(fe.error, "the back-end's window has"));
+		else
+			vhost_frontend_close(&fe);
+		pthread_join(b.thread, NULL);
+		assert_int_equal(b.channels, cases[i].window);
+		assert_int_equal(unit_open_fds(), before);
+	}
+}
+
 static void test_connect(void **state)
 {
 	char error[320], name[200];
@@ -268,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_sets_up),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_less),
+		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_connect),
 	};
 
