@@ -170,3 +170,20 @@ void close_fd(const int *fd)
 	if (*fd >= 0)
 		close(*fd);
 }
+
+uint64_t parse_size(const char *value)
+{
+	static const struct {
+		const char *suffix;
+		int shift;
+	} units[] = {{"", 20}, {"M", 20}, {"m", 20}, {"MiB", 20}, {"G", 30}, {"g", 30}, {"GiB", 30},
+		{"K", 10}, {"k", 10}};
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (end != value && *value != '-' && n < 1ul << 30)
+		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+			if (!strcmp(end, units[i].suffix))
+				return (uint64_t)n << units[i].shift;
+	return 0;
+}

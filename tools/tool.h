@@ -6,6 +6,7 @@
 #define CAUSEWAY_TOOL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define EXIT_USAGE 2
 
@@ -31,6 +32,9 @@ char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // A copy in which that character is there twice each time. Owned by the caller.
 char *doubled(const char *text, char c);
+
+// Bytes: a number of mebibytes, or one with a unit; 0: it is none.
+uint64_t parse_size(const char *value);
 
 // A growing NULL-terminated list of strings that it owns. Zero-initialised is empty.
 struct words {

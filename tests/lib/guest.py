@@ -217,6 +217,23 @@ class Guest:
         check(status == 0, f"in the guest: {command}: status {status}\n{output[-4000:]}")
         return output
 
+    def reset(self, how):
+        """Calls what resets the machine; until the tool has started the shell anew. What is sent
+        before that is lost."""
+        self.run("before=1")
+        how()
+        self.pending = b""
+
+        def answers():
+            self.send("echo here$before.\n")
+            if select.select([self.process.stdout], [], [], 1)[0]:
+                data = os.read(self.process.stdout.fileno(), 1 << 16)
+                check(data, f"the guest ended instead of a reset:\n{self.text()}")
+                self.pending += data
+            return b"here.\n" in self.pending
+        wait_for("shell after a reset", answers, BOOT_SECONDS)
+        self.run("cd /")
+
     def background(self, perl, *args):
         """Start a Perl program whose standard input is the shell's descriptor 7 and whose output
         is 8: it can hold a file open, which a shell can't without closing copies of it."""

@@ -138,7 +138,8 @@ class Mount:
     def wait(self, status=0):
         """Until it has ended by itself, and nothing of it is left."""
         try:
-            got = self.process.wait(END_SECONDS)
+            # What was written goes to a disk that others may be busy with.
+            got = self.process.wait(END_SECONDS * 4)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the mount did not end:\n{self.text()}") from None
         same(f"status of the mount (it said: {self.text()})", got, status)

@@ -125,6 +125,10 @@ def complaints():
                          ("sometimes", *share, "--cache", "sometimes", "--", "true"),
                          ("/no/kernel", *share, "--kernel", "/no/kernel", "--", "true"),
                          ("/no/qemu", *share, "--qemu", "/no/qemu", "--", "true"),
+                         ("power of two", *share, "--dax", "3M", "--", "true"),
+                         ("needs QEMU 11.1", *share, "--dax", "1G", "--qemu", "/bin/true", "--",
+                          "true"),
+                         ("DAX windows", *share, "--dax", "1G", "--memory", "256M", "--", "true"),
                          ("not enough memory", *share, "--memory", "9000G", "--", "true"),
                          ("--no-such-option", "--no-such-option")):
         status, out, err = causeway(*args)
@@ -134,9 +138,12 @@ def complaints():
 
 
 def what_to_install():
-    """Without QEMU, or without a kernel, it says which package has it."""
+    """Without QEMU, one with windows, or without a kernel, it says where to get it."""
     os.mkdir("empty")
     here = {"CAUSEWAY_CACHE": os.path.abspath("empty")}
+    status, out, err = causeway("--dax", "1G", "--share", "shared:s", "--", "true",
+                                env={**here, "PATH": os.path.abspath("empty")})
+    check(status == 125 and not out and b"tools/setup qemu-sid" in err, f"{err}")
     status, out, err = causeway("--", "true", env={"PATH": os.path.abspath("empty")})
     check(status == 125 and not out and b"apt-get install qemu-system-x86" in err, f"{err}")
     if not glob.glob("/boot/vmlinuz-*"):

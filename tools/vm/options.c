@@ -113,24 +113,25 @@ static int set_socket(struct vm_options *o, const struct option_row *row, char *
 
 static int set_memory(struct vm_options *o, const struct option_row *row, char *value)
 {
-	static const struct {
-		const char *suffix;
-		int shift;
-	} units[] = {{"", 20}, {"M", 20}, {"m", 20}, {"MiB", 20}, {"G", 30}, {"g", 30}, {"GiB", 30},
-		{"K", 10}, {"k", 10}};
-	char *end;
-	unsigned long n = strtoul(value, &end, 10);
-
-	if (end != value && *value != '-' && n < 1ul << 30)
-		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-			if (!strcmp(end, units[i].suffix))
-				o->memory = (uint64_t)n << units[i].shift;
+	o->memory = parse_size(value);
 	if (o->memory < 128u << 20) {
 		say("--%s: '%s' is no size of at least 128M (SIZE is a number with M or G)",
 			row->name, value);
 		return -EINVAL;
 	}
 	o->memory &= ~((1ull << 21) - 1);
+	return 0;
+}
+
+static int set_dax(struct vm_options *o, const struct option_row *row, char *value)
+{
+	o->dax = parse_size(value);
+	if (o->dax < VM_DAX_MIN || (o->dax & (o->dax - 1))) {
+		say("--%s: '%s' is no power of two of at least %lluM (SIZE is a number with M or "
+		    "G)",
+			row->name, value, VM_DAX_MIN >> 20);
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -200,6 +201,9 @@ static const struct option_row rows[] = {
 		.help = "caching mode of the shares: none, never, auto, always, metadata (default: "
 			"auto)"},
 	{"writeback", NULL, set_flag, AT(writeback), .help = "let the guest cache writes"},
+	{"dax", "SIZE", set_dax,
+		.help = "map files into the guest through windows of that size, as 1G (needs QEMU "
+			"11.1)"},
 	{"cpus", "N", set_number, AT(cpus), .min = 1, .max = 255,
 		.help = "processors of the guest"},
 	{"memory", "SIZE", set_memory,

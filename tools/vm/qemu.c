@@ -10,40 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QEMU_DEFAULT "qemu-system-x86_64"
-
 // What a virtual machine need not find out, test or defend against.
 #define CMDLINE                                                                                    \
 	"console=ttyS0 panic=0 rdinit=/init no_timer_check tsc=reliable mitigations=off "          \
 	"cryptomgr.notests random.trust_cpu=on 8250.nr_uarts=1 audit=0 selinux=0 apparmor=0"
 
-int vm_qemu_find(struct vm_options *o)
-{
-	if (!o->qemu && vm_in_path(QEMU_DEFAULT)) {
-		o->qemu = QEMU_DEFAULT;
-		return 0;
-	}
-	if (o->qemu && vm_in_path(o->qemu))
-		return 0;
-	if (o->qemu)
-		say("--qemu: %s: no such program", o->qemu);
-	else
-		say("no %s here: apt-get install qemu-system-x86", QEMU_DEFAULT);
-	return -1;
-}
-
 // Emulation in QEMU before 10.0 gets CMPXCHG16B wrong enough for kernels of 6.12 and later to crash
 // at random.
 static bool bad_cx16(const struct vm_options *o, const struct vm_kernel *k)
 {
-	char *argv[] = {(char *)o->qemu, (char *)"--version", NULL};
-	AUTO_FREE char *text = NULL;
-	int major = 0;
-
-	if (!vm_kernel_at_least(k, 6, 12))
-		return false;
-	text = vm_output_of(argv, 4096, NULL);
-	return text && sscanf(text, "QEMU emulator version %d.", &major) == 1 && major < 10;
+	return vm_kernel_at_least(k, 6, 12) && !vm_qemu_at_least(o->qemu, 10, 0);
 }
 
 // Emulated processors take a host's processor each, also from the daemons, and 0.2 s of the boot.
@@ -69,18 +45,36 @@ static char *kernel_cmdline(const struct vm_options *o)
 	return line;
 }
 
-static void add_share(
+// In a list of QEMU's options a comma in a value is written twice.
+static void add_fs_device(
 	struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
 {
-	// In QEMU's option lists a comma in a value is written twice.
 	AUTO_FREE char *tag = doubled(s->tag, ',');
 	AUTO_FREE char *queues =
 		o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
 
+	words_addf(w, "vhost-user-fs-pci,chardev=fs%u,tag=%s,queue-size=1024%s", nr, tag, queues);
+}
+
+// The only device of QEMU that asks its back-end for a window. It knows nothing of file systems:
+// the tag and the number of queues are the back-end's word.
+static void add_dax_device(struct words *w, const struct vm_options *o, unsigned int nr)
+{
+	words_addf(w,
+		VM_DAX_DEVICE ",chardev=fs%u,virtio-id=26,num_vqs=%ld,vq_size=1024,config_size=40",
+		nr, 1 + (o->queues ? o->queues : 1));
+}
+
+static void add_share(
+	struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
+{
 	words_add(w, "-chardev");
 	words_addf(w, "socket,id=fs%u,fd=%d", nr, s->conn);
 	words_add(w, "-device");
-	words_addf(w, "vhost-user-fs-pci,chardev=fs%u,tag=%s,queue-size=1024%s", nr, tag, queues);
+	if (vm_share_has_dax(o, s))
+		add_dax_device(w, o, nr);
+	else
+		add_fs_device(w, o, s, nr);
 }
 
 static void add_pair(struct words *w, const char *option, const char *value)

@@ -42,6 +42,10 @@ static void daemon_words(
 		words_add(w, "--writeback");
 	if (s->readonly)
 		words_add(w, "--readonly");
+	if (vm_share_has_dax(o, s)) {
+		words_add(w, "--dax-window");
+		words_addf(w, "%lluM", (unsigned long long)o->dax >> 20);
+	}
 	// The guest puts an overlay over it, which does not enter what announces itself.
 	if (s->is_root)
 		words_add(w, "--no-announce-submounts");

@@ -58,10 +58,21 @@ static uint64_t available_memory(void)
 	return sum ? sum << 10 : UINT64_MAX;
 }
 
+// The guest's kernel keeps 64 bytes for each page of a window.
+static uint64_t windows_cost(const struct vm_options *o)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < o->nshares; i++)
+		if (vm_share_has_dax(o, &o->shares[i]))
+			sum += o->dax / 64;
+	return sum;
+}
+
 static int choose_memory(struct vm_options *o)
 {
-	uint64_t there = available_memory();
-	uint64_t need = o->memory ? o->memory : MEMORY_LEAST;
+	uint64_t there = available_memory(), cost = windows_cost(o);
+	uint64_t need = o->memory ? o->memory : MEMORY_LEAST + cost;
 
 	if (need > there) {
 		say("not enough memory for the guest: %llu MiB wanted, %llu MiB available; see "
@@ -70,10 +81,15 @@ static int choose_memory(struct vm_options *o)
 		return -1;
 	}
 	if (!o->memory) {
-		o->memory = there / 2 < MEMORY_DEFAULT ? there / 2 : MEMORY_DEFAULT;
-		if (o->memory < MEMORY_LEAST)
-			o->memory = MEMORY_LEAST;
+		o->memory = there / 2 < MEMORY_DEFAULT + cost ? there / 2 : MEMORY_DEFAULT + cost;
+		if (o->memory < MEMORY_LEAST + cost)
+			o->memory = MEMORY_LEAST + cost;
 		o->memory &= ~((1ull << 21) - 1);
+	} else if (cost && o->memory < MEMORY_LEAST + cost) {
+		say("--memory: %llu MiB are too little for a guest that keeps %llu MiB about the "
+		    "pages of its DAX windows",
+			(unsigned long long)o->memory >> 20, (unsigned long long)cost >> 20);
+		return -1;
 	}
 	return 0;
 }

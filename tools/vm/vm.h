@@ -15,6 +15,8 @@
 #define VM_SHARES_MAX 24    // PCI slots of the root bus bound it
 #define VM_ROOT_TAG "causeway-root"
 #define VM_TAG_MAX 36
+#define VM_DAX_DEVICE "vhost-user-test-device-pci"
+#define VM_DAX_MIN (4ull << 20) // two of the pieces that Linux cuts a window into
 
 struct vm_share {
 	char *dir;    // directory to share; NULL for a foreign back-end
@@ -32,6 +34,7 @@ struct vm_options {
 	unsigned int nshares;
 	const char *cache;
 	bool writeback;
+	uint64_t dax;	 // bytes of each share's DAX window; 0: none
 	long cpus;	 // 0: choose
 	uint64_t memory; // bytes; 0: choose
 	const char *kernel;
@@ -67,6 +70,19 @@ int vm_modules_find(const struct vm_kernel *k, const char *const *names, struct 
 // initramfs.c. A memfd with the archive, or -1 after saying what is wrong.
 int vm_initramfs(const struct vm_kernel *k, const struct vm_options *o);
 
+// What of a share goes through a window. Not what is read-only: no QEMU can map without letting
+// the guest write.
+static inline bool vm_share_has_dax(const struct vm_options *o, const struct vm_share *s)
+{
+	return o->dax && !s->is_root && !s->readonly;
+}
+
+// find.c. Chooses the VMM: one that can do what the options ask for. 0 or -1 after saying what is
+// wrong.
+int vm_qemu_find(struct vm_options *o);
+// True when the VMM's version is at least major.minor.
+bool vm_qemu_at_least(const char *qemu, int major, int minor);
+
 // qemu.c. The VMM's command line; descriptors in it are inherited by it (keep: -1-terminated, room
 // for VM_SHARES_MAX + 8).
 struct vm_plumbing {
@@ -74,7 +90,6 @@ struct vm_plumbing {
 	bool kvm;
 };
 
-int vm_qemu_find(struct vm_options *o);
 void vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
 	const struct vm_plumbing *p, struct words *argv, int *keep);
 
