@@ -21,7 +21,7 @@ ALLOWED = {
     "src/fuse": "src/base proto src/trace src/mem src/virtq src/fs",
     "src/fs": "src/base proto src/dax src/coherence",
     "src/fs/passthrough": "src/base proto src/fs src/dax src/coherence",
-    "src/dax": "src/base proto src/mem src/vhost",
+    "src/dax": "src/base proto",
     "src/coherence": "src/base proto",
     "src/daemon": "src/base proto src/trace src/mem src/virtq src/vhost src/fuse src/fs src/fs/passthrough"
                   " src/dax src/coherence",
@@ -30,7 +30,7 @@ ALLOWED = {
     "docs/examples": "include",
     "tools": "src/base proto src/trace include",
     "tools/mount": "tools src/base proto src/mem src/virtq src/vhost src/client",
-    "tools/bench": "tools src/base proto src/mem src/virtq src/vhost",
+    "tools/bench": "tools include src/base proto src/mem src/virtq src/vhost",
 }
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)

@@ -12,6 +12,7 @@
 //   bench.c                         rounds: each operation on each server in turn
 //   measure.c                       one turn
 //   guest.c, inside.c               the same in a guest, by plain.c's system calls
+//   dax.c                           libcauseway with a window, and without
 //   digest.c, text.c, json.c, plot.c   what came of it
 //
 // Whatever else the machine does changes from second to second, so servers are compared within a
@@ -83,9 +84,9 @@ static void show_progress(struct course *c, unsigned int cell, unsigned int targ
 // do not have. That is a result; what makes no sense, or is no server's doing, is not.
 static void note_error(struct course *c, unsigned int cell, const struct target *t, int error)
 {
-	if (error == -EPROTO || t->plain || t->session.wire.lost)
+	if (error == -EPROTO || t->plain || t->lost)
 		c->failed = true;
-	if (error == -ENOSYS || error == -EOPNOTSUPP || (!t->plain && t->session.wire.lost))
+	if (error == -ENOSYS || error == -EOPNOTSUPP || t->lost)
 		return;
 	say("bench: %s on %s (%s): %s", c->b->cells[cell].name, t->name,
 		bench_ways(c->b->o)->titles[c->b->cells[cell].way], strerror(-error));
@@ -100,6 +101,19 @@ static void lose_all(struct course *c)
 	c->failed = true;
 }
 
+static int measure_one(
+	struct course *c, struct target *t, const struct cell *cell, struct sample *sample)
+{
+	const struct bench *b = c->b;
+	const double seconds = b->o->seconds;
+
+	if (b->guest)
+		return guest_measure(b->guest, t, cell, seconds, sample, &c->latency);
+	if (t->way)
+		return dax_measure(t, b->ground, cell, seconds, sample, &c->latency);
+	return measure(t, &c->plain, cell, seconds, sample, &c->latency);
+}
+
 static void one_turn(struct course *c, unsigned int round, unsigned int cell, unsigned int target)
 {
 	const struct bench *b = c->b;
@@ -110,10 +124,7 @@ static void one_turn(struct course *c, unsigned int round, unsigned int cell, un
 	if (t->up) {
 		show_progress(c, cell, target);
 		c->latency = (struct histogram){0};
-		error = b->guest ? guest_measure(b->guest, t, &b->cells[cell], b->o->seconds,
-					   &r->samples[round], &c->latency)
-				 : measure(t, &c->plain, &b->cells[cell], b->o->seconds,
-					   &r->samples[round], &c->latency);
+		error = measure_one(c, t, &b->cells[cell], &r->samples[round]);
 		if (!error)
 			histogram_merge(&r->latency, &c->latency);
 		if (error && !bench_stop) {
@@ -121,7 +132,7 @@ static void one_turn(struct course *c, unsigned int round, unsigned int cell, un
 				note_error(c, cell, t, error);
 			r->error = error;
 		}
-		if (!t->plain && t->session.wire.lost)
+		if (t->lost)
 			target_lost(t);
 		if (b->guest && guest_lost(b->guest))
 			lose_all(c);
@@ -175,12 +186,18 @@ static int report(const struct bench *b)
 	return ret;
 }
 
+// Without a guest --dax has files of its own.
+static unsigned int parts_of(const struct bench *b)
+{
+	return b->o->dax && !b->o->guest ? 0 : cells_parts(b->cells, b->ncells);
+}
+
 // Measures all there is to measure, on a tree that is there.
 static int run(struct bench *b, const char *socket_dir)
 {
 	const struct session_room room = cells_room(b->cells, b->ncells);
 	struct course c = {.b = b, .all = (uint64_t)b->o->rounds * b->ncells * b->ntargets};
-	int ret = plain_open(&c.plain, b->ground, cells_parts(b->cells, b->ncells));
+	int ret = plain_open(&c.plain, b->ground, parts_of(b));
 
 	if (ret)
 		say("bench: %s: %s", b->ground->path, strerror(-ret));
@@ -240,9 +257,10 @@ static int run_on_ground(struct bench *b)
 		return EXIT_FAILED;
 	}
 	take_signals();
-	if (!ground_make(&ground, b->o->dir, cells_parts(b->cells, b->ncells))) {
+	if (!ground_make(&ground, b->o->dir, parts_of(b))) {
 		b->ground = &ground;
-		status = run(b, sockets);
+		if (!b->o->dax || b->o->guest || !dax_make_files(&ground, b->o->dax))
+			status = run(b, sockets);
 		ground_remove(&ground);
 	}
 	// Some servers put a file beside their socket.

@@ -7,6 +7,7 @@
 
 #include "../tool.h"
 #include "common.h"
+#include "dax.h"
 #include "ground.h"
 #include "guest.h"
 #include "ops.h"
@@ -28,6 +29,9 @@ struct bench_numbers {
 	unsigned int n;
 };
 
+// What options may be meant for.
+enum { BENCH_ALONE, BENCH_GUEST, BENCH_SERVERS, BENCH_DAX, BENCH_MODES };
+
 struct bench_options {
 	struct words against; // NAME=COMMAND
 	bool peers, markdown, list;
@@ -40,7 +44,8 @@ struct bench_options {
 	bool guest;			     // in guests
 	bool inside;			     // this is in one
 	const char *kernel;		     // of the guest
-	const char *only[2];		     // an option that goes without --guest only, or with it
+	uint64_t dax;			     // bytes of the window; 0: that is not measured
+	const char *only[BENCH_MODES];	     // an option that has a meaning in such a mode only
 	const char *json, *plot;
 	char *dir; // an absolute path
 };
@@ -50,7 +55,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv, int *sta
 void bench_options_free(struct bench_options *o);
 
 // Each operation is measured in one or both of two ways: with a client that sleeps or polls, in a
-// guest with caches that are cold or warm.
+// guest with caches that are cold or warm, with a file that is smaller or larger than the window.
 struct bench_ways {
 	const char *what, *names[2], *titles[2];
 };
@@ -60,11 +65,14 @@ const struct bench_ways *bench_ways(const struct bench_options *o);
 struct target {
 	char name[40];
 	bool plain;
-	bool ninep;	      // by QEMU itself
-	struct words command; // with placeholders
+	bool ninep;		   // by QEMU itself
+	const struct dax_way *way; // or NULL
+	struct causeway *client;   // of it, where it has a server
+	struct words command;	   // with placeholders
 	struct server server;
 	struct session session;
-	bool open; // the session
+	bool open;	  // the session
+	const char *lost; // or what was seen of its connection's end
 	bool up;
 	char why[256];	 // it is not up
 	uint64_t memory; // when it had just started
@@ -73,6 +81,8 @@ struct target {
 // targets.c. Fills the list from the options, in the order of the report: causewayd, the others,
 // plain system calls. The number of them, or -1 after saying what is wrong.
 int targets_choose(const struct bench_options *o, struct target *targets);
+// Makes it a causewayd, without its name: 0, or -1 after saying what is wrong.
+int target_ours(struct target *t, const struct bench_options *o);
 void targets_free(struct target *targets);
 // Starts a server, with its socket in that directory, and opens a session; says why where it fails.
 void target_start(struct target *t, const struct ground *g, const char *socket_dir,

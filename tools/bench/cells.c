@@ -71,7 +71,8 @@ static int visit_all(struct visit *v)
 {
 	struct cell c = {.op = NULL};
 
-	for (unsigned int i = 0; i < noperations; i++) {
+	// A window has to do with data.
+	for (unsigned int i = 0; i < noperations && !v->o->dax; i++) {
 		int ret;
 
 		c.op = &operation_table[i];

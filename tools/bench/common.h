@@ -18,4 +18,13 @@ extern uint32_t bench_uid, bench_gid, bench_pid;
 
 uint64_t bench_now_ns(void);
 
+// The next number of a row of its own, which does not begin with 0 (Marsaglia's xorshift).
+static inline uint64_t bench_random(uint64_t *last)
+{
+	*last ^= *last << 13;
+	*last ^= *last >> 7;
+	*last ^= *last << 17;
+	return *last;
+}
+
 #endif

@@ -35,11 +35,7 @@ static uint64_t next_offset(struct worker *w)
 
 	if (!load->random)
 		return w->next++ % blocks * load->size;
-	// Marsaglia's xorshift.
-	w->random ^= w->random << 13;
-	w->random ^= w->random >> 7;
-	w->random ^= w->random << 17;
-	return w->random % blocks * load->size;
+	return bench_random(&w->random) % blocks * load->size;
 }
 
 static void prepare_slot(struct worker *w, struct wire_slot *slot)

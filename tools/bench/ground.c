@@ -15,7 +15,7 @@
 
 char ground_files[GROUND_FILES][8];
 
-static int write_file(int dir, const char *name, size_t size)
+int ground_write_file(int dir, const char *name, uint64_t size)
 {
 	static const char block[1 << 16] = "causeway";
 	AUTO_CLOSE int fd = openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
@@ -55,7 +55,7 @@ static int make_files(int root)
 
 	name_files();
 	for (int i = 0; i < GROUND_FILES && !ret; i++)
-		ret = write_file(dir, ground_files[i], GROUND_FILE_SIZE);
+		ret = ground_write_file(dir, ground_files[i], GROUND_FILE_SIZE);
 	if (!ret) {
 		AUTO_CLOSE int fd = openat(dir, ground_files[0], O_WRONLY | O_CLOEXEC);
 
@@ -118,7 +118,7 @@ static int make_walk(int root)
 
 static int make_data(int root)
 {
-	return write_file(root, GROUND_DATA_FILE, GROUND_DATA);
+	return ground_write_file(root, GROUND_DATA_FILE, GROUND_DATA);
 }
 
 static const struct {
@@ -137,6 +137,7 @@ int ground_make(struct ground *g, const char *dir, unsigned int parts)
 {
 	g->path = format("%s/causeway-bench-XXXXXX", dir);
 	g->fd = -1;
+	g->window = 0;
 	if (!mkdtemp(g->path)) {
 		say("bench: cannot make a directory in %s: %s", dir, strerror(errno));
 		free(g->path);

@@ -30,7 +30,8 @@ enum {
 
 struct ground {
 	char *path;
-	int fd; // of the tree's root
+	int fd;		 // of the tree's root
+	uint64_t window; // with --dax: what its files are for
 };
 
 // Names in the tree.
@@ -53,6 +54,8 @@ void ground_close(struct ground *g);
 // Takes away what an operation left that was cut short.
 void ground_restore(const struct ground *g);
 void ground_remove(struct ground *g);
+// A new file in one of its directories. 0 or -errno.
+int ground_write_file(int dir, const char *name, uint64_t size);
 // Removes a directory with all that is in it, and says so where that fails.
 void ground_remove_all(const char *path);
 

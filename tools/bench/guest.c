@@ -95,6 +95,10 @@ static void make_command(struct words *argv, const struct bench *b, const char *
 		words_add(argv, "--kernel");
 		words_add(argv, kernel);
 	}
+	if (b->o->dax) {
+		words_add(argv, "--dax");
+		words_addf(argv, "%lluM", (unsigned long long)b->o->dax >> 20);
+	}
 	for (unsigned int i = 0; i < b->ntargets; i++) {
 		const struct target *t = &b->targets[i];
 

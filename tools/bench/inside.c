@@ -46,13 +46,7 @@ struct turn {
 
 static uint64_t next_block(struct turn *t)
 {
-	if (!t->cell->load.random)
-		return t->steps;
-	// Marsaglia's xorshift.
-	t->random ^= t->random << 13;
-	t->random ^= t->random >> 7;
-	t->random ^= t->random << 17;
-	return t->random;
+	return t->cell->load.random ? bench_random(&t->random) : t->steps;
 }
 
 static int load_step(struct turn *t, uint64_t block)

@@ -76,8 +76,10 @@ static void put_head(const struct bench *b, FILE *f)
 	put_member(f, "guest", b->guest ? guest_kernel(b->guest) : NULL);
 	fprintf(f, ",\n  ");
 	put_member(f, "directory", b->o->dir);
-	fprintf(f, ",\n  \"processors\": %ld,\n  \"rounds\": %u,\n  \"seconds\": %g",
-		sysconf(_SC_NPROCESSORS_ONLN), b->rounds, b->o->seconds);
+	fprintf(f, ",\n  \"processors\": %ld,\n  \"rounds\": %u,\n  \"seconds\": %g,\n  "
+		   "\"window\": %llu",
+		sysconf(_SC_NPROCESSORS_ONLN), b->rounds, b->o->seconds,
+		(unsigned long long)b->o->dax);
 }
 
 static void put_servers(const struct bench *b, FILE *f)

@@ -149,8 +149,10 @@ int measure(struct target *t, struct plain *p, const struct cell *c, double seco
 		ret = run(&turn);
 	if (ret >= 0)
 		sample->time_ns = time_of(&turn);
-	if (!t->plain)
+	if (!t->plain) {
 		end = session_let_go(&t->session);
+		t->lost = t->session.wire.lost;
+	}
 	ground_restore(p->ground);
 	if (ret >= 0)
 		ret = end;

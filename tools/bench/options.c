@@ -11,25 +11,35 @@
 
 #define ROUNDS_MAX 1000
 #define SECONDS_MAX 600
+// What `causeway vm` takes at the least, and files of four times that are made.
+#define WINDOW_MIN (4ull << 20)
+#define WINDOW_MAX (64ull << 30)
 
 struct option_row {
 	const char *name, *arg; // without arg: a switch
 	int (*set)(struct bench_options *o, const struct option_row *row, char *value);
-	enum { ANYWHERE, ALONE, GUEST } only; // without, or with --guest
-	size_t offset;			      // of the field that a generic setter fills
-	long max;			      // of numbers; 1 is the least
+	unsigned int only; // bits of modes that it has a meaning in; 0: in all
+	size_t offset;	   // of the field that a generic setter fills
+	long max;	   // of numbers; 1 is the least
 	const char *help;
 };
+
+#define ALONE (1u << BENCH_ALONE)
+#define GUEST (1u << BENCH_GUEST)
+#define SERVERS (1u << BENCH_SERVERS)
+#define DAX (1u << BENCH_DAX)
 
 static const struct bench_ways all_ways[] = {
 	{"client", {"sleeps", "polls"}, {"The client sleeps", "The client polls"}},
 	{"caches", {"cold", "warm"},
 		{"The guest's caches are cold", "The guest's caches are warm"}},
+	{"file", {"fits", "exceeds"},
+		{"The file is smaller than the window", "The file is larger than the window"}},
 };
 
 const struct bench_ways *bench_ways(const struct bench_options *o)
 {
-	return &all_ways[o->guest];
+	return &all_ways[o->guest ? 1 : o->dax ? 2 : 0];
 }
 
 #define FIELD(o, row, type) ((type *)((char *)(o) + (row)->offset))
@@ -93,14 +103,28 @@ static int set_seconds(struct bench_options *o, const struct option_row *row, ch
 static int set_ways(struct bench_options *o, const struct option_row *row, char *value)
 {
 	bool both = !strcmp(value, "both");
-	const struct bench_ways *ways = &all_ways[row->only == GUEST];
+	const struct bench_ways *ways = all_ways;
 
+	// They are called as their options are.
+	while (strcmp(ways->what, row->name) != 0)
+		ways++;
 	for (int i = 0; i < 2; i++)
 		o->ways[i] = both || !strcmp(value, ways->names[i]);
 	if (o->ways[0] || o->ways[1])
 		return 0;
 	say("bench: --%s: '%s' is none of: %s, %s, both", row->name, value, ways->names[0],
 		ways->names[1]);
+	return -EINVAL;
+}
+
+static int set_dax(struct bench_options *o, const struct option_row *row, char *value)
+{
+	o->dax = parse_size(value);
+	if (o->dax >= WINDOW_MIN && o->dax <= WINDOW_MAX && !(o->dax & (o->dax - 1)))
+		return 0;
+	say("bench: --%s: '%s' is no power of two from %lluM to %lluG (SIZE is a number with M or "
+	    "G)",
+		row->name, value, WINDOW_MIN >> 20, WINDOW_MAX >> 30);
 	return -EINVAL;
 }
 
@@ -135,10 +159,10 @@ static int set_flag(struct bench_options *o, const struct option_row *row, char 
 #define AT(field) .offset = offsetof(struct bench_options, field)
 
 static const struct option_row rows[] = {
-	{"against", "NAME=COMMAND", set_against,
+	{"against", "NAME=COMMAND", set_against, SERVERS,
 		.help = "measure another server as well; in COMMAND %d is the directory to share, "
 			"%s the path of the socket to make"},
-	{"peers", NULL, set_flag, AT(peers),
+	{"peers", NULL, set_flag, SERVERS, AT(peers),
 		.help = "measure each virtiofsd that is installed as well"},
 	{"daemon-option", "ARG", set_words, AT(daemon_options), .help = "pass ARG to causewayd"},
 	{"ops", "GLOB,...", set_string, AT(ops), .help = "only operations of such names"},
@@ -150,16 +174,22 @@ static const struct option_row rows[] = {
 		.help = "with --guest: its caches are cold, warm, or both in turn (default: both)"},
 	{"kernel", "FILE", set_string, GUEST, AT(kernel), .help = "with --guest: its Linux kernel"},
 	{"inside", NULL, set_flag, AT(inside), .help = "what --guest runs in the guest"},
-	{"client", "WHICH", set_ways, ALONE,
+	{"dax", "SIZE", set_dax, AT(dax),
+		.help = "measure data by libcauseway with a DAX window of that size, and without, "
+			"beside mmap; with --guest by a guest with one, and without"},
+	{"file", "WHICH", set_ways, ALONE | DAX,
+		.help = "with --dax: of a file that fits into the window, that exceeds it, or both "
+			"in turn (default: both)"},
+	{"client", "WHICH", set_ways, ALONE | SERVERS,
 		.help = "a client that sleeps, polls, or both in turn (default: both)"},
 	{"rounds", "N", set_number, AT(rounds), .max = ROUNDS_MAX,
 		.help = "how often each operation is measured on each server (default: 5)"},
 	{"time", "SECONDS", set_seconds, .max = SECONDS_MAX,
 		.help = "for how long each time (default: 0.2)"},
-	{"depth", "N,...", set_numbers, ALONE, AT(depths), .max = BENCH_DEPTH_MAX,
+	{"depth", "N,...", set_numbers, ALONE | SERVERS, AT(depths), .max = BENCH_DEPTH_MAX,
 		.help = "requests in flight on each queue when reading and writing (default: "
 			"1,8,32)"},
-	{"queues", "N,...", set_numbers, ALONE, AT(queues), .max = BENCH_QUEUES_MAX,
+	{"queues", "N,...", set_numbers, ALONE | SERVERS, AT(queues), .max = BENCH_QUEUES_MAX,
 		.help = "request queues that are used then (default: 1)"},
 	{"json", "FILE", set_string, AT(json), .help = "write all numbers to FILE"},
 	{"plot", "FILE", set_string, AT(plot), .help = "draw the ratios into FILE, an SVG picture"},
@@ -218,23 +248,33 @@ static int one_option(struct bench_options *o, char **argv, int *i)
 		say("bench: --%s needs an argument (%s)", row->name, row->arg);
 		return -EINVAL;
 	}
-	if (row->only)
-		o->only[row->only == GUEST] = row->name;
+	for (unsigned int mode = 0; mode < BENCH_MODES; mode++)
+		if (row->only & 1u << mode)
+			o->only[mode] = row->name;
 	return row->set(o, row, value);
 }
 
 // Options may come in any order, so what goes together is known at the end.
 static int check_only(struct bench_options *o)
 {
-	const char *wrong = o->only[!o->guest];
+	const struct {
+		bool is;
+		const char *other;
+	} modes[BENCH_MODES] = {
+		[BENCH_ALONE] = {!o->guest, "with --guest"},
+		[BENCH_GUEST] = {o->guest, "without --guest"},
+		[BENCH_SERVERS] = {!o->dax, "with --dax"},
+		[BENCH_DAX] = {o->dax, "without --dax"},
+	};
 
-	if (wrong) {
-		say("bench: --%s has no meaning with%s --guest", wrong, o->guest ? "" : "out");
-		return -EINVAL;
-	}
-	if (!o->guest)
+	for (unsigned int mode = 0; mode < BENCH_MODES; mode++)
+		if (o->only[mode] && !modes[mode].is) {
+			say("bench: --%s has no meaning %s", o->only[mode], modes[mode].other);
+			return -EINVAL;
+		}
+	if (!o->guest && !o->dax)
 		return 0;
-	// System calls are done one after the other.
+	// System calls, and the library's, are done one after the other.
 	o->depths = o->queues = (struct bench_numbers){{1}, 1};
 	return 0;
 }

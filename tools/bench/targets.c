@@ -141,7 +141,7 @@ static int add_against(struct target *t, const struct target *before, const char
 		       : 0;
 }
 
-static int add_ours(struct target *t, const struct bench_options *o)
+int target_ours(struct target *t, const struct bench_options *o)
 {
 	static const char *const fixed[] = {"--log-level", "warn", "--xattr"};
 	AUTO_FREE char *path = find_causewayd();
@@ -150,7 +150,6 @@ static int add_ours(struct target *t, const struct bench_options *o)
 		say("bench: there is no causewayd: %s cannot be run", path);
 		return -1;
 	}
-	snprintf(t->name, sizeof(t->name), "%s", OURS);
 	add_literal(&t->command, path);
 	words_add(&t->command, "--shared-dir=%d");
 	words_add(&t->command, "--socket-path=%s");
@@ -218,26 +217,36 @@ static void add_peers(struct target *targets, int *n)
 		say("bench: --peers: no virtiofsd is installed (CAUSEWAY_VIRTIOFSD may name one)");
 }
 
-int targets_choose(const struct bench_options *o, struct target *targets)
+static int choose_servers(const struct bench_options *o, struct target *targets)
 {
-	int n = 0, ninep = 0;
+	int n = 0;
 
-	for (int i = 0; i < BENCH_TARGETS_MAX; i++)
-		targets[i] = (struct target){.server.pidfd = -1};
-	if (add_ours(&targets[n++], o))
+	snprintf(targets[n].name, sizeof(targets[n].name), OURS);
+	if (target_ours(&targets[n++], o))
 		return -1;
 	for (unsigned int i = 0; i < o->against.n; i++, n++)
 		if (add_against(&targets[n], targets, o->against.v[i]))
 			return -1;
 	if (o->peers)
 		add_peers(targets, &n);
-	if (o->guest)
-		ninep = guest_has_9p(o);
 	if (!o->guest) {
 		snprintf(targets[n].name, sizeof(targets[n].name), PLAIN);
 		targets[n].plain = targets[n].up = true;
 		n++;
-	} else if (ninep > 0) {
+	}
+	return n;
+}
+
+int targets_choose(const struct bench_options *o, struct target *targets)
+{
+	int n, ninep = 0;
+
+	for (int i = 0; i < BENCH_TARGETS_MAX; i++)
+		targets[i] = (struct target){.server.pidfd = -1};
+	n = o->dax ? dax_choose(o, targets) : choose_servers(o, targets);
+	if (n > 0 && o->guest)
+		ninep = guest_has_9p(o);
+	if (ninep > 0) {
 		snprintf(targets[n].name, sizeof(targets[n].name), GUEST_9P);
 		targets[n++].ninep = true;
 	}
@@ -280,19 +289,22 @@ void target_start(struct target *t, const struct ground *g, const char *socket_d
 {
 	AUTO_FREE char *socket = format("%s/%s", socket_dir, t->name);
 	AUTO_WORDS struct words argv = {0};
-	char error[sizeof(t->why)];
+	char error[sizeof(t->why)], seen[sizeof(t->why) / 2];
 	int sock;
 
 	expand_all(t, &argv, g->path, socket);
 	sock = server_start(&t->server, argv.v, socket, error, sizeof(error));
 	if (sock < 0) {
 		target_fail(t, error);
-	} else if (session_open(&t->session, sock, room)) {
-		server_explain(&t->server, t->session.wire.lost, error, sizeof(error));
+	} else if (t->way ? dax_connect(t, sock, seen, sizeof(seen))
+			  : session_open(&t->session, sock, room)) {
+		server_explain(
+			&t->server, t->way ? seen : t->session.wire.lost, error, sizeof(error));
 		target_fail(t, error);
-		server_end(&t->server);
+		target_end(t);
 	} else {
-		t->up = t->open = true;
+		t->up = true;
+		t->open = !t->way;
 		t->memory = server_memory(&t->server);
 	}
 }
@@ -301,7 +313,7 @@ void target_lost(struct target *t)
 {
 	char why[sizeof(t->why)];
 
-	server_explain(&t->server, t->session.wire.lost, why, sizeof(why));
+	server_explain(&t->server, t->lost, why, sizeof(why));
 	target_fail(t, why);
 	target_end(t);
 }
@@ -313,6 +325,7 @@ void target_end(struct target *t)
 	if (t->open)
 		session_close(&t->session);
 	t->open = false;
+	dax_disconnect(t);
 }
 
 void targets_free(struct target *targets)

@@ -113,6 +113,8 @@ void report_text(const struct bench *b, FILE *f)
 	print_start(b, f);
 	fprintf(f, "medians of %u rounds of %g s; ratios are to the time of %s\n", b->rounds,
 		b->o->seconds, b->targets[0].name);
+	if (b->o->dax)
+		fprintf(f, "a window of %llu MiB\n", (unsigned long long)b->o->dax >> 20);
 }
 
 static void add_markdown_head(const struct bench *b, struct table *t)
