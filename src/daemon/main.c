@@ -374,10 +374,10 @@ int main(int argc, char **argv)
 	start_threads(d);
 	status = serve(d);
 	fuse_pool_stop(&d->session);
-	vhost_backend_destroy(&d->backend);
 	passthrough_free(d->fs);
 	if (d->window)
 		dax_window_free(d->window);
+	vhost_backend_destroy(&d->backend);
 	recorder_close(d->recorder);
 	xattrmap_free(d->options.xattrmap);
 	close_fd(&d->stop_fd);

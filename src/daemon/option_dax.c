@@ -2,7 +2,6 @@
 /* The options of the DAX window. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/util.h"
 #include "daemon/parse.h"
@@ -55,15 +54,13 @@ int set_dax(struct parse *p, const char *arg)
 		[PT_DAX_AUTO] = "auto",
 		[PT_DAX_ALWAYS] = "always",
 	};
+	int which = one_of(p, arg, words, ARRAY_SIZE(words));
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (strcmp(arg, words[i]) == 0) {
-			p->o->passthrough.dax = (enum pt_dax_policy)i;
-			p->o->has_dax = true;
-			return 0;
-		}
-	}
-	return fail(p, "--dax: '%s' is none of never, auto, always", arg);
+	if (which < 0)
+		return which;
+	p->o->passthrough.dax = (enum pt_dax_policy)which;
+	p->o->has_dax = true;
+	return 0;
 }
 
 int check_dax(struct parse *p)

@@ -9,7 +9,7 @@
 #include "daemon/parse.h"
 #include "daemon/stages.h"
 
-static int set_word(struct parse *p, const char *arg, const char *const *words, size_t n)
+int one_of(struct parse *p, const char *arg, const char *const *words, size_t n)
 {
 	char all[80] = "";
 	size_t used = 0;
@@ -31,7 +31,7 @@ static const char *const sandboxes[] = {
 
 int set_sandbox(struct parse *p, const char *arg)
 {
-	int which = set_word(p, arg, sandboxes, ARRAY_SIZE(sandboxes));
+	int which = one_of(p, arg, sandboxes, ARRAY_SIZE(sandboxes));
 
 	if (which < 0)
 		return which;
@@ -47,7 +47,7 @@ int set_seccomp(struct parse *p, const char *arg)
 		[SECCOMP_TRAP] = "trap",
 		[SECCOMP_NONE] = "none",
 	};
-	int which = set_word(p, arg, words, ARRAY_SIZE(words));
+	int which = one_of(p, arg, words, ARRAY_SIZE(words));
 
 	if (which < 0)
 		return which;

@@ -31,6 +31,9 @@ extern const struct option_desc option_descs[];
 extern const size_t option_count;
 
 /* option_isolation.c */
+
+/* Which of n words the value of the option is; or -1 and an error line that has them all. */
+int one_of(struct parse *p, const char *arg, const char *const *words, size_t n);
 int set_sandbox(struct parse *p, const char *arg);
 int set_seccomp(struct parse *p, const char *arg);
 int set_modcaps(struct parse *p, const char *arg);

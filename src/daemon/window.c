@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "daemon/window.h"
 
-#include <assert.h>
-
-#include "base/util.h"
 #include "mem/mem.h"
 
 /* Each piece is a memory region to front-ends, of which they have as many as we do, for all that
  * the guest has: its own memory and the windows of other devices. */
 #define PIECES (MEM_REGIONS_MAX - 29)
 
-#define BATCH 64u
-
-static void apply_batch(struct vhost_backend *backend, struct dax_change *changes, unsigned int n)
+static void apply(void *opaque, struct dax_change *changes, unsigned int n)
 {
-	struct vhost_shmem_change out[BATCH];
+	struct vhost_shmem_change out[DAX_BATCH];
 
 	for (unsigned int i = 0; i < n; i++)
 		out[i] = (struct vhost_shmem_change){
@@ -24,15 +19,9 @@ static void apply_batch(struct vhost_backend *backend, struct dax_change *change
 			.offset = changes[i].offset,
 			.writable = changes[i].writable,
 		};
-	vhost_shmem_apply(backend, out, n);
+	vhost_shmem_apply(opaque, out, n);
 	for (unsigned int i = 0; i < n; i++)
 		changes[i].result = out[i].result;
-}
-
-static void apply(void *opaque, struct dax_change *changes, unsigned int n)
-{
-	for (unsigned int done = 0; done < n; done += BATCH)
-		apply_batch(opaque, changes + done, min_t(unsigned int, n - done, BATCH));
 }
 
 struct dax_window *window_new(struct vhost_backend *backend, uint64_t size)

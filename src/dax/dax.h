@@ -51,6 +51,8 @@ struct dax_change {
 		     * it was not made */
 };
 
+#define DAX_BATCH 64 /* changes that are asked for at once, at most */
+
 struct dax_frontend {
 	/* Has the changes made in their order and returns when the guest sees them. Sets each
 	 * result. Called with `change` held, by one thread at a time. */

@@ -39,18 +39,6 @@ struct dax_file *dax_file_new(struct dax_window *w, int fd, bool writable, bool 
 	return f;
 }
 
-static void lock_both(struct dax_window *w)
-{
-	pthread_mutex_lock(&w->change);
-	pthread_mutex_lock(&w->state);
-}
-
-static void unlock_both(struct dax_window *w)
-{
-	pthread_mutex_unlock(&w->state);
-	pthread_mutex_unlock(&w->change);
-}
-
 /* Makes of the file's claims what they ask for now, and takes away what else is of it. */
 static int settle(struct dax_file *f)
 {
@@ -107,7 +95,7 @@ void dax_file_free(struct dax_file *f)
 	struct dax_claim *c;
 	struct dax_piece *p;
 
-	lock_both(w);
+	dax_lock(w);
 	while ((c = LIST_FIRST(&f->claims)))
 		dax_claim_free(c);
 	settle_surely(f, 0);
@@ -121,7 +109,7 @@ void dax_file_free(struct dax_file *f)
 	}
 	dax_copy_trim(f);
 	LIST_REMOVE(f, link);
-	unlock_both(w);
+	dax_unlock(w);
 	free(f);
 }
 
@@ -202,9 +190,9 @@ int dax_map(struct dax_file *f, uint64_t at, uint64_t len, uint64_t offset, bool
 		return -EINVAL;
 	if (write && !f->writable)
 		return -EACCES;
-	lock_both(f->w);
+	dax_lock(f->w);
 	r = map(f, at, len, offset);
-	unlock_both(f->w);
+	dax_unlock(f->w);
 	return r;
 }
 
@@ -215,10 +203,10 @@ int dax_unmap(struct dax_window *w, uint64_t at, uint64_t len)
 
 	if (!is_in_window(w, at, len))
 		return -EINVAL;
-	lock_both(w);
+	dax_lock(w);
 	r = dax_claims_end(w, at, len, 0);
 	settled = dax_settle_claims(w, &none);
-	unlock_both(w);
+	dax_unlock(w);
 	return r < 0 ? r : settled;
 }
 
@@ -226,12 +214,12 @@ int dax_settle(struct dax_file *f)
 {
 	int r = 0;
 
-	lock_both(f->w);
+	dax_lock(f->w);
 	f->bare = false;
 	r = settle(f);
 	if (!LIST_EMPTY(&f->copies))
 		dax_copy_refresh(f, 0, f->end[DAX_COPY]);
-	unlock_both(f->w);
+	dax_unlock(f->w);
 	return r;
 }
 
@@ -269,14 +257,14 @@ int dax_shrink(struct dax_file *f, struct dax_shrink *shrink, uint64_t size)
 	int r;
 
 	shrink->size = size;
-	lock_both(f->w);
+	dax_lock(f->w);
 	LIST_INSERT_HEAD(&f->shrinks, shrink, link);
 	r = settle_surely(f, dax_page_down(size));
 	if (!maps_beyond(f, dax_page_down(size)))
 		r = 0;
 	else if (r == 0)
 		r = -EIO;
-	unlock_both(f->w);
+	dax_unlock(f->w);
 	return r;
 }
 
@@ -284,10 +272,10 @@ int dax_shrunk(struct dax_file *f, struct dax_shrink *shrink)
 {
 	int r;
 
-	lock_both(f->w);
+	dax_lock(f->w);
 	LIST_REMOVE(shrink, link);
 	r = settle(f);
-	unlock_both(f->w);
+	dax_unlock(f->w);
 	return r;
 }
 
@@ -295,7 +283,7 @@ int dax_set_safe(struct dax_file *f, bool safe, bool keep)
 {
 	int r = 0;
 
-	lock_both(f->w);
+	dax_lock(f->w);
 	/* The file shows at once what copies had; what cannot be written back keeps its copy. */
 	if (safe)
 		r = dax_copy_flush(f);
@@ -304,7 +292,7 @@ int dax_set_safe(struct dax_file *f, bool safe, bool keep)
 		f->bare = !safe && !keep;
 		r = settle_surely(f, safe ? UINT64_MAX : 0);
 	}
-	unlock_both(f->w);
+	dax_unlock(f->w);
 	return r;
 }
 

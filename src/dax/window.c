@@ -89,28 +89,16 @@ void dax_window_free(struct dax_window *w)
 	free(w);
 }
 
-static void lock_both(struct dax_window *w)
-{
-	pthread_mutex_lock(&w->change);
-	pthread_mutex_lock(&w->state);
-}
-
-static void unlock_both(struct dax_window *w)
-{
-	pthread_mutex_unlock(&w->state);
-	pthread_mutex_unlock(&w->change);
-}
-
 void dax_settle_all(struct dax_window *w)
 {
 	const struct dax_sweep all = {.all = true};
 	struct dax_file *f;
 
-	lock_both(w);
+	dax_lock(w);
 	dax_settle_claims(w, &all);
 	LIST_FOREACH(f, &w->files, link)
 		dax_copy_trim(f);
-	unlock_both(w);
+	dax_unlock(w);
 }
 
 static bool has_piece(const struct dax_pieces *pieces, const struct stat *st)

@@ -17,9 +17,6 @@
 
 #include "dax/dax.h"
 
-/* Changes that the front-end is asked for at once. */
-#define DAX_BATCH 64
-
 /* A claim may have no piece, where its file is bare. So there are more of them than pieces: one for
  * so many bytes of the window besides. Guests claim 2 MiB at a time. */
 #define DAX_CLAIM_BYTES (512u << 10)
@@ -112,6 +109,18 @@ struct dax_window {
 	struct dax_count count;
 	char chunks[3][DAX_CHUNK];
 };
+
+static inline void dax_lock(struct dax_window *w)
+{
+	pthread_mutex_lock(&w->change);
+	pthread_mutex_lock(&w->state);
+}
+
+static inline void dax_unlock(struct dax_window *w)
+{
+	pthread_mutex_unlock(&w->state);
+	pthread_mutex_unlock(&w->change);
+}
 
 static inline uint64_t dax_page_down(uint64_t n)
 {

@@ -18,6 +18,8 @@ import tempfile
 import time
 import xml.etree.ElementTree
 
+from benched import check, nothing_left, same, sharers, wait_for
+
 BUILD = os.environ["CAUSEWAY_CHECK_BUILD"]
 TOOL = os.path.join(os.environ["CAUSEWAY_BUILD"], "tools/causeway")
 # Sanitizers are for the bench; they cannot live with the daemon's sandbox.
@@ -37,49 +39,13 @@ os.environ["CAUSEWAYD"] = DAEMON
 os.environ.pop("CAUSEWAY_VIRTIOFSD", None)
 
 
-def check(condition, text):
-    if not condition:
-        raise SystemExit(text)
-
-
-def same(what, got, want):
-    check(got == want, f"{what}: {got!r}, not {want!r}")
-
-
-def wait_for(what, condition):
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        check(time.monotonic() < deadline, f"no {what} after {LIMIT} s")
-        time.sleep(0.01)
-
-
-def daemons():
-    """Pids of daemons that share something of this test's."""
-    found = []
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            with open(path, "rb") as f:
-                if GROUND.encode() in f.read() and \
-                        int(path.split("/")[2]) != os.getpid():
-                    found.append(int(path.split("/")[2]))
-        except OSError:
-            continue
-    return found
-
-
-def nothing_left(what):
-    same(f"{what}: processes", daemons(), [])
-    same(f"{what}: the tree", os.listdir(GROUND), [])
-    same(f"{what}: sockets", glob.glob(os.path.join(os.environ["TMPDIR"], "causeway-*")), [])
-
-
 def bench(*args, status=0):
     """Runs it to its end: (standard output, standard error)."""
     done = subprocess.run([TOOL, "bench", *args, GROUND], stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.PIPE, timeout=LIMIT, check=False)
     check(done.returncode == status, f"{args}: status {done.returncode}, not {status}\n"
                                      f"{done.stdout}\n{done.stderr}")
-    nothing_left(args)
+    nothing_left(args, GROUND)
     return done.stdout, done.stderr
 
 
@@ -260,8 +226,8 @@ def start_long():
     process = subprocess.Popen([TOOL, "bench", "--rounds=1000", "--time=0.001", "--ops=getattr,mk*",
                                 GROUND], stdout=subprocess.PIPE, text=True)
     # Of the tree's making, of the daemon, of the operation.
-    wait_for("running bench", lambda: daemons() and
-             glob.glob(GROUND + "/*/files/f255") and process.poll() is None)
+    wait_for("running bench", lambda: sharers(GROUND) and
+             glob.glob(GROUND + "/*/files/f255") and process.poll() is None, LIMIT)
     return process
 
 
@@ -270,14 +236,14 @@ def stopped():
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=LIMIT)
     same("status after SIGINT", process.returncode, 130)
-    nothing_left("after SIGINT")
+    nothing_left("after SIGINT", GROUND)
 
 
 def killed():
     process = start_long()
     process.kill()
     process.communicate(timeout=LIMIT)
-    wait_for("end of the daemons", lambda: not daemons())
+    wait_for("end of the daemons", lambda: not sharers(GROUND), LIMIT)
     for path in glob.glob(GROUND + "/*") + glob.glob(os.environ["TMPDIR"] + "/causeway-*"):
         shutil.rmtree(path)
 

@@ -5,7 +5,6 @@ its numbers, of a file that fits into the window and of one that does not; what 
 window is no READ and no WRITE, what does not is; a server without a window is told, and so is one that dies;
 nothing is left behind; options that mean nothing with it are refused."""
 import atexit
-import glob
 import itertools
 import json
 import os
@@ -14,6 +13,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+
+from benched import check, nothing_left, same
 
 TOOL = os.path.join(os.environ["CAUSEWAY_BUILD"], "tools/causeway")
 # Sanitizers are for the bench; they cannot live with the daemon's sandbox.
@@ -28,28 +29,6 @@ GROUND = os.path.abspath(tempfile.mkdtemp(prefix="cw-bench-dax-", dir="."))
 atexit.register(shutil.rmtree, GROUND, True)
 
 
-def check(condition, text):
-    if not condition:
-        raise SystemExit(text)
-
-
-def same(what, got, want):
-    check(got == want, f"{what}: {got!r}, not {want!r}")
-
-
-def daemons():
-    """Pids of processes that share something of this test's."""
-    found = []
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            with open(path, "rb") as f:
-                if GROUND.encode() in f.read() and int(path.split("/")[2]) != os.getpid():
-                    found.append(int(path.split("/")[2]))
-        except OSError:
-            continue
-    return found
-
-
 def bench(*args, status=0, daemon=DAEMON):
     """Runs it to its end: (standard output, standard error)."""
     done = subprocess.run([TOOL, "bench", *args, GROUND], stdout=subprocess.PIPE, text=True,
@@ -57,9 +36,7 @@ def bench(*args, status=0, daemon=DAEMON):
                           env={**os.environ, "CAUSEWAYD": daemon})
     check(done.returncode == status, f"{args}: status {done.returncode}, not {status}\n"
                                      f"{done.stdout}\n{done.stderr}")
-    same(f"{args}: processes", daemons(), [])
-    same(f"{args}: the tree", os.listdir(GROUND), [])
-    same(f"{args}: sockets", glob.glob(os.path.join(os.environ["TMPDIR"], "causeway-*")), [])
+    nothing_left(args, GROUND)
     return done.stdout, done.stderr
 
 

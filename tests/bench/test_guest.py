@@ -5,7 +5,6 @@ numbers on causewayd and on 9p with caches of both kinds, which are what they ar
 nothing else; a server that dies takes the guest with it, and that is told; nothing is left behind,
 however it ends; what runs in the guest answers nonsense with an error."""
 import atexit
-import glob
 import json
 import os
 import shutil
@@ -15,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from benched import check, nothing_left, same, sharers, wait_for
 
 TOOL = os.environ["CAUSEWAY"]
 DAEMON = os.environ["CAUSEWAYD"]
@@ -30,48 +31,13 @@ GROUND = os.path.abspath(tempfile.mkdtemp(prefix="cw-guest-", dir="."))
 atexit.register(shutil.rmtree, GROUND, True)
 
 
-def check(condition, text):
-    if not condition:
-        raise SystemExit(text)
-
-
-def same(what, got, want):
-    check(got == want, f"{what}: {got!r}, not {want!r}")
-
-
-def processes():
-    """Pids of daemons and QEMUs that share something of this test's."""
-    found = []
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            with open(path, "rb") as f:
-                if GROUND.encode() in f.read() and int(path.split("/")[2]) != os.getpid():
-                    found.append(int(path.split("/")[2]))
-        except OSError:
-            continue
-    return found
-
-
-def wait_for(what, condition):
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        check(time.monotonic() < deadline, f"no {what} after {LIMIT} s")
-        time.sleep(0.05)
-
-
-def nothing_left(what):
-    same(f"{what}: processes", processes(), [])
-    same(f"{what}: the tree", os.listdir(GROUND), [])
-    same(f"{what}: sockets", glob.glob(os.path.join(os.environ["TMPDIR"], "causeway-*")), [])
-
-
 def bench(*args, status=0):
     """Runs it to its end: (the JSON, {(operation, caches, server): result}, its output, its errors)."""
     done = subprocess.run([TOOL, "bench", *QUICK, "--json=out.json", *args, GROUND], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT, check=False)
     check(done.returncode == status, f"{args}: status {done.returncode}, not {status}\n"
                                      f"{done.stdout}\n{done.stderr}")
-    nothing_left(args)
+    nothing_left(args, GROUND)
     with open("out.json", encoding="utf-8") as f:
         data = json.load(f)
     rows = {(r["operation"], r["caches"], r["server"]): r for r in data["results"]}
@@ -227,11 +193,12 @@ def stopped():
     """A signal while the guest boots or works."""
     process = subprocess.Popen([TOOL, "bench", "--guest", "--rounds=1000", "--ops=getattr", GROUND],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for("QEMU", lambda: len(processes()) >= 2 or process.poll() is not None)
+    wait_for("QEMU", lambda: len(sharers(GROUND)) >= 2 or process.poll() is not None,
+             LIMIT)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=LIMIT)
     same("status after SIGTERM", (process.returncode, "stopped" in err), (130, True))
-    nothing_left("after SIGTERM")
+    nothing_left("after SIGTERM", GROUND)
 
 
 def nonsense():

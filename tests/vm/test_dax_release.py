@@ -31,22 +31,23 @@ def expired_name(guest, mapper, share):
         guest.run(f"ls -l /mnt/{share}")
 
 
-def unlinked(guest, mapper, share):
+def removed(guest, mapper, share, name, command):
+    """By the guest itself, while it has the file open."""
     for _ in range(ROUNDS):
-        make(f"{share}/gone", pattern(0, PIECE, 1))
-        opened(mapper, 0, share, "gone")
-        guest.run(f"rm /mnt/{share}/gone")
+        make(f"{share}/{name}", pattern(0, PIECE, 1))
+        opened(mapper, 0, share, name)
+        guest.run(command)
         mapper.do("close 0")
         guest.run(f"ls -l /mnt/{share}")
+
+
+def unlinked(guest, mapper, share):
+    removed(guest, mapper, share, "gone", f"rm /mnt/{share}/gone")
 
 
 def replaced(guest, mapper, share):
-    for _ in range(ROUNDS):
-        make(f"{share}/old", pattern(0, PIECE, 1))
-        opened(mapper, 0, share, "old")
-        guest.run(f"cp /mnt/{share}/file /mnt/{share}/new; mv /mnt/{share}/new /mnt/{share}/old")
-        mapper.do("close 0")
-        guest.run(f"ls -l /mnt/{share}")
+    removed(guest, mapper, share, "old",
+            f"cp /mnt/{share}/file /mnt/{share}/new; mv /mnt/{share}/new /mnt/{share}/old")
 
 
 def replaced_on_the_host(guest, mapper, share):

@@ -7,11 +7,6 @@
 
 /* #syscalls: faccessat faccessat2 close */
 
-static struct pt_dax *dax_of(const struct pt_dax_file *d)
-{
-	return d->pt->dax;
-}
-
 /* Into the list at head; dax->lock is held. */
 static void link_file(struct pt_dax_file *d, struct pt_dax_file **head)
 {

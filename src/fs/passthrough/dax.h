@@ -77,6 +77,11 @@ struct pt_dax_file {
 	struct dax_file *_Atomic file; /* set with fd */
 };
 
+static inline struct pt_dax *dax_of(const struct pt_dax_file *d)
+{
+	return d->pt->dax;
+}
+
 /* Starts what a window needs; config->dax says which. 0 or -errno. */
 int pt_dax_start(struct passthrough *pt);
 

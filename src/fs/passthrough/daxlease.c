@@ -9,11 +9,6 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 
-static struct pt_dax *dax_of(const struct pt_dax_file *d)
-{
-	return d->pt->dax;
-}
-
 /* Whether the guest may have the file open, by who has its node pinned beside us and (asker) the
  * operation that asks: what only runs for a moment counts too. */
 static bool is_in_use(const struct pt_dax_file *d, bool asker)

@@ -83,36 +83,38 @@ bool pt_opens_late(struct fs *fs, uint64_t node_id)
 	return late;
 }
 
-bool pt_is_unsettled(struct fs *fs, uint64_t node_id)
+/* The file of a node that is named by its number, with a reference, or NULL. It holds the node. */
+static struct pt_dax_file *get_by_id(struct passthrough *pt, uint64_t node_id)
 {
-	struct passthrough *pt = pt_of(fs);
 	struct pt_node *node = pt_node_get(pt, node_id);
 	struct pt_dax_file *d = node ? pt_dax_get(pt, node) : NULL;
+
+	if (node)
+		pt_node_put(pt, node);
+	return d;
+}
+
+bool pt_is_unsettled(struct fs *fs, uint64_t node_id)
+{
+	struct pt_dax_file *d = get_by_id(pt_of(fs), node_id);
 	struct dax_file *file = file_of(d);
 	bool unsettled = d && file && !d->idle && dax_is_unsettled(file);
 
 	pt_dax_put(d);
-	if (node)
-		pt_node_put(pt, node);
 	return unsettled;
 }
 
 void pt_settle(struct fs *fs, uint64_t node_id)
 {
-	struct passthrough *pt = pt_of(fs);
-	struct pt_node *node = pt_node_get(pt, node_id);
-	struct pt_dax_file *d = node ? pt_dax_get(pt, node) : NULL;
+	struct pt_dax_file *d = get_by_id(pt_of(fs), node_id);
 
-	if (d) {
-		pthread_mutex_lock(&d->change);
-		cred_be_daemon();
-		if (file_of(d) && !d->idle)
-			dax_settle(file_of(d));
-		pthread_mutex_unlock(&d->change);
-	}
-	pt_dax_put(d);
-	if (node)
-		pt_node_put(pt, node);
+	if (!d)
+		return;
+	pthread_mutex_lock(&d->change);
+	cred_be_daemon();
+	if (file_of(d) && !d->idle)
+		dax_settle(file_of(d));
+	unlock_put(d);
 }
 
 void pt_unmap_all(struct fs *fs)
@@ -120,18 +122,30 @@ void pt_unmap_all(struct fs *fs)
 	dax_settle_all(pt_of(fs)->dax->window);
 }
 
+/* Before a file is changed so that it may end at size, and after it was: its bytes from offset on
+ * are others. file->change is held. */
+static int begin_change(struct pt_dax_file *d, uint64_t size)
+{
+	return dax_shrink(file_of(d), &d->shrink, size);
+}
+
+static void end_change(struct pt_dax_file *d, uint64_t offset)
+{
+	dax_wrote(file_of(d), offset, (uint64_t)INT64_MAX - offset);
+	dax_shrunk(file_of(d), &d->shrink);
+}
+
 /* Truncates what is open, with file->change held. */
 static int truncate_open(struct pt_dax_file *d, uint64_t size, bool kill_priv)
 {
-	int r = dax_shrink(file_of(d), &d->shrink, size);
+	int r = begin_change(d, size);
 
 	if (r == 0 && kill_priv)
 		r = cred_be_unprivileged_writer();
 	if (r == 0)
 		r = neg_errno(ftruncate(d->fd, (off_t)size));
 	cred_be_daemon();
-	dax_wrote(file_of(d), size, (uint64_t)INT64_MAX - size);
-	dax_shrunk(file_of(d), &d->shrink);
+	end_change(d, size);
 	return r;
 }
 
@@ -151,7 +165,7 @@ static bool shares(const struct pt_dax_file *d, int flags)
 {
 	bool writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
 
-	return d->pt->dax->leases && !(flags & O_DIRECT) && (d->writable || !writes);
+	return dax_of(d)->leases && !(flags & O_DIRECT) && (d->writable || !writes);
 }
 
 int pt_dax_open(struct passthrough *pt, struct pt_node *node, int flags, bool kill_priv,
@@ -256,7 +270,7 @@ struct pt_dax_file *pt_dax_begin_resize(struct passthrough *pt, struct pt_node *
 	if (!d)
 		*error = -ENOMEM;
 	else if (file_of(d)) {
-		*error = dax_shrink(file_of(d), &d->shrink, size);
+		*error = begin_change(d, size);
 		/* Afterwards copies are renewed, also beside what is changed; a cut has written
 		 * back what is before it. */
 		if (*error == 0 && size == INT64_MAX)
@@ -271,10 +285,8 @@ void pt_dax_end_resize(struct pt_dax_file *d, uint64_t offset)
 	if (!d)
 		return;
 	cred_be_daemon();
-	if (d->shrinking) {
-		dax_wrote(file_of(d), offset, (uint64_t)INT64_MAX - offset);
-		dax_shrunk(file_of(d), &d->shrink);
-		d->shrinking = false;
-	}
+	if (d->shrinking)
+		end_change(d, offset);
+	d->shrinking = false;
 	unlock_put(d);
 }
