@@ -5,11 +5,11 @@
  *
  * Once it is agreed to, each successful reply to an operation that VT_OPS has bits for is
  *
- *     fuse_out_header | the operation's structure | words | data, names or entries
+ *     fuse_out_header | words | what the reply has without them
  *
  * where words are a struct vt_reply, a struct vt_look for each bit of `looks`, and a struct vt_move
  * for each bit of `marks` and `more`, in the order of the bits: as many for each reply to an
- * opcode, so that a guest knows where the data begins. An error has no words.
+ * opcode, so that a guest knows where the rest begins. An error has no words.
  */
 #ifndef PROTO_VERSION_WIRE_H
 #define PROTO_VERSION_WIRE_H

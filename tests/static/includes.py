@@ -18,7 +18,7 @@ ALLOWED = {
     "src/mem": "src/base proto",
     "src/virtq": "src/base proto src/mem",
     "src/vhost": "src/base proto src/mem src/virtq",
-    "src/fuse": "src/base proto src/trace src/mem src/virtq src/fs",
+    "src/fuse": "src/base proto src/trace src/mem src/virtq src/fs src/coherence",
     "src/fs": "src/base proto src/dax src/coherence",
     "src/fs/passthrough": "src/base proto src/fs src/dax src/coherence",
     "src/dax": "src/base proto",

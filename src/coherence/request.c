@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "coherence/request.h"
+
+#include <string.h>
+
+#include "coherence/words.h"
+
+static _Thread_local struct vtable_request *now;
+
+static unsigned int index_of(unsigned int bit)
+{
+	return (unsigned int)__builtin_ctz(bit);
+}
+
+void vtable_request_begin(struct vtable_request *v, struct vtable *t, bool words)
+{
+	*v = (struct vtable_request){.t = t, .words = words};
+	vtable_enter(t);
+	v->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
+	now = v;
+}
+
+void vtable_request_end(struct vtable_request *v)
+{
+	vtable_request_settle(v);
+	now = NULL;
+	vtable_leave(v->t);
+}
+
+struct vtable_request *vtable_request_now(void)
+{
+	return now;
+}
+
+struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t slot, uint32_t flags)
+{
+	struct vt_stamp stamp;
+	bool keep = vtable_look(v->t, slot, &stamp);
+
+	/* All words of a reply are of the epoch that it names. */
+	return (struct vt_look){
+		.word = stamp.word,
+		.slot = slot,
+		.flags = flags | (keep && stamp.epoch == v->epoch ? VT_KEEP : 0),
+	};
+}
+
+void vtable_request_look(struct vtable_request *v, struct vtable_operand o, uint32_t flags)
+{
+	v->look[index_of(o.bit)] = vtable_request_glance(v, o.slot, flags);
+	v->looked |= o.bit;
+}
+
+void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *o, unsigned int n)
+{
+	uint32_t slots[VT_TOUCH_BITS];
+
+	for (unsigned int i = 0; i < n; i++) {
+		slots[i] = o[i].slot;
+		v->slot[index_of(o[i].bit)] = o[i].slot;
+		v->touched |= o[i].bit;
+	}
+	vtable_begin(v->t, &v->change, slots, n);
+}
+
+void vtable_request_settle(struct vtable_request *v)
+{
+	if (v->change.n > 0 && !v->settled)
+		vtable_end(v->t, &v->change);
+	v->settled = true;
+}
+
+static const struct vtable_touch *touch_of(const struct vtable_request *v, unsigned int bit)
+{
+	if (!(v->touched & bit))
+		return NULL;
+	return vtable_touch_of(&v->change, v->slot[index_of(bit)]);
+}
+
+bool vtable_request_was_alone(struct vtable_request *v, unsigned int bit)
+{
+	const struct vtable_touch *touch = touch_of(v, bit);
+	struct vt_look *look = &v->look[index_of(bit)];
+
+	if (!touch)
+		return true;
+	if (!touch->alone)
+		return false;
+	*look = (struct vt_look){
+		.word = touch->after,
+		.slot = touch->slot,
+		.flags = (look->flags & VT_TIMED) | VT_KEEP,
+	};
+	v->looked |= bit;
+	return true;
+}
+
+unsigned int vtable_request_words(const struct vtable_request *v, unsigned int looks,
+	unsigned int changes, void *out)
+{
+	const struct vt_reply head = {.epoch = v->epoch};
+	char *p = out;
+
+	if (!looks && !changes)
+		return 0;
+	memcpy(p, &head, sizeof(head));
+	p += sizeof(head);
+	for (unsigned int left = looks; left; left &= left - 1) {
+		unsigned int bit = left & -left;
+		struct vt_look none = {0};
+
+		memcpy(p, v->looked & bit ? &v->look[index_of(bit)] : &none, sizeof(none));
+		p += sizeof(none);
+	}
+	for (unsigned int left = changes; left; left &= left - 1) {
+		const struct vtable_touch *touch = touch_of(v, left & -left);
+		struct vt_move move = {0};
+
+		if (touch)
+			move = (struct vt_move){touch->before, touch->after, touch->slot,
+				touch->alone ? VT_ALONE : 0};
+		memcpy(p, &move, sizeof(move));
+		p += sizeof(move);
+	}
+	return (unsigned int)(p - (char *)out);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What one request has to do with the version table: between src/fuse, which begins and ends it,
+ * and the file system, which says what it looks at and what it changes (docs/coherence.md).
+ *
+ *     src/fuse      vtable_request_begin()
+ *     file system   vtable_request_look()      before it reads what the reply shows
+ *                   vtable_request_mark()      before it changes anything
+ *                   vtable_request_settle()    after its last change
+ *     src/fuse      vtable_request_end()
+ *                   vtable_request_words()     what stands in the reply
+ *
+ * A thread has one at a time, and the file system finds it there: what it calls on the way has no
+ * argument for it. There is none where there is no table, and for requests that proto/version_ops.h
+ * has no bits for. Bits are VT_* of that file, one bit for each call or line.
+ */
+#ifndef COHERENCE_REQUEST_H
+#define COHERENCE_REQUEST_H
+
+#include "coherence/table.h"
+#include "proto/version_wire.h"
+
+struct vtable_request {
+	struct vtable *t;
+	bool words; /* the guest has agreed to them: somebody reads what is looked at */
+	bool settled;
+	uint64_t epoch;
+	unsigned int looked, touched; /* bits that the arrays below have something of */
+	struct vt_look look[VT_TOUCH_BITS];
+	uint32_t slot[VT_TOUCH_BITS];
+	struct vtable_change change;
+};
+
+/* A bit, and the slot of what it stands for in this request. */
+struct vtable_operand {
+	unsigned int bit;
+	uint32_t slot;
+};
+
+/* Is this thread's from now on; enters the table, and loads the epoch. */
+void vtable_request_begin(struct vtable_request *v, struct vtable *t, bool words);
+
+/* Settles what is not settled, and leaves the table. */
+void vtable_request_end(struct vtable_request *v);
+
+/* This thread's, or NULL. */
+struct vtable_request *vtable_request_now(void);
+
+/* Loads the word of what is read next; once more for a bit replaces the first. flags: VT_TIMED, or
+ * 0. */
+void vtable_request_look(struct vtable_request *v, struct vtable_operand o, uint32_t flags);
+
+/* A word of a single thing beside those with bits, of an entry in a listing. */
+struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t slot, uint32_t flags);
+
+/* Marks; more where they are known only later, but not after settling. */
+void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *o, unsigned int n);
+
+/*
+ * Takes all marks off. True where the change had the slot of a bit to itself, or that has no mark:
+ * then what was read between marking and settling is good for the word after, which a look of
+ * the bit becomes. False: it is to be looked at and read again.
+ */
+void vtable_request_settle(struct vtable_request *v);
+bool vtable_request_was_alone(struct vtable_request *v, unsigned int bit);
+
+/* Writes the words of a reply to `out`, for an operation with these bits; bits without a look or a
+ * mark have words that say nothing. Returns vt_words_size(). */
+unsigned int vtable_request_words(const struct vtable_request *v, unsigned int looks,
+	unsigned int changes, void *out);
+
+#endif
