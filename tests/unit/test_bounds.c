@@ -24,7 +24,7 @@
 #define DIRS    1000
 #define EACH    3
 #define DEPTH   1200
-#define ROUNDS  500
+#define ROUNDS  200
 
 static struct fs *fs;
 static char directory[64];
