@@ -57,13 +57,15 @@ struct dax_frontend {
 	/* Has the changes made in their order and returns when the guest sees them. Sets each
 	 * result. Called with `change` held, by one thread at a time. */
 	void (*apply)(void *opaque, struct dax_change *changes, unsigned int n);
+	/* How many more pieces it has room for now, which others may take too; never waits. */
+	unsigned int (*room)(void *opaque);
 	void *opaque;
 };
 
 struct dax_window;
 struct dax_file;
 
-/* size: a power of two. pieces: how many the front-end has room for. NULL: no memory. */
+/* size: a power of two. pieces: how many there may be at most. NULL: no memory. */
 struct dax_window *dax_window_new(uint64_t size, unsigned int pieces,
 	const struct dax_frontend *frontend);
 

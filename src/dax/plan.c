@@ -44,7 +44,7 @@ static void leave_strays(struct dax_plan *plan, bool all)
 
 static bool has_room(const struct dax_plan *plan)
 {
-	return plan->w->npieces - plan->nleave < plan->w->pieces_max;
+	return plan->w->npieces - plan->nleave < plan->most;
 }
 
 static void come(struct dax_plan *plan, struct dax_claim *c, enum dax_kind kind, uint64_t from,
@@ -185,6 +185,8 @@ int dax_plan_make(struct dax_plan *plan, struct dax_window *w, const struct dax_
 
 	*plan = (struct dax_plan){
 		.w = w,
+		.most = min_t(unsigned int, w->pieces_max,
+			w->npieces + w->frontend.room(w->frontend.opaque)),
 		.leave = calloc(w->npieces + 1, sizeof(*plan->leave)),
 		.come = calloc(w->pieces_max + 1, sizeof(*plan->come)),
 		.changes = calloc(most, sizeof(*plan->changes)),

@@ -185,6 +185,7 @@ struct dax_plan {
 	struct dax_window *w;
 	struct dax_piece **leave, **come; /* come: in no two places at once */
 	unsigned int nleave, ncome; /* one that has left is NULL */
+	unsigned int most; /* pieces that there may be */
 	struct dax_change *changes; /* to be asked for next */
 	struct dax_piece **changed;
 	unsigned int nchanges;

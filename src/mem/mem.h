@@ -58,7 +58,7 @@ struct mem_gate {
 
 struct mem {
 	struct mem_region regions[MEM_REGIONS_MAX]; /* by gpa */
-	size_t nregions;
+	_Atomic size_t nregions; /* may be read at any time */
 	pthread_mutex_t change; /* held while gates are closed, or their list changes */
 	_Atomic bool closing;
 	struct mem_gate *gates;

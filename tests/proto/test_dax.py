@@ -12,14 +12,15 @@ import vu
 from daemon import Daemon
 from fuse import (ATTR_DAX, FATTR_SIZE, HAS_INODE_DAX, INIT_FLAGS, MAP_ALIGNMENT, MAP_READ, map_in, name,
                   parse_dirents, parse_entry, read_in, setattr_in, unmap_in, write_in)
-from harness import HANG, case, check, equal, main, until
-from mem import MIB, PAGE
+from harness import HANG, at_end, case, check, equal, main, until
+from mem import MIB, PAGE, Region
 from window import WindowFrontend
 from world import World
 
 O_RDONLY, O_RDWR, O_TRUNC = 0, 2, 0o1000
 LEAST = 64 << 10
 PIECES = 100  # beyond which files that are not open are unmapped
+REGIONS = 448  # of a VM, beyond which nothing is mapped
 
 
 class Mapper:
@@ -374,6 +375,31 @@ def _():
         equal(m.window.load(i * 2 * MIB, 1), bytes([i % 251]), f"file {i}")
     m.release(*opened[0])
     equal(m.map(node, 0, LEAST, len(opened) * 2 * MIB), 0, "a map when another is closed")
+
+
+@case("memory regions that other devices of the VM take leave fewer for the window")
+def _():
+    m = Mapper()
+    others = [Region(0x40_0000_0000 + i * MIB, PAGE) for i in range(REGIONS - 8)]
+    for r in others:
+        at_end(r.close)
+        m.w.fe.do(vu.ADD_MEM_REG, vu.mem_reg(r), [r.fd])
+    opened = []
+    for i in range(8):
+        m.make(f"f{i}", LEAST, bytes([i]))
+        node = m.lookup(f"f{i}").nodeid
+        opened.append((node, m.open(node)))
+        r = m.map(node, 0, LEAST, i * 2 * MIB)
+        if r != 0:
+            equal(r, -errno.ENOSPC, f"map of file {i}")
+            break
+    # The guest's own memory has regions too.
+    equal(len(opened), 8 - len(m.w.fe.mem.regions) + len(m.window.pieces) + 1, "files")
+    last, at = opened[-1][0], (len(opened) - 1) * 2 * MIB
+    r = others.pop()
+    m.w.fe.do(vu.REM_MEM_REG, vu.mem_reg(r))
+    equal(m.map(last, 0, LEAST, at), 0, "a map when another device has given one back")
+    equal(m.window.load(at, 1), bytes([len(opened) - 1]), "the file")
 
 
 @case("what the daemon may only read is copied where the front-end wants to write")

@@ -163,14 +163,22 @@ static void apply(void *opaque, struct dax_change *changes, unsigned int n)
 	call_once(fake, &fake->afterwards);
 }
 
+static unsigned int room(void *opaque)
+{
+	const struct dax_fake *fake = opaque;
+
+	return fake->told > fake->nmaps ? fake->told - fake->nmaps : 0;
+}
+
 struct dax_fake *fake_new(unsigned int pages, unsigned int pieces)
 {
 	struct dax_fake *fake = calloc(1, sizeof(*fake));
-	const struct dax_frontend frontend = {.apply = apply, .opaque = fake};
+	const struct dax_frontend frontend = {.apply = apply, .room = room, .opaque = fake};
 
 	assert_non_null(fake);
 	fake->size = (uint64_t)pages * DAX_PAGE;
 	fake->room = pieces;
+	fake->told = DAX_FRONTEND_MAPS;
 	fake->interrupt_after = UINT_MAX;
 	fake->interrupt_most = UINT_MAX;
 	fake->memory = mmap(NULL, fake->size, PROT_NONE,

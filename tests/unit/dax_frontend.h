@@ -25,6 +25,7 @@ struct dax_fake {
 	char *memory;
 	uint64_t size;
 	unsigned int room; /* maps that it takes */
+	unsigned int told; /* how many it says that it takes */
 	struct dax_frontend_map maps[DAX_FRONTEND_MAPS];
 	unsigned int nmaps;
 

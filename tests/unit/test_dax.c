@@ -692,6 +692,25 @@ static void test_pieces_are_bounded(void **state)
 	drop(&g);
 }
 
+/* What others have mapped is room that there is not; what goes makes room for others, too. */
+static void test_others_take_room(void **state)
+{
+	struct ground g = make(P(PAGES), true);
+
+	assert_int_equal(dax_map(g.f, 0, P(2), 0, true), 0);
+	g.fake->told = 1;
+	assert_int_equal(dax_map(g.f, P(8), P(1), P(4), true), -ENOSPC);
+	assert_nothing(&g, 8);
+	assert_map(&g, 0, 2, true);
+	/* In the place of another. */
+	assert_int_equal(dax_map(g.f, 0, P(1), P(9), true), 0);
+	g.fake->told = 3;
+	assert_int_equal(dax_map(g.f, P(8), P(1), P(4), true), 0);
+	assert_map(&g, 8, 1, true);
+	assert_int_equal(g.fake->refused, 0);
+	drop(&g);
+}
+
 /* Claims of a file of which nothing is mapped leave the front-end's room to others. */
 static void test_idle_claims_need_no_pieces(void **state)
 {
@@ -1011,6 +1030,7 @@ int main(void)
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_a_front_end_that_is_full),
 		cmocka_unit_test(test_pieces_are_bounded),
+		cmocka_unit_test(test_others_take_room),
 		cmocka_unit_test(test_idle_claims_need_no_pieces),
 		cmocka_unit_test(test_a_refusal_is_not_for_ever),
 		cmocka_unit_test(test_interrupted),
