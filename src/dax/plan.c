@@ -4,12 +4,17 @@
  *
  * What is right stays untouched, as the guest may be using it. So a file that grows by small steps
  * would be in ever more pieces: a new piece at the end takes in those before it that are not much
- * longer, which leaves few, and disturbs most seldom those that are long.
+ * longer, which leaves few, and disturbs most seldom those that are long. Where nothing can be
+ * mapped over what is there, what is taken in is away for a moment; then that waits until a claim
+ * has many pieces, or is full.
  */
 #include <errno.h>
 
 #include "base/util.h"
 #include "dax/window.h"
+
+/* How many pieces of a kind are many for a claim that is not full. */
+#define DAX_MANY 8
 
 static bool overlap(const struct dax_piece *a, const struct dax_piece *b)
 {
@@ -86,12 +91,25 @@ static struct dax_piece *before(struct dax_piece *p, enum dax_kind kind)
 	return p;
 }
 
+/* How many of a claim's n pieces stay as they are when it gets a new one. */
+static unsigned int how_many_stay(const struct dax_plan *plan, unsigned int n, bool is_full)
+{
+	if (plan->w->maps_over)
+		return 0;
+	if (is_full)
+		return 1;
+	return n < DAX_MANY ? n : DAX_MANY / 2;
+}
+
 static void fill_holes(struct dax_plan *plan, struct dax_claim *c, enum dax_kind kind)
 {
 	struct dax_piece *p, *last = NULL;
+	unsigned int n = 0, staying;
 	uint64_t at, to;
+	bool is_full;
 
 	range_of(c, kind, &at, &to);
+	is_full = to == c->offset + c->len;
 	TAILQ_FOREACH(p, &c->pieces, link) {
 		if (!stays(p, kind))
 			continue;
@@ -99,12 +117,15 @@ static void fill_holes(struct dax_plan *plan, struct dax_claim *c, enum dax_kind
 			come(plan, c, kind, at, p->offset);
 		at = p->offset + p->len;
 		last = p;
+		n++;
 	}
 	if (at >= to)
 		return;
+	staying = how_many_stay(plan, n, is_full);
 	while (last && last->offset + last->len == at &&
-		(last->len < 2 * (to - at) || !has_room(plan))) {
+		(!has_room(plan) || (n > staying && (is_full || last->len < 2 * (to - at))))) {
 		leave(plan, last);
+		n--;
 		at = last->offset;
 		last = before(last, kind);
 	}

@@ -290,8 +290,8 @@ class Monitor:
                         f"unix:{self.path},server=on,wait=off")
         self.stream = None
 
-    def command(self, name):
-        """Runs a command without arguments to its end."""
+    def command(self, name, **arguments):
+        """Runs a command to its end."""
         if not self.stream:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(END_SECONDS)
@@ -299,7 +299,7 @@ class Monitor:
             self.stream = sock.makefile("rw")
             check("QMP" in self.stream.readline(), "no greeting of QEMU's monitor")
             self.command("qmp_capabilities")
-        self.stream.write(json.dumps({"execute": name}) + "\n")
+        self.stream.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
         self.stream.flush()
         while "event" in (answer := json.loads(self.stream.readline())):
             pass
@@ -308,6 +308,13 @@ class Monitor:
     def pause(self):
         """Stops the machine and lets it go on."""
         self.command("stop")
+        self.command("cont")
+
+    def forget_translations(self):
+        """Makes a QEMU that emulates look at the guest's programs anew: what it has translated
+        outlives the file memory it was in (docs/dax.md). No command does just that; but a snapshot
+        that is to be loaded does, also where there is none, and stops the machine."""
+        self.command("human-monitor-command", **{"command-line": "loadvm none"})
         self.command("cont")
 
 

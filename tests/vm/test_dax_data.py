@@ -5,11 +5,12 @@ the ends of pages and of what Linux maps at once, by read(2) and in memory; chan
 of the guest, which the other sees at once; programs; which files are mapped at all."""
 import os
 import shutil
+import struct
 
-from dax import (PAGE, PIECE, content, dax_daemon, dax_guest, lively, make, mapped_files, requests,
-                 unmapped)
-from guest import host, same, wait_for, warnings_of
-from mapper import There, checksum, pattern
+from dax import (PAGE, PIECE, all_closed, content, dax_daemon, dax_guest, lively, make,
+                 mapped_files, requests, unmapped)
+from guest import Monitor, host, same, wait_for, warnings_of
+from mapper import There, checksum, pattern, words
 
 EDGES = (PAGE, 2 * PAGE, 16 * PAGE, PIECE, 2 * PIECE)
 SIZES = sorted({0, 1, 15} | {e + d for e in EDGES for d in (-PAGE, -1, 0, 1, PAGE - 1, PAGE)})
@@ -46,6 +47,46 @@ def every_size(guest, share, dax):
     print(f"{share}: {len(mapped_files(guest, share))} files mapped")
     unmapped(guest, shares[share])
     wait_for("end of all maps", lambda: not mapped_files(guest, share))
+
+
+def exits(status):
+    """A program for x86-64 that ends with a status, of whole pages; all differ in one byte."""
+    base, start = 0x400000, 64 + 56
+    code = bytes((0xbf, status, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05))  # exit(status)
+    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, base + start, 64, 0, 0,
+                       64, 56, 1, 64, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, start + len(code), start + len(code),
+                       PAGE)
+    return (head + load + code).ljust(WORTH_IT, b"\0")
+
+
+def replaced_programs(guest, share):
+    """A program that others have changed, or that came in another's place, in the file, in the
+    window and in QEMU's memory, is what runs."""
+    path, inside = f"{share}/changing", f"/mnt/{share}/changing"
+
+    def runs(status, how):
+        same(f"{share}: md5, {how}", guest.run(f"md5sum < {inside}"), host(f"md5sum < {path}"))
+        monitor.forget_translations()
+        same(f"{share}: status, {how}", guest.try_run(inside)[0], status)
+        # A file that is removed before that is done makes some kernels hang: docs/dax.md.
+        all_closed(shares[share])
+
+    make(path, exits(1))
+    os.chmod(path, 0o755)
+    runs(1, "new")
+    with open(path, "r+b") as f:
+        f.write(exits(2))
+    runs(2, "written over by the host")
+    make(f"{share}/other", exits(3))
+    guest.run(f"dd if=/mnt/{share}/other of={inside} bs=64k conv=notrunc 2>&1")
+    runs(3, "written over by the guest")
+    guest.run(f"rm {inside}")
+    make(path, exits(4))
+    os.chmod(path, 0o755)
+    runs(4, "removed by the guest, made by the host")
+    guest.run(f"rm {inside}; cp /mnt/{share}/other {inside}; chmod +x {inside}")
+    runs(3, "removed and made by the guest")
 
 
 def host_change_is_seen_at_once(guest, share):
@@ -112,6 +153,25 @@ def tails(guest, share):
         mapper.end()
 
 
+def growing(guest, share):
+    """What is mapped of a file stays there while another program of the guest appends to it, apart
+    from the page where it ends."""
+    path = f"/mnt/{share}/growing"
+    size = 2 * PAGE
+    make(f"{share}/growing", words(size // 8) + b"rest")
+    mapper = There(guest)
+    mapper.do(f"open 0 {path} rw")
+    mapper.do(f"map 0 0 {size} rw")
+    guest.run("echo 0 > /tmp/grown; (n=0; until [ -e /tmp/grown-enough ]; do for i in 1 2 3 4 5 6; "
+              f"do head -c {PAGE} /dev/zero >> {path}; done; truncate -s {size + 4} {path}; "
+              "n=$((n + 1)); echo $n > /tmp/grown.new; mv /tmp/grown.new /tmp/grown; done; "
+              "echo end > /tmp/grown) </dev/null >/dev/null 2>&1 & true")
+    while int(guest.run("cat /tmp/grown")) < 12:
+        mapper.do("hammer 0 0 1 20 1")
+    guest.run(": > /tmp/grown-enough; until [ \"$(cat /tmp/grown)\" = end ]; do sleep 0.1; done")
+    mapper.end()
+
+
 def programs(guest, share):
     """Static and dynamic, run from the window, while their files are mapped by others too."""
     for program in ("/bin/busybox", "/usr/bin/perl"):
@@ -126,13 +186,15 @@ def programs(guest, share):
 
 
 shares = {dax: dax_daemon(dax, name=dax, dax=dax) for dax in ("always", "auto")}
-vm = dax_guest(*shares.values())
+monitor = Monitor("data.qmp")
+vm = dax_guest(*shares.values(), options=monitor.options)
 for which in shares:
     print(which, flush=True)
     every_size(vm, which, which)
     tails(vm, which)
     programs(vm, which)
-for test in (host_change_is_seen_at_once, guest_store_is_seen_on_the_host):
+    replaced_programs(vm, which)
+for test in (growing, host_change_is_seen_at_once, guest_store_is_seen_on_the_host):
     print(test.__name__, flush=True)
     test(vm, "always")
 lively(vm)
