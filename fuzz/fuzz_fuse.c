@@ -7,6 +7,9 @@
  * Requests that wait, for a lock or in the pool, are answered by other threads; when the input
  * ends, each must have been, once.
  *
+ * With a version table, replies are held against what they must have of words, and in the end
+ * nothing may be marked in it.
+ *
  * Input: two u8 of configuration, then requests: u8 opcode, u8 flags (below), u8 node, u8 handle,
  * u16 bytes of arguments, u16 room for the reply, the arguments. Requests are numbered 2, 4, ...
  */
@@ -17,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "coherence/words.h"
 #include "dax/dax.h"
 #include "dax/lease.h"
 #include "fs/null.h"
@@ -24,6 +28,7 @@
 #include "fs/passthrough/passthrough.h"
 #include "fuse/pool.h"
 #include "fuse/session.h"
+#include "fuse/version.h"
 #include "fuzz.h"
 #include "proto/fuse_ops.h"
 #include "tree.h"
@@ -32,7 +37,11 @@
 #define KNOWN     16          /* nodes and handles that are remembered */
 #define WINDOW    (8u << 20)  /* bytes */
 #define SIZE_MAX_ (1u << 20)  /* of a file */
+#define SLOTS     64          /* of the version table */
 #define WAITING   320         /* requests that are answered later, as vhost/deferred.h has it */
+
+/* Of the first byte of configuration; the others have no names. */
+#define TABLE 0x80 /* there is a version table */
 
 /* Flags of the second byte of configuration. */
 #define POSIX_LOCK 0x01
@@ -47,12 +56,13 @@
 /* Flags of a request. */
 #define RAW_HEADER 0x01 /* the arguments begin with the header */
 #define KNOWN_FH   0x02 /* the arguments' first 8 bytes become a known handle */
-#define KNOWN_NODE 0x04 /* ... a known node, as LINK and RENAME have */
+#define KNOWN_NODE 0x04 /* ... a known node, as LINK and RENAME have; VT_HELLO: the table's id */
 #define WRONG_LEN  0x08 /* the header's length is off by one */
 #define NO_INIT    0x10 /* (first request only) no INIT comes before */
 #define PIECES     0xe0 /* bytes of each piece of the chain; 0 for one piece */
 
 struct guest {
+	struct fuse_session *se;
 	struct fuse_worker *worker;
 	uint64_t nodes[KNOWN], handles[KNOWN];
 	unsigned int nnodes, nhandles;
@@ -66,11 +76,13 @@ struct later {
 };
 
 static _Atomic unsigned int waiting;
+static struct vtable *table;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	log_open("fuzz", LOG_OFF);
 	tree_open();
+	must(vtable_make(&table, SLOTS) == 0);
 	leases_block_signals();
 	return 0;
 }
@@ -186,24 +198,50 @@ static void read_reply(struct guest *g, uint32_t opcode, const char *payload, si
 }
 
 /* A listing must be whole entries; nodes of READDIRPLUS are remembered. */
-static void read_listing(struct guest *g, bool plus, const char *payload, size_t len)
+static void read_listing(struct guest *g, bool plus, bool words, const char *payload, size_t len)
 {
 	size_t at = 0, head = plus ? sizeof(struct fuse_entry_out) : 0;
+	size_t looks = plus && words ? sizeof(struct vt_entry_looks) : 0;
 
 	while (at < len) {
 		const struct fuse_entry_out *entry = (const void *)(payload + at);
 		const struct fuse_dirent *d = (const void *)(payload + at + head);
 
 		must(len - at >= head + FUSE_NAME_OFFSET);
-		must(d->namelen > 0 && len - at >= head + FUSE_DIRENT_SIZE(d));
+		must(d->namelen > 0 && len - at >= head + FUSE_DIRENT_SIZE(d) + looks);
 		must(!memchr(d->name, '/', d->namelen) && !memchr(d->name, 0, d->namelen));
 		if (plus && entry->nodeid) {
 			see_attr(entry->attr.ino);
 			learn(g->nodes, &g->nnodes, entry->nodeid);
 		}
-		at += head + FUSE_DIRENT_SIZE(d);
+		at += head + FUSE_DIRENT_SIZE(d) + looks;
 	}
 	must(at == len);
+}
+
+/* What a good reply has before its payload is of this table. */
+static void read_words(const char *words, size_t len)
+{
+	struct vt_reply head;
+
+	must(len >= sizeof(head));
+	memcpy(&head, words, sizeof(head));
+	/* The request itself may have moved it. */
+	must(atomic_load(words_head(table, epoch)) - head.epoch <= 2 && head.zero == 0);
+}
+
+static void read_good(struct guest *g, uint32_t opcode, size_t words, const char *payload,
+	size_t len)
+{
+	must(len >= words);
+	if (words > 0)
+		read_words(payload, words);
+	payload += words;
+	len -= words;
+	if (opcode == FUSE_READDIR || opcode == FUSE_READDIRPLUS)
+		read_listing(g, opcode == FUSE_READDIRPLUS, words > 0, payload, len);
+	else
+		read_reply(g, opcode, payload, len);
 }
 
 /* Serves a chain of exactly these bytes and this room, cut into pieces. */
@@ -214,6 +252,7 @@ static void serve(struct guest *g, const char *bytes, size_t len, size_t room, s
 	const struct fuse_in_header *header = (const void *)in;
 	struct fuse_out_header reply;
 	unsigned int n[2] = {0, 0};
+	size_t words;
 	uint32_t written;
 
 	must(in && out);
@@ -222,6 +261,7 @@ static void serve(struct guest *g, const char *bytes, size_t len, size_t room, s
 		iov[0][n[0]++] = (struct iovec){in + at, len - at < piece ? len - at : piece};
 	for (size_t at = 0; at < room; at += piece)
 		iov[1][n[1]++] = (struct iovec){out + at, room - at < piece ? room - at : piece};
+	words = len < sizeof(*header) ? 0 : version_words_size(g->se, header->opcode);
 	written = fuse_serve(g->worker,
 		&(struct virtq_chain){
 			.in = iov[0], .in_len = len, .out = iov[1], .out_len = room});
@@ -229,17 +269,12 @@ static void serve(struct guest *g, const char *bytes, size_t len, size_t room, s
 		written = 0;
 	must(written <= room && (written == 0 || written >= sizeof(reply)));
 	if (written > 0) {
-		char *payload = out + sizeof(reply);
-
 		memcpy(&reply, out, sizeof(reply));
 		must(reply.len == written && reply.error <= 0 && reply.error > -1000);
 		must(reply.error == 0 || written == sizeof(reply));
-		if (reply.error == 0 && header->opcode == FUSE_READDIR)
-			read_listing(g, false, payload, written - sizeof(reply));
-		else if (reply.error == 0 && header->opcode == FUSE_READDIRPLUS)
-			read_listing(g, true, payload, written - sizeof(reply));
-		else if (reply.error == 0)
-			read_reply(g, header->opcode, payload, written - sizeof(reply));
+		if (reply.error == 0)
+			read_good(g, header->opcode, words, out + sizeof(reply),
+				written - sizeof(reply));
 	}
 	free(in);
 	free(out);
@@ -262,7 +297,11 @@ static void request(struct guest *g, struct input *in)
 	if (flags & KNOWN_NODE)
 		number = recall(g->nodes, g->nnodes, handle);
 	take(in, args, len);
-	if (flags & (KNOWN_FH | KNOWN_NODE) && len >= sizeof(number))
+	if (header.opcode == FUSE_OPCODE_MAX - 1)
+		header.opcode = VT_HELLO;
+	if (header.opcode == VT_HELLO && flags & KNOWN_NODE && len >= sizeof(struct vt_hello_in))
+		memcpy(args + offsetof(struct vt_hello_in, id), table->id, sizeof(table->id));
+	else if (flags & (KNOWN_FH | KNOWN_NODE) && len >= sizeof(number))
 		memcpy(args, &number, sizeof(number));
 	/* Without a limit of its own, with FALLOC_FL_KEEP_SIZE. */
 	if (header.opcode == FUSE_FALLOCATE && len >= sizeof(struct fuse_fallocate_in)) {
@@ -337,6 +376,14 @@ static void apply(void *opaque, struct dax_change *changes, unsigned int n)
 		changes[i].result = change(opaque, &changes[i]);
 }
 
+/* Others may take room, and give it back. */
+static unsigned int room(void *opaque)
+{
+	const struct front_end *fe = opaque;
+
+	return fe->fails ? fe->asked % 5 : WINDOW / DAX_PAGE;
+}
+
 static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 {
 	struct fuse_config config = {
@@ -351,10 +398,12 @@ static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 		.entry_ns = cache_policy_at(how & 3)->timeout_ns,
 	};
 	const struct fuse_deferral deferral = {defer, finish, finish_last, &more};
-	struct guest g = {.nodes = {FS_ROOT}, .nnodes = 1};
 	struct fuse_session se;
+	struct guest g = {.se = &se, .nodes = {FS_ROOT}, .nnodes = 1};
 
 	fuse_session_init(&se, fs, &config);
+	if (how & TABLE)
+		fuse_session_version(&se, table);
 	if (more & LATER)
 		fuse_session_defer(&se, &deferral);
 	if (more & LATER && more & POOL)
@@ -370,18 +419,21 @@ static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 	fuse_session_reset(&se);
 	fuse_worker_free(g.worker);
 	fuse_pool_stop(&se);
+	for (uint64_t i = 0; i < SLOTS; i++)
+		must(vt_is_quiet(atomic_load(words_slot(table, i))));
 }
 
 /* The passthrough must end with nothing held: no node, no handle, no lock, no descriptor. */
 static void converse_with_tree(uint8_t how, uint8_t more, struct input *in)
 {
-	const struct dax_frontend frontend = {.apply = apply, .opaque = &front_end};
+	const struct dax_frontend frontend = {.apply = apply, .room = room, .opaque = &front_end};
 	struct dax_window *window = has_window(how, more) ? dax_window_new(WINDOW, 64, &frontend)
 							  : NULL;
 	const struct passthrough_config config = {
 		.locks = more & (POSIX_LOCK | FLOCK),
 		.window = window,
 		.dax = more & DAX_ALWAYS ? PT_DAX_ALWAYS : PT_DAX_AUTO,
+		.table = how & TABLE ? table : NULL,
 		.readonly = how & 8,
 	};
 	int before = dup(0), after;

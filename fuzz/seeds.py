@@ -317,6 +317,26 @@ def dax_seeds(opened):
         write("fuzz_fuse", name, bytes([16, DAX | POOL | LATER | more]) + b"".join(opened + maps))
 
 
+def table_seeds(tree):
+    """A guest that agrees to the version table, at once or late, and what it does then."""
+    def hello(wire, flags):
+        return request(63, struct.pack("<II", wire, flags) + bytes(16), flags=KNOWN_NODE)
+
+    for name in ("file", "list", "attributes", "names"):
+        write("fuzz_fuse", "table-" + name, bytes([128 | 16, POOL | LATER]) + b"".join(
+            [hello(1, 0), hello(1, 1), *tree[name]]))
+    write("fuzz_fuse", "table-dax", bytes([128 | 16, DAX | POOL | LATER]) + b"".join(
+        [hello(1, 1), *tree["file"], *tree["attributes"]]))
+    write("fuzz_fuse", "table-null", bytes([128 | 64 | 16, 0]) + b"".join(
+        [hello(1, 1), lookup(b"file"), *tree["file"][1:], *tree["list"][1:]]))
+    write("fuzz_fuse", "table-odd", bytes([128 | 16, 0]) + b"".join(
+        [hello(0, 1), hello(9, 0), hello(1, 2), request(63), *tree["list"][:3], hello(1, 1),
+         request(44, read_in(100), flags=KNOWN_FH), request(3, bytes(16), 1, room=40),
+         request(10, b"a\0", room=20), request(38), request(3, bytes(16), 1)]))
+    write("fuzz_fuse", "table-writeback", bytes([128 | 16 | 4 | 1, 0]) + b"".join(
+        [hello(1, 1), *tree["file"]]))
+
+
 def fuse_seeds():
     opened = [lookup(b"a"), request(14, struct.pack("<II", 2, 0), node=1)]
     tree = {
@@ -371,7 +391,7 @@ def fuse_seeds():
             request(26, struct.pack("<IIII", 8, 0, 0, 0))],
         "odd": [
             lookup(b"a"), request(3, bytes(16), 1, flags=WRONG_LEN), request(1, b"no end"),
-            request(63), request(0), request(3, bytes(16), 1, room=15),
+            request(62), request(0), request(3, bytes(16), 1, room=15),
             request(1, b"a\0b\0", flags=0x20)],
     }
     for i, (name, requests) in enumerate(tree.items()):
@@ -386,6 +406,7 @@ def fuse_seeds():
     lock_seeds(opened)
     pool_seeds(opened)
     dax_seeds(opened)
+    table_seeds(tree)
 
 
 # ---- fuzz_client -----------------------------------------------------------------------------

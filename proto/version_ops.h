@@ -9,9 +9,10 @@
  *   more    what it changes besides, where `when` (VT_WHEN_*) holds
  *
  * atime is nobody's; so is the number of blocks, which a file system may change at any time. A
- * change that a host's file system makes by itself beside these is one of the host's. Where another
- * request than those below makes a server write back what a guest stored in copies of a DAX window
- * (SYNCFS, what reads the file), that is a change of its own, of the file's attributes and data.
+ * change that a host's file system makes by itself beside these is one of the host's. What a guest
+ * stored in copies of a DAX window may be written back by any request, or none: a change of its own
+ * each time, of the file's attributes and data. Where it is due with a request (VT_WHEN_COPIES) the
+ * reply has the words' places, with flags 0.
  *
  * proto/fuse_ops.h and this name the same operations; tests/proto/test_version_ops.py compares
  * them, and makes each change to see what it changes.

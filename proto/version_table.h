@@ -48,12 +48,20 @@ struct vt_header {
 #define VT_BEAT_MS  250
 #define VT_LEASE_MS 2000
 
-/* Bytes of a table, and where a slot's word is in it. */
-static inline uint64_t vt_size(uint64_t slots)
+/* Bytes of a table that are used. */
+static inline uint64_t vt_used(uint64_t slots)
 {
 	return VT_HEADER_SIZE + slots * 8;
 }
 
+/* Bytes of a table, the hole behind its slots included: the smallest power of two that has room,
+ * since the whole table, and nothing else, is to be the BAR of a PCI device. */
+static inline uint64_t vt_size(uint64_t slots)
+{
+	return slots * 8 < VT_HEADER_SIZE ? VT_HEADER_SIZE * 2 : slots * 16;
+}
+
+/* Where a slot's word is. */
 static inline uint64_t vt_slot_at(uint64_t slot)
 {
 	return VT_HEADER_SIZE + slot * 8;
@@ -71,7 +79,7 @@ enum vt_fault {
 	VT_NO_TABLE,  /* another magic */
 	VT_OTHER,     /* another layout */
 	VT_BAD_SLOTS, /* not a power of two, or too many */
-	VT_BAD_SIZE,  /* more or fewer bytes than the slots need */
+	VT_BAD_SIZE,  /* not vt_size() of the slots */
 	VT_BAD_ID,    /* all 0 */
 	VT_NOT_ZERO,  /* what a later layout may use is used */
 	VT_FAULTS
@@ -158,7 +166,8 @@ static inline bool vt_may_keep(const struct vt_stamp *s, uint64_t slots)
 }
 
 /* Whether an object is still to be believed, by what the table says now. Each word has to be loaded
- * after the access has begun, and before the object is looked at; their order does not matter. */
+ * after the access has begun, and before the object is looked at; timed and the watcher's before
+ * the epoch. */
 static inline bool vt_is_trusted(const struct vt_stamp *s, uint64_t epoch, uint64_t poison,
 	uint64_t word)
 {

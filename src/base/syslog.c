@@ -49,6 +49,11 @@ int syslog_open(const char *program)
 	return 0;
 }
 
+int syslog_descriptor(void)
+{
+	return to.fd;
+}
+
 /* #syscalls(syslog): sendto */
 void syslog_line(enum syslog_severity severity, const char *fmt, va_list ap)
 {

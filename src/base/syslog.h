@@ -20,6 +20,9 @@ enum syslog_severity {
  * 0, or -errno where nobody listens there. */
 int syslog_open(const char *program);
 
+/* What leads there, for a process that closes what it has inherited; or -1. */
+int syslog_descriptor(void);
+
 /* Sends one line. From any thread. */
 void syslog_line(enum syslog_severity severity, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));

@@ -66,8 +66,11 @@ static void over(struct call *call, int r)
 	/* As in data.c: it wrote more than it was given. */
 	if (r == 0 && writes && op->out.size > op->iov.iov_len)
 		op->result = -EPROTO;
-	if (writes && op->result > 0 && !(op->f->flags & O_APPEND))
-		node_wrote(op->f->c, op->f->node, op->offset, op->offset + op->result);
+	if (writes && op->result >= 0 && op->f->flags & O_APPEND)
+		node_appended(op->f->c, op->f->node, &call->words);
+	else if (writes && op->result > 0)
+		node_wrote(op->f->c, op->f->node, op->offset, op->offset + op->result,
+			&call->words);
 	else if (writes)
 		node_drop_data(op->f->c, op->f->node);
 	op->next = NULL;

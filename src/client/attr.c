@@ -11,7 +11,7 @@
 #include "client/file.h"
 #include "client/notify.h"
 
-int client_know_attr(struct causeway *c, struct node *node, struct causeway_file *f,
+static int ask(struct causeway *c, struct node *node, struct causeway_file *f,
 	struct fuse_attr *attr)
 {
 	struct fuse_getattr_in in = {.getattr_flags = 0};
@@ -27,10 +27,6 @@ int client_know_attr(struct causeway *c, struct node *node, struct causeway_file
 	};
 	int r;
 
-	client_hear(c);
-	behind_send(c, node);
-	if (node_get_attr(c, node, attr))
-		return 0;
 	if (f && f->open) {
 		in.getattr_flags = FUSE_GETATTR_FH;
 		in.fh = f->fh;
@@ -38,10 +34,19 @@ int client_know_attr(struct causeway *c, struct node *node, struct causeway_file
 	r = client_call(c, &call);
 	if (r == 0)
 		r = node_set_attr(c, node, &out.attr,
-			cache_validity(c, out.attr_valid, out.attr_valid_nsec), call.asof);
+			cache_validity(c, &call, VT_NODE_ATTR, out.attr_valid,
+				out.attr_valid_nsec), call.asof);
 	if (r == 0)
 		*attr = out.attr;
 	return r;
+}
+
+int client_know_attr(struct causeway *c, struct node *node, struct causeway_file *f,
+	struct fuse_attr *attr)
+{
+	client_hear(c);
+	behind_send(c, node);
+	return node_get_attr(c, node, attr) ? 0 : ask(c, node, f, attr);
 }
 
 int client_getattr(struct causeway *c, struct node *node, struct causeway_file *f,
@@ -66,23 +71,23 @@ int client_target(struct causeway *c, struct causeway_file *at, const char *path
 	return r;
 }
 
+/* One by one: clearing all of it before would take as long as all else that a stat of what is kept
+ * does. */
 void client_to_stat(const struct fuse_attr *a, struct stat *st)
 {
-	*st = (struct stat){
-		.st_ino = a->ino,
-		.st_mode = a->mode,
-		.st_nlink = a->nlink,
-		.st_uid = a->uid,
-		.st_gid = a->gid,
-		.st_rdev = makedev(a->rdev >> 8 & 0xfff,
-			(a->rdev & 0xff) | (a->rdev >> 12 & 0xfff00)),
-		.st_size = (off_t)a->size,
-		.st_blksize = a->blksize ? a->blksize : 4096,
-		.st_blocks = (blkcnt_t)a->blocks,
-		.st_atim = {(time_t)a->atime, a->atimensec},
-		.st_mtim = {(time_t)a->mtime, a->mtimensec},
-		.st_ctim = {(time_t)a->ctime, a->ctimensec},
-	};
+	st->st_dev = 0;
+	st->st_ino = a->ino;
+	st->st_mode = a->mode;
+	st->st_nlink = a->nlink;
+	st->st_uid = a->uid;
+	st->st_gid = a->gid;
+	st->st_rdev = makedev(a->rdev >> 8 & 0xfff, (a->rdev & 0xff) | (a->rdev >> 12 & 0xfff00));
+	st->st_size = (off_t)a->size;
+	st->st_blksize = a->blksize ? a->blksize : 4096;
+	st->st_blocks = (blkcnt_t)a->blocks;
+	st->st_atim = (struct timespec){(time_t)a->atime, a->atimensec};
+	st->st_mtim = (struct timespec){(time_t)a->mtime, a->mtimensec};
+	st->st_ctim = (struct timespec){(time_t)a->ctime, a->ctimensec};
 }
 
 EXPORT int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
@@ -103,5 +108,15 @@ EXPORT int causeway_stat(struct causeway *c, struct causeway_file *at, const cha
 
 EXPORT int causeway_fstat(struct causeway_file *f, struct stat *st)
 {
-	return causeway_stat(f->c, f, "", st, AT_EMPTY_PATH);
+	struct glanced seen;
+	int r = 0;
+
+	window_tell_times(f->c, f->node, f);
+	client_hear(f->c);
+	behind_send(f->c, f->node);
+	if (!node_glance(f->c, f->node, &seen))
+		r = ask(f->c, f->node, f, &seen.attr);
+	if (r == 0)
+		client_to_stat(&seen.attr, st);
+	return r;
 }

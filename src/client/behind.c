@@ -61,7 +61,7 @@ static int send_run(struct behind *b)
 		done += n > 0 ? (size_t)n : 0;
 	}
 	if (b->len > 0)
-		node_wrote(b->c, b->f->node, b->at, b->at + (off_t)b->len);
+		node_wrote(b->c, b->f->node, b->at, b->at + (off_t)b->len, NULL);
 	if (r < 0)
 		b->error = r;
 	b->len = 0;
@@ -94,7 +94,7 @@ bool behind_take(struct causeway_file *f, struct cursor *from, off_t offset)
 	cursor_read(from, b->bytes + b->len, size);
 	b->len += size;
 	pthread_mutex_unlock(&b->lock);
-	node_wrote(f->c, f->node, offset, offset + (off_t)size);
+	node_wrote(f->c, f->node, offset, offset + (off_t)size, NULL);
 	return true;
 }
 

@@ -11,6 +11,7 @@ static const struct cache_mode modes[] = {
 	{.name = "auto", .keeps = true, .looks = true},
 	{.name = "always", .keeps = true, .for_ever = true},
 	{.name = "none"},
+	{.name = "shared", .keeps = true, .by_words = true},
 };
 
 const struct cache_mode *cache_mode_at(size_t i)
@@ -27,12 +28,15 @@ const struct cache_mode *cache_mode_find(const char *name)
 	return NULL;
 }
 
-struct validity cache_validity(const struct causeway *c, uint64_t seconds, uint32_t nanoseconds)
+struct validity cache_validity(const struct causeway *c, const struct call *call, unsigned int bit,
+	uint64_t seconds, uint32_t nanoseconds)
 {
 	const struct cache_mode *mode = c->options.cache;
 
 	if (!mode->keeps)
 		return (struct validity){.until_ns = 0};
+	if (mode->by_words)
+		return words_shown(c, &call->words, bit);
 	if (mode->for_ever)
 		return (struct validity){.until_ns = UINT64_MAX};
 	return validity_for(seconds, nanoseconds);

@@ -7,6 +7,7 @@
  *           attributes say that they changed, and data from one open to the next only where the
  *           back-end says that it did not change (close-to-open)
  *   always  everything until we change it ourselves
+ *   shared  everything until the version table says that somebody changed it
  *
  * All of it is one idea: an object is believed while its validity holds (struct validity in
  * node.h). The modes differ in the validity that they give to what a reply brings, and in whether
@@ -22,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct call;
 struct causeway;
 struct node;
 struct validity;
@@ -31,13 +33,16 @@ struct cache_mode {
 	bool keeps;      /* anything at all */
 	bool for_ever;   /* times of the back-end do not count */
 	bool looks;      /* attributes tell whether data and listings are still good */
+	bool by_words;   /* the version table tells what is still good (table.h) */
 };
 
 /* The mode of a name, or NULL. */
 const struct cache_mode *cache_mode_find(const char *name);
 const struct cache_mode *cache_mode_at(size_t i);
 
-/* For how long something is believed that the back-end says is good for this time, from now. */
-struct validity cache_validity(const struct causeway *c, uint64_t seconds, uint32_t nanoseconds);
+/* For how long something is believed that the back-end says is good for this time, from now, or
+ * that the reply to a call shows by the look of a bit. */
+struct validity cache_validity(const struct causeway *c, const struct call *call, unsigned int bit,
+	uint64_t seconds, uint32_t nanoseconds);
 
 #endif

@@ -20,7 +20,8 @@ size_t client_iov_len(const struct iovec *iov, unsigned int n)
 	return len;
 }
 
-/* A call in guest memory: header, arguments, reply header, reply structure; then the payload. */
+/* A call in guest memory: header, arguments, reply header, words, reply structure; then the
+ * payload. */
 struct placed {
 	struct request request; /* first: finished() gets this */
 	struct causeway *c;
@@ -32,6 +33,7 @@ struct placed {
 	struct fuse_in_header *in;
 	char *args;
 	struct fuse_out_header *out;
+	unsigned int words; /* bytes of them, behind the header */
 	char *reply;
 	char *taken; /* the reply's payload, to be copied; NULL: it is where it was wanted */
 };
@@ -116,7 +118,8 @@ static int place(struct causeway *c, struct placed *p, const struct call *call, 
 	bool take_here = in_place(c, call, call->take, call->ntake);
 	size_t payload = (send_here ? 0 : send) + (take_here ? 0 : take);
 	size_t out_at = align_up(sizeof(*p->in) + args, 8);
-	size_t payload_at = align_up(out_at + sizeof(*p->out) + call->out_size,
+	unsigned int words = c->table.words ? words_size(call->opcode) : 0;
+	size_t payload_at = align_up(out_at + sizeof(*p->out) + words + call->out_size,
 		PAYLOAD_ALIGN(payload));
 	char *sent;
 	int r;
@@ -130,7 +133,8 @@ static int place(struct causeway *c, struct placed *p, const struct call *call, 
 	p->in = (struct fuse_in_header *)p->memory;
 	p->args = p->memory + sizeof(*p->in);
 	p->out = (struct fuse_out_header *)(p->memory + out_at);
-	p->reply = (char *)(p->out + 1);
+	p->words = words;
+	p->reply = (char *)(p->out + 1) + words;
 	sent = send_here ? call->send->iov_base : p->memory + payload_at;
 	p->taken = take_here ? NULL : p->memory + payload_at + (send_here ? 0 : send);
 	gather(p->args, call->args, call->nargs);
@@ -145,7 +149,7 @@ static int place(struct causeway *c, struct placed *p, const struct call *call, 
 		request_add_in(&c->t, &p->request, sent, send);
 	if (!answered)
 		return 0;
-	request_add_out(&c->t, &p->request, p->out, sizeof(*p->out));
+	request_add_out(&c->t, &p->request, p->out, sizeof(*p->out) + words);
 	if (call->out_size > 0)
 		request_add_out(&c->t, &p->request, p->reply, call->out_size);
 	if (take > 0)
@@ -159,10 +163,15 @@ static void unplace(struct placed *p)
 	arena_free(&p->c->t.arena, p->memory, p->bytes, p->passing);
 }
 
+static const char *name_of(const struct call *call)
+{
+	return call->opcode == VT_HELLO ? "VT_HELLO" : trace_opcode_name(call->opcode);
+}
+
 static int malformed(struct causeway *c, const struct call *call, const char *how)
 {
 	return client_fail(c, -EPROTO, "the back-end's reply to %s is malformed: %s",
-		trace_opcode_name(call->opcode), how);
+		name_of(call), how);
 }
 
 /* Checks a copy of the reply's header; the length of what follows it, or -errno. */
@@ -180,11 +189,11 @@ static int check_reply(struct causeway *c, const struct call *call, const struct
 	if (out->error < 0 && out->len != sizeof(*out))
 		return malformed(c, call, "something follows an error");
 	if (out->error < 0)
-		return client_fail(c, out->error, "%s: %s", trace_opcode_name(call->opcode),
+		return client_fail(c, out->error, "%s: %s", name_of(call),
 			strerror(-out->error));
-	if (out->len - sizeof(*out) < call->out_least)
+	if (out->len - sizeof(*out) < p->words + call->out_least)
 		return malformed(c, call, "it is too short");
-	return (int)(out->len - sizeof(*out));
+	return (int)(out->len - sizeof(*out) - p->words);
 }
 
 static int take_reply(struct causeway *c, struct call *call, struct placed *p)
@@ -200,6 +209,9 @@ static int take_reply(struct causeway *c, struct call *call, struct placed *p)
 		return len;
 	call->out_len = min_t(uint32_t, len, call->out_size);
 	call->taken = (size_t)len - call->out_len;
+	call->words.opcode = call->opcode;
+	call->words.came = p->words > 0;
+	memcpy(call->words.bytes, p->out + 1, p->words);
 	if (call->out_len > 0)
 		memcpy(call->out, p->reply, call->out_len);
 	if (call->taken > 0 && p->taken)
@@ -238,6 +250,8 @@ int client_call(struct causeway *c, struct call *call)
 
 	if (!c->connected)
 		return client_fail(c, -ENOTCONN, "not connected");
+	table_tend(c);
+	call->words.came = false;
 	if (r == 0)
 		r = place(c, &p, call, true, true);
 	if (r < 0)
@@ -271,6 +285,8 @@ int client_start(struct causeway *c, struct call *call)
 
 	if (!c->connected)
 		return client_fail(c, -ENOTCONN, "not connected");
+	table_tend(c);
+	call->words.came = false;
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return client_fail(c, -ENOMEM, "no memory for a request");

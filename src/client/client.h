@@ -24,8 +24,10 @@
 #include "client/entry.h"
 #include "client/node.h"
 #include "client/pages.h"
+#include "client/table.h"
 #include "client/transport.h"
 #include "client/window.h"
+#include "client/words.h"
 #include "proto/fuse_ops.h"
 #include "trace/ops.h"
 #include "vhost/spawn.h"
@@ -46,6 +48,7 @@ struct client_options {
 	enum dax_mode dax;
 	uint64_t record_data;
 	char *daemon, *record;
+	char *version_table; /* its path, or NULL: the back-end shares it */
 	char **daemon_options; /* NULL-terminated */
 	size_t ndaemon_options;
 };
@@ -89,13 +92,14 @@ struct causeway {
 	struct entries entries;
 	struct pages pages;
 	struct window window;
+	struct table table;
 	struct behinds behinds;
-	_Atomic size_t listing_bytes;
+	_Atomic size_t listing_bytes; /* of xattrs too */
 	struct notification *notifications; /* notify.h; or NULL */
 	struct completed completed;
 	_Atomic uint64_t unique;
 	_Atomic uint64_t requests;
-	_Atomic bool no_copy_64, no_statx; /* these requests are not known there */
+	_Atomic bool no_copy_64, no_statx, no_access; /* these requests are not known there */
 };
 
 #define CALL_ARGS 4
@@ -119,6 +123,7 @@ struct call {
 	uint64_t asof;    /* the count of changes when the call began; see node.h */
 	uint32_t out_len; /* of out that came */
 	size_t taken;     /* bytes of payload that came */
+	struct words words;
 };
 
 /* Performs a call: 0, or what the back-end answered, or -ENOTCONN, -EPROTO, -ENOBUFS. */

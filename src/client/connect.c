@@ -32,6 +32,7 @@ EXPORT struct causeway *causeway_new(void)
 		pages_init(&c->pages);
 		pthread_mutex_init(&c->behinds.lock, NULL);
 		pthread_cond_init(&c->behinds.unused, NULL);
+		table_init(&c->table);
 		completed_init(&c->completed);
 	}
 	return c;
@@ -59,6 +60,7 @@ EXPORT void causeway_free(struct causeway *c)
 	entries_destroy(&c->entries);
 	nodes_destroy(c);
 	pages_destroy(&c->pages);
+	table_destroy(&c->table);
 	pthread_mutex_destroy(&c->behinds.lock);
 	pthread_cond_destroy(&c->behinds.unused);
 	client_options_free(&c->options);
@@ -86,6 +88,7 @@ static int bring_up(struct causeway *c, int sock)
 		.protocol = VHOST_FRONTEND_PROTOCOL,
 		.timeout_ms = (int)o->timeout_ms,
 		.window = o->init && o->dax != DAX_NEVER,
+		.table = o->cache->by_words && !o->version_table,
 		.notifications = o->init && o->cache->keeps,
 	};
 	int r;
@@ -102,6 +105,9 @@ static int bring_up(struct causeway *c, int sock)
 		r = begin_recording(c);
 	if (r == 0 && o->init)
 		r = client_init(c);
+	/* Nothing else is under way when replies begin to have words. */
+	if (r == 0 && o->cache->by_words)
+		r = table_agree(c);
 	if (r == 0)
 		r = client_listen(c);
 	if (r < 0) {
@@ -114,14 +120,25 @@ static int bring_up(struct causeway *c, int sock)
 	return r;
 }
 
-static int refuse_twice(struct causeway *c)
+/* Whether it can be connected as it is set. */
+static int check_set(struct causeway *c)
 {
-	return c->connected ? client_fail(c, -EISCONN, "it is connected already") : 0;
+	const struct client_options *o = &c->options;
+
+	if (c->connected)
+		return client_fail(c, -EISCONN, "it is connected already");
+	if (o->cache->by_words && o->writeback)
+		return client_fail(c, -EINVAL, "cache=shared and writeback=1 exclude each other: "
+					       "others must see what is written");
+	if (o->cache->by_words && !o->init)
+		return client_fail(c, -EINVAL, "cache=shared needs init=1: a table is agreed to "
+					       "after INIT");
+	return 0;
 }
 
 EXPORT int causeway_connect_fd(struct causeway *c, int fd)
 {
-	int r = refuse_twice(c);
+	int r = check_set(c);
 	int own = r < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (r < 0)
@@ -134,7 +151,7 @@ EXPORT int causeway_connect_fd(struct causeway *c, int fd)
 EXPORT int causeway_connect(struct causeway *c, const char *socket_path)
 {
 	char error[256];
-	int r = refuse_twice(c);
+	int r = check_set(c);
 
 	if (r < 0)
 		return r;
@@ -163,7 +180,7 @@ EXPORT int causeway_share(struct causeway *c, const char *directory)
 {
 	const char *program = c->options.daemon ? c->options.daemon : "causewayd";
 	char error[256];
-	int sock, r = refuse_twice(c);
+	int sock, r = check_set(c);
 
 	if (r < 0)
 		return r;
@@ -191,6 +208,7 @@ EXPORT int causeway_get(struct causeway *c, const char *property, uint64_t *valu
 		{"flags", c->session.flags},
 		{"max-data", c->session.max_data},
 		{"requests", atomic_load(&c->requests)},
+		{"table-slots", table_slots(&c->table)},
 		{"dax-window", c->window.base ? c->t.fe.window.size : 0},
 		{"dax-ranges", atomic_load(&c->window.nlive)},
 		{"daemon-pid", (uint64_t)c->captive.pid},

@@ -2,11 +2,10 @@
 /*
  * Data, read and written: at an offset, or at the handle's position.
  *
- * As many requests as it takes, one after another, each with as much as the back-end takes at once;
- * what comes short ends it. Where data is kept (pages.h), whole pages are read, and some ahead of
- * who reads a file from its beginning on. The position is under the handle's lock for as long as
- * data moves, so that threads that share a handle never get or overwrite the same part (as POSIX
- * wants it).
+ * As many requests as it takes, each with as much as the back-end takes at once; what comes short
+ * ends it. Where data is kept (pages.h), whole pages are read, and some ahead of who reads a file
+ * from its beginning on. The position is under the handle's lock for as long as data moves, so that
+ * threads that share a handle never get or overwrite the same part (as POSIX wants it).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +22,12 @@
 #define AHEAD_MAX 15u
 #define PAGES_MAX 64u
 
-/* Reads into buffers once: how many bytes. */
-static ssize_t read_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
-	size_t size, off_t offset)
+/* So much at once is not kept beside a window. */
+#define PASSING_MIN (4 * PAGE_BYTES)
+
+/* Reads into buffers once: how many bytes; and how they may be kept. */
+static ssize_t read_to_keep(struct causeway_file *f, const struct iovec *iov, unsigned int n,
+	size_t size, off_t offset, struct fill *fill)
 {
 	struct fuse_read_in in = {
 		.fh = f->fh,
@@ -42,9 +44,21 @@ static ssize_t read_once(struct causeway_file *f, const struct iovec *iov, unsig
 		.ntake = n,
 		.in_place = true,
 	};
-	int r = client_call(f->c, &call);
+	int r;
 
+	fill->generation = node_generation(f->c, f->node);
+	r = client_call(f->c, &call);
+	fill->asof = call.asof;
+	fill->valid = cache_validity(f->c, &call, VT_NODE_DATA, 0, 0);
 	return r < 0 ? r : (ssize_t)call.taken;
+}
+
+static ssize_t read_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
+	size_t size, off_t offset)
+{
+	struct fill fill;
+
+	return read_to_keep(f, iov, n, size, offset, &fill);
 }
 
 ssize_t client_write_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
@@ -75,8 +89,15 @@ ssize_t client_write_once(struct causeway_file *f, const struct iovec *iov, unsi
 		in.write_flags = FUSE_WRITE_KILL_SUIDGID;
 	r = client_call(f->c, &call);
 	if (r == 0 && out.size > size)
-		return client_fail(f->c, -EPROTO, "the back-end's reply to WRITE is malformed: it "
-						  "wrote more than it was given");
+		r = client_fail(f->c, -EPROTO, "the back-end's reply to WRITE is malformed: it "
+					       "wrote more than it was given");
+	/* What failed may be written in part. */
+	if (r < 0)
+		node_drop_data(f->c, f->node);
+	else if (f->flags & O_APPEND)
+		node_appended(f->c, f->node, &call.words);
+	else
+		node_wrote(f->c, f->node, offset, offset + out.size, &call.words);
 	return r < 0 ? r : (ssize_t)out.size;
 }
 
@@ -163,7 +184,8 @@ static size_t take_pages(struct causeway_file *f, struct page **pages, unsigned 
 static ssize_t read_pages(struct causeway_file *f, off_t offset, struct cursor *to)
 {
 	unsigned int wanted = pages_wanted(f, offset, to->left), n;
-	uint64_t first = (uint64_t)offset / PAGE_BYTES, generation, asof;
+	uint64_t first = (uint64_t)offset / PAGE_BYTES;
+	struct fill fill;
 	struct page *pages[PAGES_MAX];
 	struct iovec iov[PAGES_MAX];
 	ssize_t came;
@@ -177,19 +199,25 @@ static ssize_t read_pages(struct causeway_file *f, off_t offset, struct cursor *
 	}
 	if (n == 0)
 		return move(f, read_once, to, offset);
-	generation = node_generation(f->c, f->node);
-	asof = atomic_load(&f->c->nodes.changes);
-	came = read_once(f, iov, n, (size_t)n * PAGE_BYTES, (off_t)(first * PAGE_BYTES));
+	came = read_to_keep(f, iov, n, (size_t)n * PAGE_BYTES, (off_t)(first * PAGE_BYTES), &fill);
 	for (unsigned int i = 0; came >= 0 && i < n; i++) {
 		if (i == 0)
 			came = (ssize_t)take_pages(f, pages, n, (size_t)came, offset, to);
 		/* What is beyond the page with the file's end is no page. */
 		if (i == 0 || pages[i - 1]->len == PAGE_BYTES)
-			page_publish(f->c, f->node, pages[i], generation, asof);
+			page_publish(f->c, f->node, pages[i], &fill);
 	}
 	for (unsigned int i = 0; i < n; i++)
 		page_put(f->c, pages[i]);
 	return came;
+}
+
+/* Beside a window, where what is used again is one day, it pays to keep only what is read in small
+ * pieces one after the other: a page is many times a piece, and is copied twice. */
+static bool is_passing(const struct causeway_file *f, off_t offset, size_t left)
+{
+	return f->in_window && (left >= PASSING_MIN ||
+		atomic_load_explicit(&f->read_end, memory_order_relaxed) != offset);
 }
 
 static ssize_t read_kept(struct causeway_file *f, struct cursor *all, off_t offset)
@@ -197,7 +225,7 @@ static ssize_t read_kept(struct causeway_file *f, struct cursor *all, off_t offs
 	struct fuse_attr attr;
 	ssize_t n = 0;
 	size_t done = 0;
-	bool ends;
+	bool ends, passing;
 
 	/* Attributes that are not believed any more may say that the data is another. */
 	client_hear(f->c);
@@ -210,10 +238,14 @@ static ssize_t read_kept(struct causeway_file *f, struct cursor *all, off_t offs
 		done += (size_t)n;
 		if (ends || all->left == 0)
 			break;
-		n = read_pages(f, offset + (off_t)done, all);
+		passing = is_passing(f, offset + (off_t)done, all->left);
+		n = passing ? move(f, read_once, all, offset + (off_t)done) :
+			read_pages(f, offset + (off_t)done, all);
 		if (n <= 0)
 			break;
 		done += (size_t)n;
+		if (passing)
+			break;
 	}
 	if (done > 0)
 		atomic_store_explicit(&f->read_end, offset + (off_t)done, memory_order_relaxed);
@@ -247,17 +279,10 @@ static ssize_t read_at(struct causeway_file *f, const struct iovec *iov, int n, 
 static ssize_t write_asked(struct causeway_file *f, struct cursor *all, off_t offset)
 {
 	size_t size = all->left;
-	ssize_t done;
 
 	if (size > 0 && behind_take(f, all, offset))
 		return (ssize_t)size;
-	done = move(f, client_write_once, all, offset);
-	/* Where O_APPEND puts it only the back-end knows; what failed may be written in part. */
-	if (f->flags & O_APPEND || done < (ssize_t)size)
-		node_drop_data(f->c, f->node);
-	else
-		node_wrote(f->c, f->node, offset, offset + done);
-	return done;
+	return move(f, client_write_once, all, offset);
 }
 
 static ssize_t write_at(struct causeway_file *f, const struct iovec *iov, int n, off_t offset)
@@ -341,50 +366,4 @@ EXPORT ssize_t causeway_write(struct causeway_file *f, const void *buf, size_t s
 		go_to_end(f);
 	pthread_mutex_unlock(&f->lock);
 	return n;
-}
-
-/* Where lseek(2) leads from a position: an offset or -errno. */
-static off_t seek_from(struct causeway_file *f, off_t position, off_t offset, int whence)
-{
-	struct fuse_attr attr;
-	off_t base = 0, to;
-	int r;
-
-	switch (whence) {
-	case SEEK_DATA:
-	case SEEK_HOLE:
-		return client_seek(f, offset, whence);
-	case SEEK_SET:
-		break;
-	case SEEK_CUR:
-		base = position;
-		break;
-	case SEEK_END:
-		r = client_getattr(f->c, f->node, f, &attr);
-		if (r < 0)
-			return r;
-		base = (off_t)min_t(uint64_t, attr.size, INT64_MAX);
-		break;
-	default:
-		return client_fail(f->c, -EINVAL, "there is no way %d to seek", whence);
-	}
-	if (__builtin_add_overflow(base, offset, &to))
-		return client_fail(f->c, -EOVERFLOW, "no offset is so large");
-	return to >= 0 ? to : client_fail(f->c, -EINVAL, "that is before the beginning");
-}
-
-EXPORT off_t causeway_lseek(struct causeway_file *f, off_t offset, int whence)
-{
-	off_t to;
-
-	if (f->flags & O_PATH)
-		return client_fail(f->c, -EBADF, "the file is not open for that");
-	if (f->node->type == S_IFDIR)
-		return client_fail(f->c, -EISDIR, "directories have causeway_seekdir()");
-	pthread_mutex_lock(&f->lock);
-	to = seek_from(f, f->position, offset, whence);
-	if (to >= 0)
-		f->position = to;
-	pthread_mutex_unlock(&f->lock);
-	return to;
 }

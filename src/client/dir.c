@@ -25,6 +25,7 @@
 /* An entry of a listing, as it was found there. */
 struct listed {
 	struct fuse_entry_out entry; /* without a node where there is none to it */
+	struct vt_entry_looks looks; /* where it has words */
 	uint64_t ino, next;
 	unsigned int type;
 	const char *name;
@@ -37,10 +38,13 @@ static bool sensible_name(const char *name, size_t len)
 	return len > 0 && len <= NAME_MAX && !memchr(name, '/', len) && !memchr(name, '\0', len);
 }
 
+/* Of what the entries of a listing consist. */
+enum kind { NAMES, PLUS, PLUS_WORDS };
+
 /* Looks at the next entry of the listing: 1, or -EPROTO. */
-static int look_at(const char *at, size_t left, bool plus, struct listed *e)
+static int look_at(const char *at, size_t left, enum kind kind, struct listed *e)
 {
-	size_t head = plus ? sizeof(e->entry) : 0;
+	size_t head = kind == NAMES ? 0 : sizeof(e->entry);
 	struct fuse_dirent d;
 
 	e->entry.nodeid = 0;
@@ -55,13 +59,25 @@ static int look_at(const char *at, size_t left, bool plus, struct listed *e)
 	e->ino = d.ino;
 	e->next = d.off;
 	e->type = d.type & 15;
-	e->size = min_t(size_t, left, head + FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + e->name_len));
+	e->size = head + FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + e->name_len);
+	if (kind == PLUS_WORDS) {
+		if (left < e->size + sizeof(e->looks))
+			return -EPROTO;
+		memcpy(&e->looks, at + e->size, sizeof(e->looks));
+		e->size += sizeof(e->looks);
+	}
+	e->size = min_t(size_t, left, e->size);
 	return 1;
+}
+
+static enum kind kind_of(const struct causeway_file *f)
+{
+	return !f->entries ? NAMES : f->c->table.words ? PLUS_WORDS : PLUS;
 }
 
 static int look(const struct causeway_file *f, struct listed *e)
 {
-	return look_at(f->listing + f->at, f->len - f->at, f->entries, e);
+	return look_at(f->listing + f->at, f->len - f->at, kind_of(f), e);
 }
 
 void client_drop_listing(struct causeway_file *f)
@@ -83,7 +99,7 @@ static bool fetch_kept(struct causeway_file *f)
 	ssize_t len;
 
 	/* Attributes of what is listed come with entries only. */
-	if (!mode->keeps || (f->plus && !mode->for_ever))
+	if (!mode->keeps || (f->plus && mode->looks))
 		return false;
 	/* Those that are not believed any more may say that the listing is another. */
 	if (mode->looks && client_getattr(f->c, f->node, NULL, &attr) < 0)
@@ -99,18 +115,36 @@ static bool fetch_kept(struct causeway_file *f)
 	return true;
 }
 
-/* What the piece after this one will be asked for with: what follows its last entry. */
-static uint64_t next_of(const struct causeway_file *f)
+/* Adds what came to the listing that is to be kept: names alone, as attributes are kept with the
+ * nodes. */
+static void keep(struct causeway_file *f, const struct call *call, uint64_t offset)
 {
-	uint64_t next = f->next;
+	struct listing_piece piece = {
+		.offset = offset,
+		.next = f->next,
+		.valid = cache_validity(f->c, call, VT_NODE_LIST, 0, 0),
+	};
+	/* The last one need not be padded. */
+	char *names = malloc(f->len + sizeof(uint64_t));
+	bool good = names;
 	struct listed e;
 
-	for (size_t at = 0; at < f->len; at += e.size) {
-		if (look_at(f->listing + at, f->len - at, false, &e) < 0)
+	for (size_t at = 0; good && at < f->len; at += e.size) {
+		good = look_at(f->listing + at, f->len - at, kind_of(f), &e) == 1;
+		if (!good)
 			break;
-		next = e.next;
+		memcpy(names + piece.len, e.name - FUSE_NAME_OFFSET, FUSE_NAME_OFFSET + e.name_len);
+		piece.len += FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + e.name_len);
+		piece.next = e.next;
 	}
-	return next;
+	piece.bytes = names;
+	if (good) {
+		listing_add(f->c, f->node, &f->kept, &piece);
+	} else {
+		listing_free(f->c, f->kept);
+		f->kept = NULL;
+	}
+	free(names);
 }
 
 static int fetch(struct causeway_file *f)
@@ -138,10 +172,10 @@ static int fetch(struct causeway_file *f)
 		return client_fail(f->c, -ENOMEM, "no memory for a listing");
 	if (fetch_kept(f))
 		return 0;
-	/* A listing of names that begins at the beginning. */
-	if (f->plus || f->next == 0) {
+	/* One that begins at the beginning. */
+	if (f->next == 0) {
 		listing_free(f->c, f->kept);
-		f->kept = f->plus ? NULL : listing_begin(f->c, f->node);
+		f->kept = listing_begin(f->c, f->node);
 	}
 	take = (struct iovec){f->listing, room};
 	call.take = &take;
@@ -150,8 +184,9 @@ static int fetch(struct causeway_file *f)
 	f->len = r < 0 ? 0 : call.taken;
 	f->asof = call.asof;
 	f->entries = f->plus;
+	f->epoch = words_epoch(&call.words);
 	if (r == 0 && f->kept)
-		listing_add(f->c, f->node, &f->kept, in.offset, f->listing, f->len, next_of(f));
+		keep(f, &call, in.offset);
 	return r;
 }
 
@@ -206,19 +241,38 @@ EXPORT int causeway_readdir(struct causeway_file *f, struct causeway_dirent *ent
 	return r;
 }
 
-/* Attributes that came with an entry: they are news but for what we changed since. */
-static int stat_entry(struct causeway_file *f, const char *name,
-	const struct fuse_entry_out *entry, uint64_t asof, struct stat *st)
+/* What the piece was that an entry came in. */
+struct source {
+	uint64_t asof, epoch;
+	bool words;
+};
+
+static struct validity valid_of(struct causeway *c, const struct source *from,
+	const struct vt_look *look, uint64_t seconds, uint32_t nanoseconds)
 {
+	return from->words ? words_look(c, from->epoch, look) :
+			     cache_validity(c, NULL, 0, seconds, nanoseconds);
+}
+
+/* Attributes that came with an entry: they are news but for what we changed since. */
+static int stat_entry(struct causeway_file *f, const char *name, const struct listed *e,
+	const struct source *from, struct stat *st)
+{
+	const struct fuse_entry_out *entry = &e->entry;
 	struct fuse_attr attr = entry->attr;
+	uint64_t asof = from->asof;
 	struct node *node;
-	int r = node_take(f->c, "READDIRPLUS", entry, asof, &node);
+	int r = node_take(f->c, "READDIRPLUS", entry,
+		valid_of(f->c, from, &e->looks.attr, entry->attr_valid, entry->attr_valid_nsec),
+		asof, &node);
 
 	if (r < 0)
 		return r;
 	entry_learn(f->c, f->node, name, node,
-		cache_validity(f->c, entry->entry_valid, entry->entry_valid_nsec), asof);
-	if (node_has_changed(f->c, node, asof))
+		valid_of(f->c, from, &e->looks.name, entry->entry_valid, entry->entry_valid_nsec),
+		asof);
+	/* A piece of a listing is used up later; by its words it is known what still is so. */
+	if (from->words || node_has_changed(f->c, node, asof))
 		r = client_getattr(f->c, node, NULL, &attr);
 	node_put(f->c, node);
 	if (r == 0)
@@ -261,19 +315,19 @@ static int stat_name(struct causeway_file *f, const struct causeway_dirent *entr
 EXPORT int causeway_readdirplus(struct causeway_file *f, struct causeway_dirent *entry,
 	struct stat *st)
 {
+	struct source from;
 	struct listed e;
-	uint64_t asof;
 	int r = check_dir(f);
 
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&f->lock);
 	r = take_entry(f, f->c->session.flags & FUSE_DO_READDIRPLUS, &e, entry);
-	asof = f->asof;
+	from = (struct source){.asof = f->asof, .epoch = f->epoch, .words = f->c->table.words};
 	pthread_mutex_unlock(&f->lock);
 	if (r <= 0)
 		return r;
-	return e.entry.nodeid ? stat_entry(f, entry->name, &e.entry, asof, st)
+	return e.entry.nodeid ? stat_entry(f, entry->name, &e, &from, st)
 			      : stat_name(f, entry, st);
 }
 

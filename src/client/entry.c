@@ -101,7 +101,7 @@ enum entry_state entry_find(struct causeway *c, struct node *parent, const char 
 
 	pthread_mutex_lock(&entries->lock);
 	at = find(entries, parent, name);
-	if (*at && !validity_holds(&(*at)->valid)) {
+	if (*at && !validity_holds(c, &(*at)->valid)) {
 		take_out(entries, at, &gone);
 	} else if (*at) {
 		uses_remove(&entries->uses, &(*at)->use);
@@ -148,7 +148,7 @@ void entry_learn(struct causeway *c, struct node *parent, const char *name, stru
 {
 	struct entry *gone = NULL;
 
-	if (!validity_holds(&valid))
+	if (!validity_holds(c, &valid))
 		return;
 	pthread_mutex_lock(&c->entries.lock);
 	if (!node_has_changed(c, parent, asof))
@@ -169,7 +169,7 @@ void entry_changed(struct causeway *c, struct node *parent, const char *name, st
 	at = find(&c->entries, parent, name);
 	if (*at)
 		take_out(&c->entries, at, &gone);
-	if (alone && node && validity_holds(&valid))
+	if (alone && node && validity_holds(c, &valid))
 		put_in(c, parent, name, node, valid, &gone);
 	pthread_mutex_unlock(&c->entries.lock);
 	free_entries(c, gone);

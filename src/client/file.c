@@ -101,11 +101,14 @@ static int create(struct causeway_file *f, uint32_t opcode, struct node *parent,
 	int r = client_call(f->c, &call);
 
 	if (r == 0)
-		r = node_take(f->c, trace_opcode_name(opcode), &out.entry, call.asof, &f->node);
+		r = node_take(f->c, trace_opcode_name(opcode), &out.entry,
+			cache_validity(f->c, &call, VT_CHILD_ATTR, out.entry.attr_valid,
+				out.entry.attr_valid_nsec), call.asof, &f->node);
 	if (opcode == FUSE_CREATE)
 		entry_changed(f->c, parent, name, r == 0 ? f->node : NULL,
-			cache_validity(f->c, r == 0 ? out.entry.entry_valid : 0,
+			cache_validity(f->c, &call, VT_NAME, r == 0 ? out.entry.entry_valid : 0,
 				r == 0 ? out.entry.entry_valid_nsec : 0), call.asof);
+	search_moved(f->c, parent, &call.words, VT_NODE_ATTR);
 	if (r == 0) {
 		f->fh = out.open.fh;
 		f->open = true;

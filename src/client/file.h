@@ -37,6 +37,7 @@ struct causeway_file {
 	bool entries;         /* it has been, for what is in listing */
 	size_t at, len;
 	uint64_t asof; /* the count of changes when it was asked for */
+	uint64_t epoch; /* that its words are of, where it has some */
 	uint64_t next; /* what follows the last entry that was taken */
 	struct listing *kept; /* what came since the beginning, to be kept; or NULL */
 	struct lock_owner *owners; /* who locks through this handle; see lock.c */
@@ -63,9 +64,6 @@ int client_check_open(struct causeway_file *f, int not_mode);
 /* One WRITE: how many bytes, or -errno. (data.c) */
 ssize_t client_write_once(struct causeway_file *f, const struct iovec *iov, unsigned int n,
 	size_t size, off_t offset);
-
-/* SEEK_DATA and SEEK_HOLE. (space.c) */
-off_t client_seek(struct causeway_file *f, off_t offset, int whence);
 
 /* Drops what is left of a listing, with the lookups in it. Under the lock, or by who closes. */
 void client_drop_listing(struct causeway_file *f);

@@ -15,6 +15,7 @@ struct piece {
 
 struct listing {
 	uint64_t generation, changed_at; /* of the node */
+	struct validity valid; /* of each piece, by words */
 	uint64_t next; /* what the next piece is asked for with */
 	struct piece pieces[PIECES];
 	unsigned int n;
@@ -45,24 +46,43 @@ void listing_free(struct causeway *c, struct listing *listing)
 	free(listing);
 }
 
+/* Whether a listing can become the node's. */
 static bool is_good(const struct listing *l, const struct node *node)
 {
 	return l->generation == node->generation && l->changed_at == node->changed_at;
 }
 
-static bool append(struct listing *l, uint64_t offset, const char *bytes, size_t len)
+/* Whether the node's is to be shown still. By words, our own changes of the directory's attributes
+ * leave it; those of its names have moved the word. */
+static bool is_still_good(struct causeway *c, const struct listing *l, const struct node *node)
+{
+	if (c->options.cache->by_words)
+		return l->generation == node->generation && validity_holds(c, &l->valid);
+	return is_good(l, node);
+}
+
+static bool is_of_one_state(struct causeway *c, struct listing *l, const struct validity *valid)
+{
+	if (!c->options.cache->by_words)
+		return true;
+	if (l->n == 0)
+		l->valid = *valid;
+	return valid->word && validity_is_same(&l->valid, valid);
+}
+
+static bool append(struct listing *l, const struct listing_piece *piece)
 {
 	char *longer;
 
-	if (l->n == PIECES || offset != l->next || len > LISTING_MAX - l->len)
+	if (l->n == PIECES || piece->offset != l->next || piece->len > LISTING_MAX - l->len)
 		return false;
-	longer = realloc(l->bytes, l->len + len + 1);
+	longer = realloc(l->bytes, l->len + piece->len + 1);
 	if (!longer)
 		return false;
 	l->bytes = longer;
-	memcpy(l->bytes + l->len, bytes, len);
-	l->pieces[l->n++] = (struct piece){offset, l->len, len};
-	l->len += len;
+	memcpy(l->bytes + l->len, piece->bytes, piece->len);
+	l->pieces[l->n++] = (struct piece){piece->offset, l->len, piece->len};
+	l->len += piece->len;
 	return true;
 }
 
@@ -86,21 +106,21 @@ static void publish(struct causeway *c, struct node *node, struct listing *l)
 	listing_free(c, old);
 }
 
-void listing_add(struct causeway *c, struct node *node, struct listing **listing, uint64_t offset,
-	const char *bytes, size_t len, uint64_t next)
+void listing_add(struct causeway *c, struct node *node, struct listing **listing,
+	const struct listing_piece *piece)
 {
 	struct listing *l = *listing;
 
 	if (!l)
 		return;
-	if (!append(l, offset, bytes, len)) {
+	if (!is_of_one_state(c, l, &piece->valid) || !append(l, piece)) {
 		listing_free(c, l);
 		*listing = NULL;
-	} else if (len == 0) {
+	} else if (piece->len == 0) {
 		publish(c, node, l);
 		*listing = NULL;
 	} else {
-		l->next = next;
+		l->next = piece->next;
 	}
 }
 
@@ -111,7 +131,9 @@ ssize_t listing_copy(struct causeway *c, struct node *node, uint64_t offset, cha
 
 	pthread_mutex_lock(&c->nodes.lock);
 	l = node->listing;
-	for (unsigned int i = 0; l && is_good(l, node) && i < l->n; i++) {
+	if (l && !is_still_good(c, l, node))
+		l = NULL;
+	for (unsigned int i = 0; l && i < l->n; i++) {
 		if (l->pieces[i].offset == offset && l->pieces[i].len <= room) {
 			len = (ssize_t)l->pieces[i].len;
 			memcpy(to, l->bytes + l->pieces[i].at, l->pieces[i].len);

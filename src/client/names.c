@@ -59,9 +59,13 @@ static int on_name(struct causeway *c, struct causeway_file *at, const char *pat
 	else
 		r = client_call(c, &call);
 	if (r == 0 && takes_entry)
-		r = node_take(c, trace_opcode_name(opcode), &entry, call.asof, &node);
+		r = node_take(c, trace_opcode_name(opcode), &entry,
+			cache_validity(c, &call, VT_CHILD_ATTR, entry.attr_valid,
+				entry.attr_valid_nsec), call.asof, &node);
 	entry_changed(c, w.node, w.name, r == 0 ? node : NULL,
-		cache_validity(c, entry.entry_valid, entry.entry_valid_nsec), call.asof);
+		cache_validity(c, &call, VT_NAME, entry.entry_valid, entry.entry_valid_nsec),
+		call.asof);
+	search_moved(c, w.node, &call.words, VT_NODE_ATTR);
 	if (r == 0 && node)
 		node_put(c, node);
 	node_put(c, w.node);
@@ -180,6 +184,8 @@ static int send_rename(struct causeway *c, const struct walked *from, const stru
 	};
 	int r = client_call(c, &call);
 
+	search_moved(c, from->node, &call.words, VT_NODE_ATTR);
+	search_moved(c, to->node, &call.words, VT_TO_ATTR);
 	return r == -ENOSYS && flags ? client_fail(c, -EINVAL, "the back-end renames without flags "
 							       "only") : r;
 }

@@ -11,6 +11,7 @@
 #include "client/behind.h"
 #include "client/client.h"
 #include "client/listing.h"
+#include "client/xattrs.h"
 
 /* Forgets wait for company, but not for ever: each keeps something alive in the back-end. */
 #define FORGET_AFTER_NS 1000000000ull
@@ -21,25 +22,6 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
-struct validity validity_for(uint64_t seconds, uint32_t nanoseconds)
-{
-	uint64_t now = now_ns(), ns;
-
-	/* A time that is no time counts as the longest. */
-	if (__builtin_mul_overflow(seconds, 1000000000ull, &ns) ||
-		__builtin_add_overflow(ns, nanoseconds, &ns) ||
-		__builtin_add_overflow(ns, now, &ns))
-		ns = UINT64_MAX;
-	return (struct validity){.until_ns = seconds || nanoseconds ? ns : 0};
-}
-
-bool validity_holds(const struct validity *v)
-{
-	if (v->word)
-		return atomic_load_explicit(v->word, memory_order_acquire) == v->value;
-	return v->until_ns && now_ns() < v->until_ns;
 }
 
 static struct node **bucket(struct nodes *nodes, uint64_t id)
@@ -61,6 +43,7 @@ static void free_node(struct causeway *c, struct node *n)
 	behind_free(c, n);
 	listing_free(c, n->listing);
 	free(n->target);
+	xattrs_free(c, n->xattrs);
 	if (n != &c->nodes.root)
 		free(n);
 }
@@ -174,10 +157,11 @@ static void fill(struct causeway *c, struct node *n, const struct fuse_attr *att
 	n->attr_known = true;
 	n->attr = *attr;
 	n->attr_valid = n->size_valid = valid;
+	glance_put(&n->glance, attr, &valid);
 }
 
 int node_take(struct causeway *c, const char *what, const struct fuse_entry_out *entry,
-	uint64_t asof, struct node **node)
+	struct validity valid, uint64_t asof, struct node **node)
 {
 	struct nodes *nodes = &c->nodes;
 	struct node *n;
@@ -200,8 +184,7 @@ int node_take(struct causeway *c, const char *what, const struct fuse_entry_out 
 		n->refs++;
 		/* The root is never forgotten. */
 		n->lookups += n != &nodes->root;
-		fill(c, n, &entry->attr,
-			cache_validity(c, entry->attr_valid, entry->attr_valid_nsec), asof);
+		fill(c, n, &entry->attr, valid, asof);
 		*node = n;
 	}
 	pthread_mutex_unlock(&nodes->lock);
@@ -284,9 +267,15 @@ int node_set_attr(struct causeway *c, struct node *node, const struct fuse_attr 
 	return 0;
 }
 
-void node_note_change(struct causeway *c, struct node *node)
+void node_unknow_attr(struct node *node)
 {
 	node->attr_valid = node->size_valid = (struct validity){.word = NULL};
+	glance_put(&node->glance, &node->attr, &node->attr_valid);
+}
+
+void node_note_change(struct causeway *c, struct node *node)
+{
+	node_unknow_attr(node);
 	node->changed_at = ++c->nodes.changes;
 }
 
@@ -305,24 +294,36 @@ int node_changed(struct causeway *c, struct node *node, const struct fuse_attr *
 	return r;
 }
 
+bool node_glance(struct causeway *c, struct node *node, struct glanced *seen)
+{
+	if (!glance_get(&node->glance, seen)) {
+		pthread_mutex_lock(&c->nodes.lock);
+		*seen = (struct glanced){node->attr, node->attr_valid};
+		pthread_mutex_unlock(&c->nodes.lock);
+	}
+	return validity_holds(c, &seen->valid);
+}
+
 bool node_get_attr(struct causeway *c, struct node *node, struct fuse_attr *attr)
 {
-	bool valid;
+	struct glanced seen;
 
-	pthread_mutex_lock(&c->nodes.lock);
-	valid = validity_holds(&node->attr_valid);
-	if (valid)
-		*attr = node->attr;
-	pthread_mutex_unlock(&c->nodes.lock);
-	return valid;
+	if (!node_glance(c, node, &seen))
+		return false;
+	*attr = seen.attr;
+	return true;
 }
 
 bool node_get_size(struct causeway *c, struct node *node, struct fuse_attr *attr, bool *once)
 {
 	bool valid;
 
+	/* Where all attributes are good, the length is. */
+	*once = true;
+	if (node_get_attr(c, node, attr))
+		return true;
 	pthread_mutex_lock(&c->nodes.lock);
-	valid = validity_holds(&node->size_valid);
+	valid = validity_holds(c, &node->size_valid);
 	*once = node->size_valid.word || node->size_valid.until_ns != 0;
 	*attr = node->attr;
 	pthread_mutex_unlock(&c->nodes.lock);

@@ -63,6 +63,7 @@ void client_options_free(struct client_options *o)
 {
 	free(o->daemon);
 	free(o->record);
+	free(o->version_table);
 	for (size_t i = 0; i < o->ndaemon_options; i++)
 		free(o->daemon_options[i]);
 	free(o->daemon_options);
@@ -104,7 +105,8 @@ static int set_cache(struct causeway *c, const char *value)
 	const struct cache_mode *mode = cache_mode_find(value);
 
 	if (!mode)
-		return client_fail(c, -EINVAL, "cache=%s: it must be none, auto or always", value);
+		return client_fail(c, -EINVAL, "cache=%s: it must be none, auto, always or "
+					       "shared", value);
 	c->options.cache = mode;
 	return 0;
 }
@@ -156,6 +158,8 @@ EXPORT int causeway_set(struct causeway *c, const char *option, const char *valu
 		return set_cache(c, value);
 	if (strcmp(option, "dax") == 0)
 		return set_dax(c, value);
+	if (strcmp(option, "version-table") == 0)
+		return set_string(c, &c->options.version_table, value);
 	if (strcmp(option, "record") == 0)
 		return set_string(c, &c->options.record, value);
 	return client_fail(c, -ENOENT, "there is no option '%s'", option);

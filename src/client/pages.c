@@ -83,16 +83,16 @@ struct page *page_new(struct causeway *c)
 	return p;
 }
 
-void page_publish(struct causeway *c, struct node *node, struct page *page, uint64_t generation,
-	uint64_t asof)
+void page_publish(struct causeway *c, struct node *node, struct page *page, struct fill *fill)
 {
+	uint64_t tail = page->len < PAGE_BYTES ? page->index + 1 : 0;
 	struct pages *pages = &c->pages;
 	struct page **at;
 
 	pthread_mutex_lock(&pages->lock);
-	if (!node_has_changed(c, node, asof) && node_generation(c, node) == generation) {
+	if (node_keeps_data(c, node, fill, tail)) {
 		page->serial = node->serial;
-		page->generation = generation;
+		page->generation = fill->generation;
 		at = find(pages, page->serial, page->index);
 		if (*at)
 			take_out(pages, at);
@@ -120,7 +120,7 @@ static struct page *get(struct causeway *c, struct node *node, uint64_t index)
 
 	pthread_mutex_lock(&pages->lock);
 	at = find(pages, node->serial, index);
-	if (*at && (*at)->generation != node_generation(c, node)) {
+	if (*at && !node_has_data(c, node, (*at)->generation)) {
 		take_out(pages, at);
 	} else if (*at) {
 		p = *at;

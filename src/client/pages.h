@@ -26,6 +26,7 @@
 #define PAGE_BUCKETS 4096
 
 struct causeway;
+struct fill;
 struct node;
 
 struct page {
@@ -50,10 +51,9 @@ void pages_destroy(struct pages *pages);
 /* A page to be filled, or NULL where there is no room for one. */
 struct page *page_new(struct causeway *c);
 
-/* Makes a page known, unless something of ours changed the node's data since asof, or its
- * generation is another by now. The caller keeps its reference. */
-void page_publish(struct causeway *c, struct node *node, struct page *page, uint64_t generation,
-	uint64_t asof);
+/* Makes a page known, if the node keeps what was read (node_keeps_data()). The caller keeps its
+ * reference. */
+void page_publish(struct causeway *c, struct node *node, struct page *page, struct fill *fill);
 void page_put(struct causeway *c, struct page *page);
 
 /* Copies what is known of a file from an offset on; how many bytes, and in *ends whether the file

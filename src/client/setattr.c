@@ -43,7 +43,8 @@ int client_setattr(struct causeway *c, struct node *node, struct causeway_file *
 		node_forget_data(c, node);
 	if (r == 0)
 		return node_changed(c, node, &out.attr,
-			cache_validity(c, out.attr_valid, out.attr_valid_nsec), call.asof);
+			cache_validity(c, &call, VT_NODE_ATTR, out.attr_valid,
+				out.attr_valid_nsec), call.asof);
 	/* What failed may have been done in part. */
 	node_drop_attr(c, node);
 	return r;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Space: allocated, searched for holes, copied without coming here, counted; and whether it may be
- * used at all.
+ * Space: allocated, searched for holes and for a position, copied without coming here, counted; and
+ * whether it may be used at all.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,7 +80,7 @@ static off_t seek_without(struct causeway_file *f, off_t offset, int whence)
 	return whence == SEEK_DATA ? offset : (off_t)min_t(uint64_t, attr.size, INT64_MAX);
 }
 
-off_t client_seek(struct causeway_file *f, off_t offset, int whence)
+static off_t seek_asked(struct causeway_file *f, off_t offset, int whence)
 {
 	struct fuse_lseek_in in = {
 		.fh = f->fh, .offset = (uint64_t)offset, .whence = (uint32_t)whence};
@@ -106,6 +106,52 @@ off_t client_seek(struct causeway_file *f, off_t offset, int whence)
 		return client_fail(f->c, -EPROTO, "the back-end's reply to LSEEK is malformed: it "
 						  "went back");
 	return r < 0 ? r : (off_t)out.offset;
+}
+
+/* Where lseek(2) leads from a position: an offset or -errno. */
+static off_t seek_from(struct causeway_file *f, off_t position, off_t offset, int whence)
+{
+	struct fuse_attr attr;
+	off_t base = 0, to;
+	int r;
+
+	switch (whence) {
+	case SEEK_DATA:
+	case SEEK_HOLE:
+		return seek_asked(f, offset, whence);
+	case SEEK_SET:
+		break;
+	case SEEK_CUR:
+		base = position;
+		break;
+	case SEEK_END:
+		r = client_getattr(f->c, f->node, f, &attr);
+		if (r < 0)
+			return r;
+		base = (off_t)min_t(uint64_t, attr.size, INT64_MAX);
+		break;
+	default:
+		return client_fail(f->c, -EINVAL, "there is no way %d to seek", whence);
+	}
+	if (__builtin_add_overflow(base, offset, &to))
+		return client_fail(f->c, -EOVERFLOW, "no offset is so large");
+	return to >= 0 ? to : client_fail(f->c, -EINVAL, "that is before the beginning");
+}
+
+EXPORT off_t causeway_lseek(struct causeway_file *f, off_t offset, int whence)
+{
+	off_t to;
+
+	if (f->flags & O_PATH)
+		return client_fail(f->c, -EBADF, "the file is not open for that");
+	if (f->node->type == S_IFDIR)
+		return client_fail(f->c, -EISDIR, "directories have causeway_seekdir()");
+	pthread_mutex_lock(&f->lock);
+	to = seek_from(f, f->position, offset, whence);
+	if (to >= 0)
+		f->position = to;
+	pthread_mutex_unlock(&f->lock);
+	return to;
 }
 
 /* One of the two requests that copy; they differ in how they say how much. */

@@ -138,11 +138,13 @@ ssize_t window_write(struct causeway_file *f, struct cursor *from, off_t offset,
 
 void window_tell_times(struct causeway *c, struct node *node, struct causeway_file *f)
 {
-	struct fuse_setattr_in in = {.valid = FATTR_MTIME | FATTR_MTIME_NOW};
+	struct fuse_setattr_in in;
 
 	if (!atomic_load_explicit(&node->stored, memory_order_relaxed) ||
 		!atomic_exchange(&node->stored, false))
 		return;
+	/* Not before: clearing it takes longer than all else that a stat of what is kept does. */
+	in = (struct fuse_setattr_in){.valid = FATTR_MTIME | FATTR_MTIME_NOW};
 	/* Where it is refused, as to one who may write but no more, the host's own will do. */
 	client_setattr(c, node, f, &in);
 }

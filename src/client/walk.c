@@ -34,21 +34,25 @@ static int lookup(struct causeway *c, struct node *parent, const char *name, str
 		.out_size = sizeof(entry),
 		.out_least = sizeof(entry),
 	};
+	struct validity valid, search = search_begin(c, parent);
 	int r = client_call(c, &call);
-	struct validity valid;
 
 	/* An error says nothing of how long it is so. */
 	if (r == -ENOENT)
-		entry_learn(c, parent, name, NULL, cache_validity(c, 0, 0), call.asof);
+		entry_learn(c, parent, name, NULL, cache_validity(c, &call, VT_NAME, 0, 0),
+			call.asof);
 	if (r < 0)
 		return r;
-	valid = cache_validity(c, entry.entry_valid, entry.entry_valid_nsec);
+	search_passed(c, parent, &search);
+	valid = cache_validity(c, &call, VT_NAME, entry.entry_valid, entry.entry_valid_nsec);
 	/* An entry without a node says that there is none, and for how long. */
 	if (entry.nodeid == 0) {
 		entry_learn(c, parent, name, NULL, valid, call.asof);
 		return -ENOENT;
 	}
-	r = node_take(c, "LOOKUP", &entry, call.asof, node);
+	r = node_take(c, "LOOKUP", &entry,
+		cache_validity(c, &call, VT_CHILD_ATTR, entry.attr_valid, entry.attr_valid_nsec),
+		call.asof, node);
 	/* What is above a directory is no name in it. */
 	if (r == 0 && strcmp(name, "..") != 0)
 		entry_learn(c, parent, name, *node, valid, call.asof);
@@ -57,14 +61,19 @@ static int lookup(struct causeway *c, struct node *parent, const char *name, str
 
 int walk_lookup(struct causeway *c, struct node *parent, const char *name, struct node **node)
 {
-	switch (entry_find(c, parent, name, node)) {
-	case ENTRY_THERE:
-		return 0;
-	case ENTRY_MISSING:
-		return -ENOENT;
-	default:
+	enum entry_state state = entry_find(c, parent, name, node);
+	int r = 0;
+
+	if (state == ENTRY_UNKNOWN)
 		return lookup(c, parent, name, node);
-	}
+	if (c->options.cache->by_words)
+		r = search_check(c, parent);
+	if (r < 0 && state == ENTRY_THERE)
+		node_put(c, *node);
+	/* A back-end that does not tell refuses the LOOKUP, where it must. */
+	if (r == -ENOSYS)
+		return lookup(c, parent, name, node);
+	return r < 0 ? r : state == ENTRY_THERE ? 0 : -ENOENT;
 }
 
 int walk_readlink(struct causeway *c, struct node *node, char *target)
@@ -84,7 +93,7 @@ int walk_readlink(struct causeway *c, struct node *node, char *target)
 	if (call.taken == 0 || memchr(target, '\0', call.taken))
 		return client_fail(c, -EPROTO, "the back-end's reply to READLINK is malformed: "
 					       "that is no path");
-	node_set_target(c, node, target);
+	node_set_target(c, node, target, cache_validity(c, &call, VT_NODE_DATA, 0, 0));
 	return (int)call.taken;
 }
 

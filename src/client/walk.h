@@ -35,6 +35,20 @@ int walk(struct causeway *c, struct node *start, const char *path, unsigned int 
 /* LOOKUP of one name: a reference. */
 int walk_lookup(struct causeway *c, struct node *parent, const char *name, struct node **node);
 
+/*
+ * search.c. Before a LOOKUP in a directory, and when it was not refused: whether that shows that it
+ * may be searched.
+ */
+struct validity search_begin(struct causeway *c, struct node *dir);
+void search_passed(struct causeway *c, struct node *dir, const struct validity *v);
+
+/* Whether the directory of a name that is kept may be searched: 0 or -errno. */
+int search_check(struct causeway *c, struct node *dir);
+
+/* We made or removed a name in it, as words with this bit say. */
+void search_moved(struct causeway *c, struct node *dir, const struct words *words,
+	unsigned int bit);
+
 /* READLINK into a buffer of PATH_MAX bytes, NUL-terminated: its length. */
 int walk_readlink(struct causeway *c, struct node *node, char *target);
 

@@ -10,6 +10,8 @@
 
 #include "base/util.h"
 #include "client/file.h"
+#include "client/notify.h"
+#include "client/xattrs.h"
 
 static int check_name(struct causeway *c, const char *name)
 {
@@ -34,15 +36,22 @@ static int malformed(struct causeway *c, const struct call *call, const char *ho
 		trace_opcode_name(call->opcode), how);
 }
 
-/* Performs a GETXATTR or LISTXATTR, of which in is the first argument, for up to max bytes: how
- * many there are. */
-static ssize_t fetch(struct causeway *c, struct call *call, struct fuse_getxattr_in *in, void *buf,
-	size_t size, size_t max)
+/* Performs a GETXATTR or LISTXATTR on a node, of which in is the first argument and name what it is
+ * kept under, for up to max bytes: how many there are. */
+static ssize_t fetch(struct causeway *c, struct node *node, const char *name, struct call *call,
+	struct fuse_getxattr_in *in, void *buf, size_t size, size_t max)
 {
 	struct fuse_getxattr_out out;
 	struct iovec take = {buf, min_t(size_t, size, max)};
+	struct validity before;
+	ssize_t kept;
 	int r;
 
+	client_hear(c);
+	if (xattrs_get(c, node, name, buf, take.iov_len, &kept))
+		return kept < 0 ? client_fail(c, (int)kept, "%s", strerror((int)-kept)) : kept;
+	before = xattrs_begin(c, node);
+	call->nodeid = node->id;
 	in->size = (uint32_t)take.iov_len;
 	if (size > 0) {
 		call->take = &take;
@@ -52,10 +61,15 @@ static ssize_t fetch(struct causeway *c, struct call *call, struct fuse_getxattr
 		call->out_size = call->out_least = sizeof(out);
 	}
 	r = client_call(c, call);
+	if (r == -ENODATA)
+		xattrs_put(c, node, name, NULL, 0, before, call->asof);
 	if (r < 0)
 		return explain(c, r);
-	if (size > 0)
+	if (size > 0) {
+		xattrs_put(c, node, name, buf, call->taken,
+			words_shown(c, &call->words, VT_NODE_ATTR), call->asof);
 		return (ssize_t)call->taken;
+	}
 	return out.size <= max ? (ssize_t)out.size : malformed(c, call, "it is too large");
 }
 
@@ -75,8 +89,7 @@ EXPORT ssize_t causeway_getxattr(struct causeway *c, struct causeway_file *at, c
 		n = client_target(c, at, path, flags, &t);
 	if (n < 0)
 		return n;
-	call.nodeid = t.node->id;
-	n = fetch(c, &call, &in, value, size, XATTR_SIZE_MAX);
+	n = fetch(c, t.node, name, &call, &in, value, size, XATTR_SIZE_MAX);
 	node_put(c, t.node);
 	return n;
 }
@@ -108,8 +121,7 @@ EXPORT ssize_t causeway_listxattr(struct causeway *c, struct causeway_file *at, 
 
 	if (n < 0)
 		return n;
-	call.nodeid = t.node->id;
-	n = fetch(c, &call, &in, list, size, XATTR_LIST_MAX);
+	n = fetch(c, t.node, XATTRS_LIST, &call, &in, list, size, XATTR_LIST_MAX);
 	if (n > 0 && size > 0 && !is_list(list, (size_t)n))
 		n = malformed(c, &call, "it is no list of names");
 	node_put(c, t.node);

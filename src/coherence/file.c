@@ -64,8 +64,9 @@ int file_map(struct vtable *t, int fd, const char **why)
 		*why = faults[fault];
 		return -EINVAL;
 	}
-	/* A hole that cannot be filled later would be a SIGBUS then. */
-	r = -posix_fallocate(fd, 0, st.st_size);
+	/* A hole that cannot be filled later would be a SIGBUS then. Nobody goes behind the
+	 * slots. */
+	r = -posix_fallocate(fd, 0, (off_t)vt_used(head.slots));
 	if (r < 0)
 		return r;
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -109,7 +110,9 @@ int file_fill(struct vtable *t, int fd, uint64_t slots)
 	if (r == 0)
 		r = file_random(&head.epoch, sizeof(head.epoch));
 	if (r == 0)
-		r = -posix_fallocate(fd, 0, (off_t)vt_size(slots));
+		r = neg_errno(ftruncate(fd, (off_t)vt_size(slots)));
+	if (r == 0)
+		r = -posix_fallocate(fd, 0, (off_t)vt_used(slots));
 	if (r < 0)
 		return r;
 	if (pwrite(fd, &head, sizeof(head), 0) != sizeof(head))

@@ -14,7 +14,12 @@ static unsigned int index_of(unsigned int bit)
 
 void vtable_request_begin(struct vtable_request *v, struct vtable *t, bool words)
 {
-	*v = (struct vtable_request){.t = t, .words = words};
+	/* The arrays are as long as the rest of a quick request takes: bits say what is in them. */
+	v->t = t;
+	v->words = words;
+	v->settled = false;
+	v->looked = v->touched = v->timed = 0;
+	v->change.n = 0;
 	vtable_enter(t);
 	v->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
 	now = v;
@@ -32,22 +37,38 @@ struct vtable_request *vtable_request_now(void)
 	return now;
 }
 
-struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t slot, uint32_t flags)
+/* All words of a reply are of the epoch that it names. */
+static struct vt_look look_of(const struct vtable_request *v, const struct vt_stamp *stamp,
+	uint32_t flags)
 {
-	struct vt_stamp stamp;
-	bool keep = vtable_look(v->t, slot, &stamp);
+	bool keep = vt_is_quiet(stamp->word) && stamp->epoch == v->epoch &&
+		!vtable_is_poisoned(v->t);
 
-	/* All words of a reply are of the epoch that it names. */
 	return (struct vt_look){
-		.word = stamp.word,
-		.slot = slot,
-		.flags = flags | (keep && stamp.epoch == v->epoch ? VT_KEEP : 0),
+		.word = stamp->word,
+		.slot = (uint32_t)stamp->slot,
+		.flags = flags | (keep ? VT_KEEP : 0),
 	};
 }
 
-void vtable_request_look(struct vtable_request *v, struct vtable_operand o, uint32_t flags)
+struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t slot, uint32_t flags)
 {
-	v->look[index_of(o.bit)] = vtable_request_glance(v, o.slot, flags);
+	struct vt_stamp stamp;
+
+	vtable_look(v->t, slot, &stamp);
+	return look_of(v, &stamp, flags);
+}
+
+void vtable_request_look(struct vtable_request *v, struct vtable_operand o)
+{
+	v->look[index_of(o.bit)] = vtable_request_glance(v, o.slot, o.flags);
+	v->looked |= o.bit;
+}
+
+void vtable_request_recall(struct vtable_request *v, struct vtable_operand o,
+	const struct vt_stamp *stamp)
+{
+	v->look[index_of(o.bit)] = look_of(v, stamp, o.flags);
 	v->looked |= o.bit;
 }
 
@@ -58,6 +79,7 @@ void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *
 	for (unsigned int i = 0; i < n; i++) {
 		slots[i] = o[i].slot;
 		v->slot[index_of(o[i].bit)] = o[i].slot;
+		v->timed |= o[i].flags & VT_TIMED ? o[i].bit : 0;
 		v->touched |= o[i].bit;
 	}
 	vtable_begin(v->t, &v->change, slots, n);
@@ -89,7 +111,7 @@ bool vtable_request_was_alone(struct vtable_request *v, unsigned int bit)
 	*look = (struct vt_look){
 		.word = touch->after,
 		.slot = touch->slot,
-		.flags = (look->flags & VT_TIMED) | VT_KEEP,
+		.flags = (v->timed & bit ? VT_TIMED : 0) | VT_KEEP,
 	};
 	v->looked |= bit;
 	return true;

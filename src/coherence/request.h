@@ -26,15 +26,17 @@ struct vtable_request {
 	bool settled;
 	uint64_t epoch;
 	unsigned int looked, touched; /* bits that the arrays below have something of */
+	unsigned int timed;           /* of those touched: kept by time */
 	struct vt_look look[VT_TOUCH_BITS];
 	uint32_t slot[VT_TOUCH_BITS];
 	struct vtable_change change;
 };
 
-/* A bit, and the slot of what it stands for in this request. */
+/* A bit, the slot of what it stands for in this request, and VT_TIMED where it is kept by time. */
 struct vtable_operand {
 	unsigned int bit;
 	uint32_t slot;
+	uint32_t flags;
 };
 
 /* Is this thread's from now on; enters the table, and loads the epoch. */
@@ -46,12 +48,15 @@ void vtable_request_end(struct vtable_request *v);
 /* This thread's, or NULL. */
 struct vtable_request *vtable_request_now(void);
 
-/* Loads the word of what is read next; once more for a bit replaces the first. flags: VT_TIMED, or
- * 0. */
-void vtable_request_look(struct vtable_request *v, struct vtable_operand o, uint32_t flags);
+/* Loads the word of what is read next; once more for a bit replaces the first. */
+void vtable_request_look(struct vtable_request *v, struct vtable_operand o);
 
 /* A word of a single thing beside those with bits, of an entry in a listing. */
 struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t slot, uint32_t flags);
+
+/* A look of an earlier request's, which read what this one's reply shows (a listing, by pieces). */
+void vtable_request_recall(struct vtable_request *v, struct vtable_operand o,
+	const struct vt_stamp *stamp);
 
 /* Marks; more where they are known only later, but not after settling. */
 void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *o, unsigned int n);

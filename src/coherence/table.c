@@ -19,18 +19,14 @@
 
 static struct vtable *new_table(uint64_t slots)
 {
-	struct vtable *t = calloc(1, sizeof(*t));
-	pthread_rwlockattr_t attr;
+	struct vtable *t = aligned_alloc(_Alignof(struct vtable), sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->fd = t->dir = t->lock = -1;
+	memset(t, 0, sizeof(*t));
+	t->fd = t->dir = t->lock = t->proc = -1;
 	t->wanted = slots;
-	/* Busy servers would never let a renewal in otherwise. */
-	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&t->inside, &attr);
-	pthread_rwlockattr_destroy(&attr);
+	door_init(&t->inside);
 	return t;
 }
 
@@ -41,7 +37,7 @@ void vtable_close(struct vtable *t)
 	file_unmap(t);
 	close_fd(&t->lock);
 	close_fd(&t->dir);
-	pthread_rwlock_destroy(&t->inside);
+	door_destroy(&t->inside);
 	free(t->name);
 	free(t->key_name);
 	explicit_bzero(t->key, sizeof(t->key));
@@ -50,12 +46,12 @@ void vtable_close(struct vtable *t)
 
 void vtable_enter(struct vtable *t)
 {
-	pthread_rwlock_rdlock(&t->inside);
+	door_enter(&t->inside);
 }
 
 void vtable_leave(struct vtable *t)
 {
-	pthread_rwlock_unlock(&t->inside);
+	door_leave(&t->inside);
 }
 
 bool vtable_is_poisoned(const struct vtable *t)
@@ -218,8 +214,9 @@ static int fill_memory(struct vtable *t)
 		r = -errno;
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	t->fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* The name begins at the root unless there is a descriptor to begin from. */
+	snprintf(path, sizeof(path), "%s%d", t->proc < 0 ? "/proc/self/fd/" : "", fd);
+	t->fd = openat(t->proc, path, O_RDONLY | O_CLOEXEC);
 	return t->fd < 0 ? -errno : 0;
 }
 
@@ -241,50 +238,72 @@ int vtable_make(struct vtable **out, uint64_t slots)
 	return 0;
 }
 
-/* Waits until nobody is inside. */
-static int close_door(struct vtable *t, int patience)
-{
-	struct timespec end;
-
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += patience / 1000 + 1;
-	return -pthread_rwlock_timedwrlock(&t->inside, &end);
-}
-
-int vtable_renew(struct vtable *t, int patience)
-{
-	const char *why = NULL;
-	size_t bytes;
+/* What is attached, while something else takes its place. */
+struct attached {
 	char *map;
-	int fd, r = close_door(t, patience);
+	size_t bytes;
+	uint64_t slots;
+	uint8_t id[VT_ID_SIZE];
+	int fd;
+};
 
-	if (r < 0)
-		return -EAGAIN;
-	if (!vtable_is_poisoned(t)) {
-		pthread_rwlock_unlock(&t->inside);
-		return 0;
-	}
-	map = t->map;
-	bytes = t->bytes;
-	fd = t->fd;
+static struct attached take_off(struct vtable *t)
+{
+	struct attached a = {.map = t->map, .bytes = t->bytes, .slots = t->slots, .fd = t->fd};
+
+	memcpy(a.id, t->id, sizeof(a.id));
 	t->map = NULL;
 	t->fd = -1;
+	return a;
+}
+
+static void put_back(struct vtable *t, const struct attached *a)
+{
+	t->map = a->map;
+	t->bytes = a->bytes;
+	t->slots = a->slots;
+	t->fd = a->fd;
+	memcpy(t->id, a->id, sizeof(t->id));
+}
+
+/* Nobody is inside: 0, 1 (a poisoned one), or -errno with the old one as it was. */
+static int replace(struct vtable *t, int patience)
+{
+	struct attached old = take_off(t);
+	const char *why = NULL;
+	int r;
+
 	if (t->lock < 0) {
 		r = fill_memory(t);
 	} else {
 		file_lock(t, F_UNLCK, false);
 		r = attach_patiently(t, patience, &why);
 	}
-	if (r < 0) {
-		log_error("version table: %s (%s)", why ? why : "no other can be made",
-			strerror(-r));
-		t->map = map;
-		t->fd = fd;
-	} else {
-		munmap(map, bytes);
-		close(fd);
-		r = r ? -EAGAIN : 0;
+	if (r >= 0) {
+		munmap(old.map, old.bytes);
+		close(old.fd);
+		t->lost = t->told = false;
+		return r;
 	}
-	pthread_rwlock_unlock(&t->inside);
+	file_unmap(t);
+	put_back(t, &old);
+	if (!t->told)
+		log_error("version table: %s (%s)%s", why ? why : "no other can be made",
+			strerror(-r),
+			t->lock < 0 ? "" : "; until there is one, nothing is changed");
+	t->told = true;
+	t->lost = t->lock >= 0;
 	return r;
+}
+
+int vtable_renew(struct vtable *t, int patience)
+{
+	int r = door_close(&t->inside, patience);
+
+	if (r < 0)
+		return r;
+	if (vtable_is_poisoned(t))
+		r = replace(t, patience);
+	door_open(&t->inside);
+	return r > 0 ? -EAGAIN : r;
 }

@@ -24,27 +24,32 @@
 #ifndef COHERENCE_TABLE_H
 #define COHERENCE_TABLE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "coherence/door.h"
 #include "coherence/hash.h"
 #include "proto/version_table.h"
 
 struct vtable {
-	pthread_rwlock_t inside; /* read: vtable_enter(); write: what follows changes */
+	struct door inside; /* closed while what follows changes */
 	char *map;
 	size_t bytes;
 	uint64_t slots;
 	uint8_t id[VT_ID_SIZE];
 	uint8_t key[HASH_KEY_SIZE];
 	int fd;        /* read-only: for clients */
+	bool lost;     /* FILE is attached to no more: see vtable_renew() */
+	bool told;     /* the log has said why there is no new one */
 	int dir, lock; /* of FILE and FILE.key; -1 for memory of our own */
+	int proc;      /* /proc/self/fd, where that name leads elsewhere; or -1. Not ours */
 	char *name, *key_name;
 	uint64_t wanted; /* slots of a table that we make; 0: as many as the one before had */
+	_Atomic uint64_t moved_ms;      /* when we last moved the epoch (limit.c) */
+	uint64_t timed, timed_since_ms; /* as vtable_tick() last saw it */
 };
 
 #define VTABLE_SLOTS (1u << 20) /* where nobody says otherwise */
@@ -77,13 +82,20 @@ void vtable_poison(struct vtable *t);
 
 /*
  * Attaches to the table that follows a poisoned one, or makes it. Those who enter wait meanwhile.
- * -EAGAIN: not everybody has left within so many milliseconds (others need a second, see above): we
+ * -EAGAIN: not everybody has left within so many milliseconds (all have to try at once): we
  * are attached to a poisoned one, and may try again. Any other error, where the table is a file: we
- * are attached to none, so that nothing may be changed any more.
+ * are attached to none (the old one is still mapped, poisoned), so that nothing may be changed
+ * before another call succeeds. Why is logged once.
  */
 int vtable_renew(struct vtable *t, int patience);
 
 /* What follows is for those inside. */
+
+/* Whether we are attached to no table: what would have to be marked must not happen. */
+static inline bool vtable_is_lost(const struct vtable *t)
+{
+	return t->lost;
+}
 
 /* Kinds of what an inode has; names have their own function. */
 enum vtable_kind {
@@ -104,6 +116,15 @@ bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp);
 
 /* Nothing that anybody remembers is trusted any more. */
 void vtable_bump_epoch(struct vtable *t);
+
+/*
+ * The same because of something that a guest can bring about as often as it likes. Where the epoch
+ * moved less than a second ago, words are good by time only from now on instead, until a second has
+ * passed without need. vtable_tick() ends that; each server calls it every second, on one thread,
+ * for the one that began it may be gone.
+ */
+void vtable_distrust(struct vtable *t);
+void vtable_tick(struct vtable *t);
 
 /* A change and the slots that it touches. The most that one operation has: a rename, with two
  * directories (attributes, listing), two names and two inodes (attributes, listing). */

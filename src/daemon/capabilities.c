@@ -148,6 +148,12 @@ void capabilities_cut_monitor(void)
 	keep((BIT(CAP_DAC_OVERRIDE) | BIT(CAP_KILL)) & get_permitted());
 }
 
+/* Marks of file systems, and files by their handles. */
+void capabilities_cut_watcher(void)
+{
+	keep((BIT(CAP_SYS_ADMIN) | BIT(CAP_DAC_READ_SEARCH)) & get_permitted());
+}
+
 void capabilities_forsake(void)
 {
 	const struct rlimit none = {0, 0};

@@ -132,6 +132,7 @@ static uint32_t serve_recorded(struct worker *w, const struct virtq_chain *chain
 	struct recorded of = recorder_request(d->recorder, w->queue, chain->in, chain->in_len);
 	uint32_t written;
 
+	of.words = fuse_reply_has_words(d->session, of.opcode);
 	d->current[w->queue] = of;
 	written = fuse_serve(w->fuse, chain);
 	if (written != FUSE_DEFERRED)

@@ -100,3 +100,10 @@ void isolation_seal(const struct isolation *config, const struct isolated *where
 		landlock_enter(config, where->root);
 	seccomp_enter(config);
 }
+
+void isolation_seal_watcher(const struct isolation *config)
+{
+	capabilities_forsake();
+	capabilities_cut_watcher();
+	seccomp_enter_watcher(config);
+}

@@ -56,6 +56,8 @@ struct isolation {
 	bool file_handles; /* files may be found by handle */
 	bool dax;          /* files are mapped in a window */
 	bool leases;       /* are taken on files */
+	bool versions;     /* there is a version table, */
+	int versions_dir;  /* ... whose FILE is in this folder; or -1 */
 	bool syslog;
 	bool record;
 	const char *socket_path; /* removed at the end, or NULL */
@@ -81,6 +83,9 @@ int monitor_run(pid_t child, const int *fds, size_t n);
 
 /* Ends the calling process as its child has ended. */
 _Noreturn void monitor_end_like(int status);
+
+/* What the watcher of host processes is kept from: it has no part in what is served. */
+void isolation_seal_watcher(const struct isolation *config);
 
 /* The stages up to the capabilities. share_fd is the shared directory, named path. */
 void isolation_enter(const struct isolation *config, int share_fd, const char *path,

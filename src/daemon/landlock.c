@@ -29,9 +29,8 @@
 /* All of ABI 2, in one mask. */
 #define RIGHTS ((LANDLOCK_ACCESS_FS_REFER << 1) - 1)
 
-static void allow(int rules, const char *path, uint64_t rights)
+static void allow_fd(int rules, int fd, const char *path, uint64_t rights)
 {
-	CLEANUP_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const struct landlock_path_beneath_attr rule = {
 		.allowed_access = rights,
 		.parent_fd = fd,
@@ -40,6 +39,13 @@ static void allow(int rules, const char *path, uint64_t rights)
 	if (fd < 0 ||
 		syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
 		die("Landlock: cannot allow '%s': %s", path, strerror(errno));
+}
+
+static void allow(int rules, const char *path, uint64_t rights)
+{
+	CLEANUP_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	allow_fd(rules, fd, path, rights);
 }
 
 /* Whoever made the socket removes it at the end: with a sandbox, that is the process outside. */
@@ -53,6 +59,18 @@ static void allow_socket(const struct isolation *config, int rules)
 	if (!path)
 		die("Landlock: %s", strerror(ENOMEM));
 	allow(rules, dirname(path), LANDLOCK_ACCESS_FS_REMOVE_FILE);
+}
+
+/* Another FILE takes the place of the one that was opened. handled: what the kernel knows. */
+static void allow_versions(const struct isolation *config, int rules, uint64_t handled)
+{
+	const uint64_t rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+		LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG |
+		LANDLOCK_ACCESS_FS_REMOVE_FILE;
+
+	if (config->versions && config->versions_dir >= 0)
+		allow_fd(rules, config->versions_dir, "the folder of --version-table",
+			rights & handled);
 }
 
 void landlock_enter(const struct isolation *config, const char *root)
@@ -75,6 +93,7 @@ void landlock_enter(const struct isolation *config, const char *root)
 		die("Landlock: %s", strerror(errno));
 	allow(rules, root, attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE);
 	allow_socket(config, rules);
+	allow_versions(config, rules, attr.handled_access_fs);
 	if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
 		die("Landlock: %s", strerror(errno));
 }

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/log.h"
@@ -22,6 +21,8 @@
 #include "daemon/isolation.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
+#include "daemon/process.h"
+#include "daemon/versions.h"
 #include "daemon/window.h"
 #include "dax/lease.h"
 #include "fs/passthrough/passthrough.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct device fuse_device;
 	struct recorder *recorder; /* or NULL */
 	struct dax_window *window; /* or NULL */
+	struct versions *versions; /* or NULL */
 	struct virtio_fs_config config;
 	int stop_fd, counters_fd;
 	int share_fd; /* the directory, until it is isolated */
@@ -70,7 +72,9 @@ static void log_nodes(struct daemon *d)
 static void window_dropped(struct daemon *d)
 {
 	if (d->window)
-		dax_window_dropped(d->window);
+		passthrough_drop_window(d->fs);
+	if (d->versions)
+		versions_dropped(d->versions);
 }
 
 static void guest_reset(void *opaque)
@@ -84,6 +88,12 @@ static void front_end_gone(void *opaque)
 	log_nodes(&the_daemon);
 	window_dropped(&the_daemon);
 	fuse_session_reset(&the_daemon.session);
+}
+
+static void front_end_ready(void *opaque)
+{
+	if (the_daemon.versions)
+		versions_ready(the_daemon.versions);
 }
 
 /* A region of guest memory that is a file of the export, mapped there by us. */
@@ -116,36 +126,8 @@ static void log_counters(void *opaque)
 	vhost_backend_log_stats(&d->backend);
 	log_nodes(d);
 	log_window(d);
-}
-
-/* A descriptor that becomes readable when one of the signals comes, instead of their effect. */
-static int catch_signals(const int *signals, size_t n)
-{
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	for (size_t i = 0; i < n; i++)
-		sigaddset(&set, signals[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		die("cannot wait for signals: %s", strerror(errno));
-	return fd;
-}
-
-/* Each node and handle that a guest knows takes a descriptor. */
-static void limit_descriptors(int wanted)
-{
-	struct rlimit files;
-
-	if (wanted == 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return;
-	if (wanted > 0)
-		files.rlim_max = (rlim_t)wanted;
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && wanted > 0)
-		die("--rlimit-nofile: cannot have %d descriptors: %s", wanted, strerror(errno));
+	if (d->versions)
+		versions_log(d->versions);
 }
 
 static void prepare_process(struct daemon *d)
@@ -153,12 +135,12 @@ static void prepare_process(struct daemon *d)
 	static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
 	static const int counters[] = {SIGUSR1};
 
-	d->stop_fd = catch_signals(stops, ARRAY_SIZE(stops));
-	d->counters_fd = catch_signals(counters, ARRAY_SIZE(counters));
+	d->stop_fd = process_catch(stops, ARRAY_SIZE(stops));
+	d->counters_fd = process_catch(counters, ARRAY_SIZE(counters));
 	/* Both come as errors of the system call instead. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	limit_descriptors(d->options.rlimit_nofile);
+	process_limit_descriptors(d->options.rlimit_nofile);
 	if (d->options.isolation.leases)
 		leases_block_signals();
 }
@@ -189,6 +171,18 @@ static void open_recording(struct daemon *d)
 		die("--record: cannot write '%s': %s", o->record, strerror(-r));
 }
 
+/* Before the sandbox, in which FILE has another name or none. Nothing is lost by its being there
+ * already should the start fail after it. */
+static void open_versions(struct daemon *d)
+{
+	struct options *o = &d->options;
+
+	if (!o->version_table)
+		return;
+	d->versions = versions_open(o->version_table, o->version_slots, &o->isolation);
+	o->isolation.versions_dir = versions_table(d->versions)->dir;
+}
+
 static void open_export(struct daemon *d, const struct isolated *where)
 {
 	struct options *o = &d->options;
@@ -201,6 +195,8 @@ static void open_export(struct daemon *d, const struct isolated *where)
 	if (o->dax_window && !d->window)
 		die("--dax-window: no memory for it");
 	o->passthrough.window = d->window;
+	o->passthrough.table = versions_table(d->versions);
+	o->passthrough.watch = versions_watch(d->versions);
 	r = passthrough_new(where->root, &o->passthrough, &d->fs);
 	if (r == -EINVAL)
 		die("--shared-dir: '%s' is in a pseudo file system, which is never shared",
@@ -214,6 +210,8 @@ static void open_export(struct daemon *d, const struct isolated *where)
 		log_warn("--writeback has no effect with --cache %s, which caches no data",
 			o->fuse.cache->name);
 	fuse_session_init(&d->session, d->fs, &o->fuse);
+	fuse_session_version(&d->session, versions_table(d->versions));
+	fuse_session_watch(&d->session, versions_watch(d->versions));
 	device_init(&d->fuse_device, &d->session, &d->backend, d->recorder);
 	d->config.num_request_queues = CONFIG_REQUEST_QUEUES;
 	/* Padded with zeros, and without one where it fills the field. */
@@ -229,7 +227,12 @@ static void open_export(struct daemon *d, const struct isolated *where)
 		.opaque = &d->fuse_device,
 		.config = o->tag ? &d->config : NULL,
 		.config_size = o->tag ? sizeof(d->config) : 0,
-		.shmem_size = o->dax_window,
+		.shmem_sizes = {
+			[VHOST_SHMEM_DAX] = o->dax_window,
+			[VHOST_SHMEM_VERSIONS] = versions_region(d->versions,
+				o->dax_window),
+		},
+		.shmem_ready = front_end_ready,
 		.owns_memory = owns_memory,
 	};
 	r = vhost_backend_init(&d->backend, &d->device);
@@ -267,6 +270,8 @@ static _Noreturn void stay_outside(struct daemon *d, pid_t child)
 
 	close_fd(&d->share_fd);
 	close_fd(&d->listener.fd);
+	/* Its lock is the server's: it has to fall when that one dies. */
+	versions_close(d->versions);
 	status = monitor_run(child, signals, ARRAY_SIZE(signals));
 	close_listener();
 	monitor_end_like(status);
@@ -303,6 +308,11 @@ static void start_threads(struct daemon *d)
 	r = passthrough_start(d->fs);
 	if (r < 0)
 		die("--dax-window: cannot start its threads: %s", strerror(-r));
+	if (d->versions)
+		r = versions_start(d->versions, &(struct versions_world){&d->backend, d->fs,
+			d->options.passthrough.proc_fd});
+	if (r < 0)
+		die("--version-table: cannot start its thread: %s", strerror(-r));
 }
 
 /* Serves front-ends until it is time to end; the exit status. */
@@ -369,14 +379,17 @@ int main(int argc, char **argv)
 	prepare_process(d);
 	open_share(d);
 	open_recording(d);
+	open_versions(d);
 	open_socket(d);
 	isolate(d);
 	start_threads(d);
 	status = serve(d);
 	fuse_pool_stop(&d->session);
+	versions_stop(d->versions);
 	passthrough_free(d->fs);
 	if (d->window)
 		dax_window_free(d->window);
+	versions_close(d->versions);
 	vhost_backend_destroy(&d->backend);
 	recorder_close(d->recorder);
 	xattrmap_free(d->options.xattrmap);

@@ -64,7 +64,9 @@ static int check(struct parse *p)
 	if (!o->has_entry_timeout)
 		o->fuse.entry_ns = o->fuse.cache->timeout_ns;
 	o->fuse.dax_entry_ns = o->has_entry_timeout ? o->fuse.entry_ns : DAX_ENTRY_NS;
-	return check_dax(p) < 0 ? -1 : check_isolation(p);
+	if (check_dax(p) < 0 || check_version(p) < 0)
+		return -1;
+	return check_isolation(p);
 }
 
 static const struct option_desc *find(const char *name)

@@ -30,6 +30,8 @@ struct options {
 	struct idmap *uids, *gids; /* fuse has them too; freed by options_free() */
 	bool has_attr_timeout, has_entry_timeout, has_dax;
 	uint64_t dax_window; /* bytes; 0: none */
+	const char *version_table; /* a path, "memfd", or NULL */
+	uint64_t version_slots;    /* 0: as many as there are */
 	enum log_level log_level;
 	bool syslog; /* instead of standard error */
 	const char *record; /* the file of a recording, or NULL */

@@ -47,6 +47,11 @@ int set_dax(struct parse *p, const char *arg);
 /* What neither of them alone can tell; tells the others what a window needs. */
 int check_dax(struct parse *p);
 
+/* option_version.c */
+int set_version_table(struct parse *p, const char *arg);
+int set_version_slots(struct parse *p, const char *arg);
+int check_version(struct parse *p);
+
 /* What no option of isolation alone can tell; tells isolation what the others need. */
 int check_isolation(struct parse *p);
 

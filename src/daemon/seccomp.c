@@ -57,11 +57,13 @@ static bool is_wanted(const struct isolation *config, const char *group)
 		bool wanted;
 	} conditions[] = {
 		{"monitor", false},
+		{"watcher", false},
 		{"xattr", config->xattr},
 		{"file-handles", config->file_handles},
 		{"syslog", config->syslog},
 		{"record", config->record},
 		{"dax", config->dax},
+		{"versions", config->versions},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(conditions); i++) {
@@ -144,4 +146,9 @@ void seccomp_enter(const struct isolation *config)
 void seccomp_enter_monitor(const struct isolation *config)
 {
 	enter(config, "monitor");
+}
+
+void seccomp_enter_watcher(const struct isolation *config)
+{
+	enter(config, "watcher");
 }

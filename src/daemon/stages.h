@@ -30,6 +30,7 @@ int root_host_proc(void);
 /* capabilities.c */
 void capabilities_cut(const struct isolation *config);
 void capabilities_cut_monitor(void);
+void capabilities_cut_watcher(void);
 
 /* Never more privileges through execve(2), and no core file of what guests sent. */
 void capabilities_forsake(void);
@@ -46,5 +47,6 @@ void landlock_enter(const struct isolation *config, const char *root);
 /* seccomp.c */
 void seccomp_enter(const struct isolation *config);
 void seccomp_enter_monitor(const struct isolation *config);
+void seccomp_enter_watcher(const struct isolation *config);
 
 #endif

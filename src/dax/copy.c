@@ -194,6 +194,21 @@ static int leave_newer(struct dax_file *f, char *now, const char *before, size_t
 	return r;
 }
 
+/* The file is about to be written: said once, until flush_piece() has ended. */
+static void begin_writing(struct dax_file *f)
+{
+	if (f->watch.before && !f->is_written)
+		f->watch.before(f->watch.opaque);
+	f->is_written = true;
+}
+
+static void end_writing(struct dax_file *f)
+{
+	if (f->watch.after && f->is_written)
+		f->watch.after(f->watch.opaque);
+	f->is_written = false;
+}
+
 /* Writes back what was changed in a page, or in as much of it as the file has. */
 static int flush_page(struct dax_file *f, char *now, const char *before, size_t n, uint64_t offset,
 	bool careful)
@@ -202,6 +217,7 @@ static int flush_page(struct dax_file *f, char *now, const char *before, size_t 
 
 	if (memcmp(now, before, n) == 0)
 		return 0;
+	begin_writing(f);
 	if (careful)
 		r = leave_newer(f, now, before, n, offset);
 	if (r == 0)
@@ -236,13 +252,16 @@ static int flush_piece(const struct dax_piece *p, bool careful)
 	struct dax_file *f = p->file;
 	struct stat st;
 	uint64_t end;
+	int r;
 
 	if (f->before < 0)
 		return 0;
 	if (fstat(f->fd, &st) < 0)
 		return -errno;
 	end = min_t(uint64_t, p->offset + p->len, min_t(uint64_t, f->size, st.st_size));
-	return flush_range(f, p->offset, end, careful);
+	r = flush_range(f, p->offset, end, careful);
+	end_writing(f);
+	return r;
 }
 
 int dax_copy_flush(struct dax_file *f)

@@ -100,6 +100,15 @@ void dax_window_count(struct dax_window *w, struct dax_count *count);
  */
 struct dax_file *dax_file_new(struct dax_window *w, int fd, bool writable, bool safe);
 
+/* Who wants to know when what a guest has stored in copies is written to a file: before, and after.
+ * Called with `state` held, at any time in which a function here runs that may write. */
+struct dax_watch {
+	void (*before)(void *opaque);
+	void (*after)(void *opaque);
+	void *opaque;
+};
+void dax_file_watch(struct dax_file *f, const struct dax_watch *watch);
+
 /* Waits: ends all claims, taking their pieces away, and frees the file. */
 void dax_file_free(struct dax_file *f);
 

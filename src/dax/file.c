@@ -39,6 +39,13 @@ struct dax_file *dax_file_new(struct dax_window *w, int fd, bool writable, bool 
 	return f;
 }
 
+void dax_file_watch(struct dax_file *f, const struct dax_watch *watch)
+{
+	pthread_mutex_lock(&f->w->state);
+	f->watch = *watch;
+	pthread_mutex_unlock(&f->w->state);
+}
+
 /* Makes of the file's claims what they ask for now, and takes away what else is of it. */
 static int settle(struct dax_file *f)
 {

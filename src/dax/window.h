@@ -91,6 +91,8 @@ struct dax_file {
 	uint64_t copy_size;
 	LIST_HEAD(, dax_piece) copies; /* which of their pages are valid; may overlap */
 	atomic_uint ncopies;
+	struct dax_watch watch;
+	bool is_written; /* the watch has been told so */
 };
 
 struct dax_window {

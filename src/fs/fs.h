@@ -22,6 +22,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "proto/version_wire.h"
+
 #define FS_ROOT 1 /* node number of the export's root: always valid, never forgotten */
 
 struct fs;
@@ -58,6 +60,7 @@ struct fs_entry {
 	struct statx attr;
 	bool local; /* of a file that was created: as in fs_opened */
 	bool submount; /* a directory of another device or mount than the one it was found in */
+	struct vt_entry_looks looks; /* of an entry in a listing, where a guest reads words */
 };
 
 /* What open() says of a file beside its handle. */

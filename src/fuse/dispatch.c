@@ -9,12 +9,10 @@
 #include "base/util.h"
 #include "fuse/pool.h"
 #include "fuse/request.h"
+#include "fuse/version.h"
 
 _Static_assert(sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out) <= FUSE_DEFERRED_REPLY,
 	"what is answered last is the answer of INIT or DESTROY");
-_Static_assert(
-	sizeof(struct fuse_out_header) + sizeof(struct fuse_statx_out) <= FUSE_DEFERRED_REPLY,
-	"the longest reply that tells a size");
 
 /* clang-format off */
 #define OP(op, fixed, names, tail, reply, flags) \
@@ -39,9 +37,20 @@ void fuse_session_defer(struct fuse_session *se, const struct fuse_deferral *def
 	se->deferral = deferral;
 }
 
+void fuse_session_version(struct fuse_session *se, struct vtable *table)
+{
+	se->table = table;
+}
+
+void fuse_session_watch(struct fuse_session *se, const struct watch *watch)
+{
+	se->watch = watch;
+}
+
 void fuse_session_reset(struct fuse_session *se)
 {
 	atomic_store(&se->ready, false);
+	atomic_store(&se->agreed, false);
 	se->fs->ops->reset(se->fs);
 }
 
@@ -69,6 +78,8 @@ void fuse_worker_end_waits(struct fuse_worker *w)
 
 const struct fuse_op *fuse_op_find(uint32_t opcode)
 {
+	if (opcode == VT_HELLO)
+		return &version_hello;
 	return opcode < FUSE_OPCODE_MAX && ops[opcode].handle ? &ops[opcode] : NULL;
 }
 
@@ -194,7 +205,7 @@ static int check(struct fuse_req *req, size_t in_len)
 	if ((op->flags & FUSE_OP_CHANGES) && req->se->config.readonly)
 		return -EROFS;
 	/* A reply without room is refused here, so that no handler has to undo its work. */
-	if (req->out.left < op->reply)
+	if (cursor_skip(&req->out, req->words) < req->words || req->out.left < op->reply)
 		return -EINVAL;
 	req->unprivileged = req->in.uid != 0;
 	r = decode(req);
@@ -244,7 +255,8 @@ static uint32_t answer_held(struct fuse_req *req, uint32_t len, struct cursor he
 struct fuse_out_header fuse_out_head(const struct fuse_req *req, int r)
 {
 	return (struct fuse_out_header){
-		.len = (uint32_t)sizeof(struct fuse_out_header) + (r > 0 ? (uint32_t)r : 0),
+		.len = (uint32_t)sizeof(struct fuse_out_header) +
+			(r < 0 ? 0 : req->words + (uint32_t)r),
 		.error = r < 0 ? r : 0,
 		.unique = req->in.unique,
 	};
@@ -252,7 +264,7 @@ struct fuse_out_header fuse_out_head(const struct fuse_req *req, int r)
 
 int fuse_handle(struct fuse_req *req)
 {
-	int r = req->op->handle(req);
+	int r = version_handle(req);
 
 	/* The limit that was met is not one of the guest's process. */
 	return r == -EMFILE ? -ENFILE : r;
@@ -261,12 +273,15 @@ int fuse_handle(struct fuse_req *req)
 static uint32_t answer(struct fuse_req *req, struct cursor head, int r, bool held)
 {
 	struct fuse_out_header out = fuse_out_head(req, r);
+	size_t words = r < 0 ? 0 : req->words;
 
 	if (held) {
 		memcpy(req->w->reply.bytes, &out, sizeof(out));
+		memcpy(req->w->reply.bytes + sizeof(out), req->w->words, words);
 		return answer_held(req, out.len, head);
 	}
 	cursor_write(&head, &out, sizeof(out));
+	cursor_write(&head, req->w->words, words);
 	return out.len;
 }
 
@@ -296,6 +311,7 @@ uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 	cursor_read(&req.data, &req.in, sizeof(req.in));
 	req.op = fuse_op_find(req.in.opcode);
 	answered = !req.op || !(req.op->flags & FUSE_OP_NO_REPLY);
+	req.words = (uint16_t)version_words_size(w->se, req.in.opcode);
 	held = is_held(&req);
 	if (held)
 		req.out = cursor_over(&own, min_t(size_t, chain->out_len, sizeof(w->reply)));

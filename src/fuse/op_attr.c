@@ -34,15 +34,16 @@ int fuse_do_STATX(struct fuse_req *req)
 {
 	const struct fuse_statx_in *in = req->args;
 	struct fs_target t = maybe_open(req, in->getattr_flags & FUSE_GETATTR_FH, in->fh);
-	struct fuse_statx_out out = {
-		.attr_valid = req->se->config.attr_ns / 1000000000,
-		.attr_valid_nsec = (uint32_t)(req->se->config.attr_ns % 1000000000),
-	};
+	struct fuse_statx_out out = {0};
+	uint64_t attr_ns;
 	struct statx st;
 	int r = req->se->fs->ops->getattr(req->se->fs, &t, &st);
 
 	if (r < 0)
 		return r;
+	attr_ns = fuse_attr_ns(req->se, &st);
+	out.attr_valid = attr_ns / 1000000000;
+	out.attr_valid_nsec = (uint32_t)(attr_ns % 1000000000);
 	out.stat = (struct fuse_statx){
 		.mask = st.stx_mask & (STATX_BASIC_STATS | STATX_BTIME),
 		.blksize = st.stx_blksize,

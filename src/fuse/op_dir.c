@@ -34,14 +34,30 @@ int fuse_do_RELEASEDIR(struct fuse_req *req)
 struct reply_listing {
 	struct fs_listing l;
 	const struct fuse_session *se;
+	bool words; /* each entry has its own */
 	char *buffer;
 	size_t used;
 };
 
 static size_t entry_cost(const struct fs_listing *l, size_t name_len)
 {
+	const struct reply_listing *rl = container_of(l, struct reply_listing, l);
+
 	return (l->with_entries ? sizeof(struct fuse_entry_out) : 0) +
-		FUSE_DIRENT_ALIGN(sizeof(struct fuse_dirent) + name_len);
+		FUSE_DIRENT_ALIGN(sizeof(struct fuse_dirent) + name_len) +
+		(rl->words ? sizeof(struct vt_entry_looks) : 0);
+}
+
+/* A name without a node is none that could be kept. */
+static void add_looks(char *to, const struct fs_entry *e)
+{
+	struct vt_entry_looks looks = e->looks;
+
+	if (e->node == 0) {
+		looks.name.flags &= ~VT_KEEP;
+		looks.attr.flags &= ~VT_KEEP;
+	}
+	memcpy(to, &looks, sizeof(looks));
 }
 
 static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const struct fs_entry *e)
@@ -67,6 +83,8 @@ static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const str
 	}
 	memcpy(p, &head, sizeof(head));
 	memcpy(p + sizeof(head), d->name, d->name_len);
+	if (rl->words)
+		add_looks(rl->buffer + rl->used + cost - sizeof(struct vt_entry_looks), e);
 	rl->used += cost;
 	l->left -= cost;
 }
@@ -80,6 +98,7 @@ static int list(struct fuse_req *req, bool with_entries)
 		.l = {.with_entries = with_entries, .left = room, .cost = entry_cost,
 			.add = add_entry},
 		.se = req->se,
+		.words = with_entries && req->words > 0,
 		.buffer = req->w->buffer,
 	};
 	int r = req->se->fs->ops->readdir(req->se->fs, &t, in->offset, &rl.l);

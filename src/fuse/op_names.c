@@ -18,8 +18,9 @@ int fuse_do_LOOKUP(struct fuse_req *req)
 	struct fs_entry entry = {0};
 	int r = fs->ops->lookup(fs, req->in.nodeid, req->name[0], &entry);
 
-	/* An entry of node 0 lets the guest remember that there is none. */
-	if (r == -ENOENT && req->se->config.entry_ns > 0)
+	/* An entry of node 0 lets the guest remember that there is none, for a time or as long as a
+	 * word says. */
+	if (r == -ENOENT && (req->se->config.entry_ns > 0 || req->words > 0))
 		return fuse_reply_entry(req, &entry);
 	return r < 0 ? r : fuse_reply_entry(req, &entry);
 }

@@ -19,6 +19,7 @@ struct job {
 	struct fuse_worker *from; /* of the queue that it came by */
 	struct fuse_in_header in;
 	bool unprivileged;
+	uint16_t words;
 	void *longer; /* arguments that the job has no room for, or NULL */
 	size_t array_len;
 	union {
@@ -91,6 +92,7 @@ static void run(struct fuse_worker *w, struct job *job)
 		.in = job->in,
 		.unprivileged = job->unprivileged,
 		.beside = true,
+		.words = job->words,
 		.args = job->longer ? job->longer : job->args.bytes,
 		.array_len = job->array_len,
 		.out = cursor_over(&iov, sizeof(job->reply)),
@@ -99,12 +101,14 @@ static void run(struct fuse_worker *w, struct job *job)
 	int r;
 
 	w->queue = job->from->queue;
-	cursor_skip(&req.out, sizeof(head));
+	cursor_skip(&req.out, sizeof(head) + job->words);
 	r = fuse_handle(&req);
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
 	head = fuse_out_head(&req, r);
 	memcpy(job->reply, &head, sizeof(head));
+	if (r >= 0)
+		memcpy(job->reply + sizeof(head), w->words, job->words);
 	job->reply_len = head.len;
 	job->sized = req.sized;
 }
@@ -255,6 +259,7 @@ static bool fill_job(struct job *job, const struct fuse_req *req)
 	job->op = req->op;
 	job->in = req->in;
 	job->unprivileged = req->unprivileged;
+	job->words = req->words;
 	job->array_len = req->array_len;
 	job->longer = len > ARGS_MAX ? malloc(len) : NULL;
 	if (len > ARGS_MAX && !job->longer)

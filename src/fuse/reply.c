@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "fuse/request.h"
+#include "watch/watch.h"
 
 #define SECOND_NS 1000000000ull
 
@@ -37,18 +38,38 @@ void fuse_fill_attr(const struct fuse_session *se, struct fuse_attr *attr, const
 		attr->flags |= FUSE_ATTR_DAX;
 }
 
+/* With --cache auto a guest trusts what it is told for a while: not what somebody on the host is
+ * changing at this time. */
+static bool is_restless(const struct fuse_session *se, const struct statx *st)
+{
+	return se->watch && fuse_config_keeps_unchanged(&se->config) &&
+		watch_is_restless(se->watch, makedev(st->stx_dev_major, st->stx_dev_minor),
+			st->stx_ino);
+}
+
+uint64_t fuse_attr_ns(const struct fuse_session *se, const struct statx *st)
+{
+	return is_restless(se, st) ? 0 : se->config.attr_ns;
+}
+
 void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 	const struct fs_entry *entry)
 {
 	bool dax = entry->attr.stx_attributes & STATX_ATTR_DAX && fuse_has(se, FUSE_HAS_INODE_DAX);
+	uint64_t attr_ns = fuse_attr_ns(se, &entry->attr);
 	uint64_t entry_ns = dax ? se->config.dax_entry_ns : se->config.entry_ns;
+
+	/* An entry without a node has no attributes; and names that lead to a file whose data is in
+	 * a window stay. */
+	if (entry->node && !dax && is_restless(se, &entry->attr))
+		entry_ns = 0;
 
 	*out = (struct fuse_entry_out){
 		.nodeid = entry->node,
 		.entry_valid = entry_ns / SECOND_NS,
 		.entry_valid_nsec = (uint32_t)(entry_ns % SECOND_NS),
-		.attr_valid = se->config.attr_ns / SECOND_NS,
-		.attr_valid_nsec = (uint32_t)(se->config.attr_ns % SECOND_NS),
+		.attr_valid = attr_ns / SECOND_NS,
+		.attr_valid_nsec = (uint32_t)(attr_ns % SECOND_NS),
 	};
 	fuse_fill_attr(se, &out->attr, &entry->attr);
 	if (entry->submount && fuse_has(se, FUSE_SUBMOUNTS))
@@ -75,9 +96,10 @@ int fuse_reply_entry(struct fuse_req *req, const struct fs_entry *entry)
 
 int fuse_reply_attr(struct fuse_req *req, const struct statx *st)
 {
+	uint64_t attr_ns = fuse_attr_ns(req->se, st);
 	struct fuse_attr_out out = {
-		.attr_valid = req->se->config.attr_ns / SECOND_NS,
-		.attr_valid_nsec = (uint32_t)(req->se->config.attr_ns % SECOND_NS),
+		.attr_valid = attr_ns / SECOND_NS,
+		.attr_valid_nsec = (uint32_t)(attr_ns % SECOND_NS),
 	};
 
 	fuse_fill_attr(req->se, &out.attr, st);

@@ -19,6 +19,8 @@
  * sends is bounded by its own limit and by the size of its ring (Linux: 256 pages, unless
  * fs.fuse.max_pages_limit says more). */
 #define FUSE_DATA_MAX (16u << 20)
+/* The most words that a reply has (RENAME). */
+#define FUSE_WORDS_MAX 256
 /* iovecs that one read or write is passed on with. */
 #define FUSE_IOV_MAX 1024
 
@@ -42,6 +44,7 @@ struct fuse_worker {
 		char bytes[512];
 		uint64_t align;
 	} reply;
+	char words[FUSE_WORDS_MAX]; /* of the reply to the request that was run last */
 	char buffer[FUSE_BUFFER_MAX];
 	struct iovec iov[FUSE_IOV_MAX];
 	struct fuse_ext ext;
@@ -72,6 +75,7 @@ struct fuse_req {
 	struct fuse_in_header in;
 	bool unprivileged; /* the caller is not the guest's root */
 	bool beside;         /* its queue: it may wait for the front-end */
+	uint16_t words;      /* bytes of them in a successful reply, before the payload */
 	const void *args;    /* op->fixed bytes, and those of FUSE_TAIL_ARRAY */
 	size_t array_len;    /* bytes of the latter */
 	uint64_t sized;      /* a node whose size the reply tells, or that it changed; or 0 */
@@ -93,6 +97,9 @@ struct fuse_out_header fuse_out_head(const struct fuse_req *req, int r);
 int fuse_reply(struct fuse_req *req, const void *payload, size_t size);
 
 /* Replies that several operations share. (reply.c) */
+/* How long a guest may trust attributes. */
+uint64_t fuse_attr_ns(const struct fuse_session *se, const struct statx *st);
+
 void fuse_fill_attr(const struct fuse_session *se, struct fuse_attr *attr, const struct statx *st);
 void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 	const struct fs_entry *entry);

@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "coherence/table.h"
 #include "fs/fs.h"
 #include "fuse/cache.h"
 #include "virtq/virtq.h"
@@ -31,7 +32,7 @@
 
 /* How requests are answered later (as vhost/deferred.h has it). A reply is at most
  * FUSE_DEFERRED_REPLY bytes long. */
-#define FUSE_DEFERRED_REPLY 320
+#define FUSE_DEFERRED_REPLY 384
 struct fuse_deferral {
 	/* Takes the chain of the request that runs on a queue; reply is what the guest gets if the
 	 * queue stops first. NULL when that cannot be. */
@@ -44,6 +45,8 @@ struct fuse_deferral {
 	void *opaque;
 };
 
+struct watch;
+
 struct fuse_session {
 	struct fs *fs;
 	const struct fuse_deferral *deferral; /* NULL: nothing waits */
@@ -55,6 +58,10 @@ struct fuse_session {
 	_Atomic bool told_old;  /* the log has said why the guest is not served */
 	_Atomic uint64_t flags; /* INIT flags that both sides want */
 	_Atomic bool waited;    /* a request was deferred, once */
+
+	const struct watch *watch; /* NULL: nobody knows what others change */
+	struct vtable *table; /* NULL: changes are marked nowhere (version.h) */
+	_Atomic bool agreed;  /* the guest reads words in replies, until it starts over */
 };
 
 /* Scratch space of one thread. */
@@ -65,6 +72,17 @@ void fuse_session_init(struct fuse_session *se, struct fs *fs, const struct fuse
 
 /* From now on requests may wait; before the first one. */
 void fuse_session_defer(struct fuse_session *se, const struct fuse_deferral *deferral);
+
+/* What guests see and change is told by a table, which outlives the session; before the first
+ * request. */
+void fuse_session_version(struct fuse_session *se, struct vtable *table);
+
+/* Guests without a table are told less of what host processes are changing just now: of that a
+ * watch knows, which outlives the session; before the first request. */
+void fuse_session_watch(struct fuse_session *se, const struct watch *watch);
+
+/* Whether a good reply to a request of this opcode has words, if it comes now. */
+bool fuse_reply_has_words(const struct fuse_session *se, uint32_t opcode);
 
 /* The guest is gone: what it held is dropped, and the next one starts with INIT. */
 void fuse_session_reset(struct fuse_session *se);

@@ -188,13 +188,23 @@ static const struct {
 };
 /* clang-format on */
 
+static const struct trace_field
+	hello_in[] = {AT(vt_hello_in, wire, DECIMAL), AT(vt_hello_in, flags, HEX), NONE},
+	hello_out[] = {
+		AT(vt_hello_out, wire, DECIMAL), AT(vt_hello_out, layout, DECIMAL),
+		AT(vt_hello_out, slots, DECIMAL), NONE};
+
 const struct trace_field *trace_request_fields(uint32_t opcode)
 {
+	if (opcode == VT_HELLO)
+		return hello_in;
 	return opcode < FUSE_OPCODE_MAX ? fields[opcode].in : NULL;
 }
 
 const struct trace_field *trace_reply_fields(uint32_t opcode)
 {
+	if (opcode == VT_HELLO)
+		return hello_out;
 	return opcode < FUSE_OPCODE_MAX ? fields[opcode].out : NULL;
 }
 

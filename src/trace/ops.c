@@ -18,6 +18,8 @@ static const struct {
 
 const char *trace_opcode_name(uint32_t opcode)
 {
+	if (opcode == VT_HELLO)
+		return "VT_HELLO";
 	return opcode < FUSE_OPCODE_MAX ? ops[opcode].name : NULL;
 }
 
@@ -33,5 +35,24 @@ uint32_t trace_opcode_of(const char *name, size_t len)
 
 struct trace_shape trace_shape(uint32_t opcode)
 {
+	if (opcode == VT_HELLO)
+		return (struct trace_shape){.fixed = sizeof(struct vt_hello_in)};
 	return opcode < FUSE_OPCODE_MAX ? ops[opcode].shape : (struct trace_shape){0};
+}
+
+/* clang-format off */
+static const struct {
+	unsigned int looks, changes;
+} words[FUSE_OPCODE_MAX] = {
+#define ROW(op, looks, marks, more, when) [FUSE_##op] = {looks, (marks) | (more)},
+	VT_OPS(ROW)
+#undef ROW
+};
+/* clang-format on */
+
+size_t trace_words_size(uint32_t opcode)
+{
+	if (opcode >= FUSE_OPCODE_MAX)
+		return 0;
+	return vt_words_size(words[opcode].looks, words[opcode].changes);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The table of operations (proto/fuse_ops.h) for who has no handlers: names and shapes.
+ * The table of operations (proto/fuse_ops.h), and VT_HELLO, for who has no handlers: names and
+ * shapes.
  */
 #ifndef TRACE_OPS_H
 #define TRACE_OPS_H
@@ -9,6 +10,7 @@
 #include <stdint.h>
 
 #include "proto/fuse_ops.h"
+#include "proto/version_wire.h"
 
 /* The name of an opcode without the prefix, or NULL. */
 const char *trace_opcode_name(uint32_t opcode);
@@ -22,5 +24,8 @@ struct trace_shape {
 	uint8_t names, tail, flags;
 };
 struct trace_shape trace_shape(uint32_t opcode);
+
+/* Bytes of the version table's words in a good reply that has them (proto/version_wire.h). */
+size_t trace_words_size(uint32_t opcode);
 
 #endif

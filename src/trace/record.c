@@ -143,20 +143,22 @@ struct recorded recorder_request(struct recorder *rec, unsigned int queue,
 	};
 	if (!atomic_load_explicit(&rec->ended, memory_order_relaxed))
 		put(rec, &r, iov);
-	return (struct recorded){in.unique, in.opcode};
+	return (struct recorded){.unique = in.unique, .opcode = in.opcode};
 }
 
 void recorder_reply(struct recorder *rec, unsigned int queue, const struct recorded *of,
 	const struct iovec *iov, size_t written)
 {
+	size_t head = sizeof(struct fuse_out_header);
+	size_t words = of->words && written > head ? trace_words_size(of->opcode) : 0;
 	struct record r = {
-		.kind = RECORD_REPLY,
+		.kind = words ? RECORD_REPLY_WORDS : RECORD_REPLY,
 		.queue = (uint16_t)queue,
 		.unique = of->unique,
 		.opcode = of->opcode,
 		.length = (uint32_t)written,
 		.size = kept(rec, written,
-			sizeof(struct fuse_out_header) + trace_reply_size(of->opcode)),
+			head + words + trace_reply_size(of->opcode)),
 	};
 
 	if (written > 0 && !atomic_load_explicit(&rec->ended, memory_order_relaxed))

@@ -31,7 +31,8 @@ struct record_head {
 	uint64_t began_ns;  /* CLOCK_REALTIME */
 };
 
-enum record_kind { RECORD_REQUEST = 1, RECORD_REPLY = 2 };
+/* A reply that has words of the version table before its payload is one of the last kind. */
+enum record_kind { RECORD_REQUEST = 1, RECORD_REPLY = 2, RECORD_REPLY_WORDS = 3 };
 
 struct record {
 	uint32_t size; /* bytes that follow this structure */
@@ -58,6 +59,7 @@ void recorder_close(struct recorder *rec);
 struct recorded {
 	uint64_t unique;
 	uint32_t opcode;
+	bool words; /* set by who knows: its good reply has them */
 };
 
 /* Records a request of len bytes, from any thread; says what it was, for its reply. */

@@ -63,8 +63,11 @@ struct vhost_device {
 	/* Features of the device's type (virtio 1.2, section 5), offered besides. */
 	uint64_t features;
 
-	/* Bytes of its one region of shared memory (shmem.h), a power of two; 0: it has none. */
-	uint64_t shmem_size;
+	/* Bytes of its regions of shared memory (shmem.h), powers of two; 0: there is none. */
+	uint64_t shmem_sizes[VHOST_SHMEM_REGIONS];
+	/* From now on the front-end can be asked to map there, unless it stops us; also where that
+	 * was so before. On the main thread, which it does not hold up. May be NULL. */
+	void (*shmem_ready)(void *opaque);
 	/* Whether a file is one that it has mapped there, or is about to: front-ends bring these
 	 * back as guest memory (mem/mem.h). May be NULL. */
 	bool (*owns_memory)(void *opaque, const struct stat *st);

@@ -35,7 +35,7 @@
 #include "virtq/virtq.h"
 
 #define VHOST_DEFERRED_MAX   1344 /* chains of one ring */
-#define VHOST_DEFERRED_REPLY 320  /* bytes of a reply */
+#define VHOST_DEFERRED_REPLY 384  /* bytes of a reply */
 
 /* What request() returns for a chain that vhost_defer() took. */
 #define VHOST_DEFERRED UINT32_MAX

@@ -81,7 +81,7 @@ static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_conf
 		r = frontend_fail(fe, -EPROTO, "the back-end does not offer VIRTIO_F_VERSION_1");
 	if (r == 0 && (fe->features & 1ull << VU_F_PROTOCOL_FEATURES_BIT)) {
 		r = ASK_U64(fe, GET_PROTOCOL_FEATURES, &protocol);
-		protocol &= config->protocol | (config->window ? WINDOW : 0);
+		protocol &= config->protocol | (config->window || config->table ? WINDOW : 0);
 		/* A part of what a window needs is of no use. */
 		if ((protocol & VHOST_FRONTEND_WINDOW) != VHOST_FRONTEND_WINDOW)
 			protocol &= config->protocol;
@@ -117,15 +117,18 @@ static int negotiate(struct vhost_frontend *fe, const struct vhost_frontend_conf
 	return r < 0 ? r : tell_u64(fe, SET_FEATURES, fe->features);
 }
 
-/* Whether there is a window is the back-end's word, and its size. */
-static int open_window(struct vhost_frontend *fe)
+/* Whether there are a window and a table is the back-end's word, and their sizes. */
+static int open_window(struct vhost_frontend *fe, const struct vhost_frontend_config *config)
 {
 	struct vu_msg msg = {.head = {.request = VU_GET_SHMEM_CONFIG}};
 	struct vu_msg channel = {.head = {.request = VU_SET_BACKEND_REQ_FD}, .nfds = 1};
 	int r = frontend_ask(fe, "GET_SHMEM_CONFIG", &msg, sizeof(msg.body.shmem_config));
-	uint64_t size = msg.body.shmem_config.sizes[0];
+	uint64_t size = config->window ? msg.body.shmem_config.sizes[0] : 0;
 
-	if (r < 0 || msg.body.shmem_config.nregions == 0 || size == 0)
+	if (config->table)
+		fe->window.table_size = msg.body.shmem_config.sizes[1];
+	if (r < 0 || msg.body.shmem_config.nregions == 0 ||
+		(size == 0 && fe->window.table_size == 0))
 		return r;
 	if (size % VHOST_WINDOW_PAGE != 0 || size > VHOST_WINDOW_MAX)
 		return frontend_fail(fe, -EPROTO, "the back-end's window has %llu bytes: whole "
@@ -262,7 +265,7 @@ int vhost_frontend_open(struct vhost_frontend *fe, int sock,
 	if (r == 0)
 		r = tell_memory(fe, config->regions);
 	if (r == 0 && fe->protocol & VU_PROTOCOL_F_SHMEM)
-		r = open_window(fe);
+		r = open_window(fe, config);
 	for (unsigned int i = 0; r == 0 && i < fe->nqueues; i++)
 		r = open_queue(fe, i, config->queue_size);
 	if (r < 0) {

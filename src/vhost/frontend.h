@@ -36,6 +36,7 @@ struct vhost_frontend_config {
 	uint64_t protocol;       /* protocol features, likewise */
 	int timeout_ms;          /* for each answer */
 	bool window;             /* shared memory region 0, where it is offered */
+	bool table;              /* ... and region 1 */
 	bool notifications;      /* a queue for them, where it is offered (virtio 1.2, 5.11.2) */
 };
 

@@ -23,13 +23,23 @@ static uint64_t offered_features(const struct vhost_backend *dev)
 	return OFFERED_FEATURES | dev->device->features;
 }
 
+/* How many regions of shared memory there are, counting those that are left out before others. */
+static unsigned int shmem_regions(const struct vhost_backend *dev)
+{
+	unsigned int n = VHOST_SHMEM_REGIONS;
+
+	while (n > 0 && !dev->device->shmem_sizes[n - 1])
+		n--;
+	return n;
+}
+
 static uint64_t offered_protocol_features(const struct vhost_backend *dev)
 {
 	return VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_BACKEND_REQ |
 		VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | VU_PROTOCOL_F_RESET_DEVICE |
 		VU_PROTOCOL_F_STATUS |
 		(dev->device->config ? VU_PROTOCOL_F_CONFIG : 0) |
-		(dev->device->shmem_size ? VHOST_SHMEM_FEATURES : 0);
+		(shmem_regions(dev) ? VHOST_SHMEM_FEATURES : 0);
 }
 
 int vhost_bad(struct vhost_backend *dev, const char *fmt, ...)
@@ -200,8 +210,11 @@ static int set_backend_req_fd(struct vhost_backend *dev, struct vu_msg *msg)
 
 static int get_shmem_config(struct vhost_backend *dev, struct vu_msg *msg)
 {
-	msg->body.shmem_config = (struct vu_shmem_config){
-		.nregions = 1, .sizes = {dev->device->shmem_size}};
+	struct vu_shmem_config *config = &msg->body.shmem_config;
+
+	*config = (struct vu_shmem_config){.nregions = shmem_regions(dev)};
+	for (unsigned int i = 0; i < config->nregions; i++)
+		config->sizes[i] = dev->device->shmem_sizes[i];
 	return sizeof(msg->body.shmem_config);
 }
 

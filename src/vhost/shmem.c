@@ -12,7 +12,8 @@
 #include "vhost/handlers.h"
 
 /* #syscalls: poll ppoll read write recvmsg close
- * #syscalls(dax): sendmsg shutdown */
+ * #syscalls(dax): sendmsg shutdown
+ * #syscalls(versions): sendmsg shutdown */
 
 /* What asking takes. Without SHARED_OBJECT there is no barrier: answers are taken at their word. */
 #define NEEDED                                                                                     \
@@ -91,14 +92,18 @@ static bool device_runs(const struct vhost_backend *dev)
 void vhost_shmem_settle(struct vhost_backend *dev)
 {
 	struct vhost_shmem *s = &dev->shmem;
-	bool runs = device_runs(dev);
+	bool runs = device_runs(dev), was_held, ready;
 
 	pthread_mutex_lock(&s->state);
+	was_held = s->held;
 	/* The main thread alone changes the descriptor. */
 	s->there = s->fd >= 0 && !s->lost && (dev->protocol_features & NEEDED) == NEEDED;
 	s->has_barrier = dev->protocol_features & VU_PROTOCOL_F_SHARED_OBJECT;
 	set_held(s, !s->there || !runs);
+	ready = was_held && !s->held;
 	pthread_mutex_unlock(&s->state);
+	if (ready && dev->device->shmem_ready)
+		dev->device->shmem_ready(dev->device->opaque);
 }
 
 /* Puts fd in the place of the channel; askers are held off, and leave. */
@@ -191,6 +196,7 @@ static void make_request(struct vu_msg *msg, const struct vhost_shmem_change *ch
 	msg->head.request = change->fd < 0 ? VU_BACKEND_SHMEM_UNMAP : VU_BACKEND_SHMEM_MAP;
 	msg->head.size = sizeof(msg->body.shmem_map);
 	msg->body.shmem_map = (struct vu_shmem_map){
+		.shmid = change->region,
 		.fd_offset = change->offset,
 		.shm_offset = change->at,
 		.len = change->len,

@@ -2,7 +2,7 @@
 /*
  * Requests of ours to the front-end, over a channel of their own: what is mapped in a shared memory
  * region of the device (vhost-user SHMEM_MAP, SHMEM_UNMAP; virtio 1.2, section 5.11.6.5: the DAX
- * window of a file system device is region 0).
+ * window of a file system device is region 0; the version table is to be found in region 1).
  *
  * Who may ask. Any thread that holds up neither messages nor a ring: the front-end handles ours on
  * the thread that sends us its own, and maps by sending us memory regions (ADD_MEM_REG), for which
@@ -32,6 +32,11 @@
 
 #include "proto/vhost_user.h"
 
+/* The regions (virtio 1.2, section 5.11.6.5 has the first one), by their ids. */
+#define VHOST_SHMEM_DAX      0
+#define VHOST_SHMEM_VERSIONS 1 /* the version table, which guests only read */
+#define VHOST_SHMEM_REGIONS  2
+
 /* Offered by a device that has such a region. */
 #define VHOST_SHMEM_FEATURES                                                                       \
 	(VU_PROTOCOL_F_BACKEND_SEND_FD | VU_PROTOCOL_F_SHARED_OBJECT | VU_PROTOCOL_F_SHMEM)
@@ -41,7 +46,8 @@
 struct vhost_backend;
 
 struct vhost_shmem_change {
-	uint64_t at, len; /* bytes in region 0 */
+	uint8_t region;
+	uint64_t at, len; /* bytes in it */
 	int fd;           /* to map there, or -1: unmap */
 	uint64_t offset;  /* in fd */
 	bool writable;

@@ -22,8 +22,15 @@
 
 void vhost_window_init(struct vhost_window *w)
 {
-	*w = (struct vhost_window){.nothing = -1, .sock = -1, .channel = -1, .stop = -1};
+	pthread_condattr_t forward;
+
+	*w = (struct vhost_window){
+		.nothing = -1, .sock = -1, .channel = -1, .stop = -1, .table = -1};
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&forward);
+	pthread_condattr_setclock(&forward, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->told, &forward);
+	pthread_condattr_destroy(&forward);
 }
 
 bool vhost_window_why(struct vhost_window *w, char *text, size_t size)
@@ -134,6 +141,53 @@ static int check_file(int fd)
 	return S_ISREG(st.st_mode) && fs.f_type != HUGETLBFS_MAGIC ? 0 : -EINVAL;
 }
 
+static void set_table(struct vhost_window *w, int fd)
+{
+	pthread_mutex_lock(&w->lock);
+	close_fd(&w->table);
+	w->table = fd;
+	pthread_cond_broadcast(&w->told);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static bool is_table(const struct vhost_window *w, const struct vu_shmem_map *m)
+{
+	return w->table_size > 0 && m->shm_offset == 0 && m->len > 0 && m->len <= w->table_size;
+}
+
+static int map_table(struct vhost_window *w, struct vu_msg *msg)
+{
+	const struct vu_shmem_map *m = &msg->body.shmem_map;
+	int r = check_file(msg->fds[0]);
+
+	if (r == 0 && (!is_table(w, m) || m->flags || m->fd_offset))
+		r = -EINVAL;
+	if (r == 0)
+		set_table(w, steal_fd(&msg->fds[0]));
+	return r;
+}
+
+int vhost_window_table(struct vhost_window *w, int patience_ms)
+{
+	struct timespec until;
+	int fd, r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += patience_ms / 1000;
+	until.tv_nsec += patience_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&w->lock);
+	while (w->serving && w->table < 0 && r == 0)
+		r = pthread_cond_timedwait(&w->told, &w->lock, &until);
+	fd = w->table < 0 ? -ENOENT : fcntl(w->table, F_DUPFD_CLOEXEC, 0);
+	r = fd < 0 && w->table >= 0 ? -errno : fd;
+	pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
 /*
  * The kernel takes away what was mapped before it asks the file. So the file is asked before, at
  * another place; should it then fail all the same, the gap is closed, unless another thread of the
@@ -147,6 +201,8 @@ static int map(struct vhost_window *w, struct vu_msg *msg)
 	int r = check_file(msg->fds[0]);
 	void *probe;
 
+	if (m->shmid == 1)
+		return map_table(w, msg);
 	if (r == 0 && (!is_range(w, m) || m->flags & ~VU_SHMEM_MAP_WRITABLE ||
 			      m->fd_offset % VHOST_WINDOW_PAGE != 0 ||
 			      m->fd_offset > INT64_MAX - m->len))
@@ -173,6 +229,10 @@ static int unmap(struct vhost_window *w, struct vu_msg *msg)
 {
 	const struct vu_shmem_map *m = &msg->body.shmem_map;
 
+	if (m->shmid == 1 && is_table(w, m)) {
+		set_table(w, -1);
+		return 0;
+	}
 	if (!is_range(w, m))
 		return -EINVAL;
 	return cut(w, m) ? map_nothing(w, m, MAP_FIXED) : -ENOSPC;
@@ -289,7 +349,7 @@ int vhost_window_open(struct vhost_window *w, uint64_t size, int sock, int *thei
 	w->stop = eventfd(0, EFD_CLOEXEC);
 	if (!w->cuts || w->stop < 0)
 		r = w->cuts ? -errno : -ENOMEM;
-	if (r == 0)
+	if (r == 0 && size > 0)
 		r = reserve(w);
 	if (r == 0)
 		r = neg_errno(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
@@ -321,4 +381,5 @@ void vhost_window_close(struct vhost_window *w)
 	close_fd(&w->nothing);
 	close_fd(&w->channel);
 	close_fd(&w->stop);
+	close_fd(&w->table);
 }

@@ -8,6 +8,10 @@
  * there is a file of no bytes, so that all that can go wrong with a load or a store in the window,
  * whatever the back-end does, is the same thing: SIGBUS. (client/fault.h survives it.)
  *
+ * Region 1 is for the version table (docs/coherence.md), which is read-only and mapped as a whole
+ * by whoever wants it. So nothing is mapped here: of what the back-end has mapped there the
+ * descriptor is kept.
+ *
  * Trust. What the back-end asks for is checked: nothing is ever mapped outside of the window, not
  * even for a moment and not by pages of another size, and a window is cut into so many parts at
  * most, so that the process keeps mappings for itself. A request that is well-formed and cannot be
@@ -46,15 +50,18 @@ struct vhost_window {
 	unsigned int ncuts;
 	bool lost; /* a part of it may be somebody else's memory */
 
+	uint64_t table_size; /* of region 1; 0: there is none. Set before it is opened */
 	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t told;
+	int table; /* what region 1 has at its beginning, or -1 */
 	char why[160];
 };
 
 /* Before anything else, so that the others can be called whatever happens. */
 void vhost_window_init(struct vhost_window *w);
 
-/* Reserves a window of so many bytes, whole pages, and serves it. theirs is the back-end's end of
- * the channel, the caller's to close. 0 or -errno. */
+/* Reserves a window of so many bytes, whole pages (0: there is none, but for region 1), and serves
+ * it. theirs is the back-end's end of the channel, the caller's to close. 0 or -errno. */
 int vhost_window_open(struct vhost_window *w, uint64_t size, int sock, int *theirs);
 
 /*
@@ -66,6 +73,10 @@ static inline void vhost_window_order(struct vhost_window *w)
 {
 	atomic_fetch_add(&w->turns, 1);
 }
+
+/* What the back-end has mapped in region 1: a descriptor of its own, the caller's, or -ENOENT where
+ * nothing has come in so many milliseconds. It is not examined. */
+int vhost_window_table(struct vhost_window *w, int patience_ms);
 
 /* Why the connection was ended, if it was: copies the text and returns true. */
 bool vhost_window_why(struct vhost_window *w, char *text, size_t size);

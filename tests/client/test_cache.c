@@ -554,7 +554,7 @@ static void test_options(void **state)
 	struct causeway *c = causeway_new();
 
 	assert_int_equal(causeway_set(c, "cache", "some"), -EINVAL);
-	assert_non_null(strstr(causeway_error(c), "none, auto or always"));
+	assert_non_null(strstr(causeway_error(c), "none, auto, always or shared"));
 	assert_int_equal(causeway_set(c, "cache-memory", "1000"), -ERANGE);
 	assert_int_equal(causeway_set(c, "cache-entries", "0"), -ERANGE);
 	assert_int_equal(causeway_set(c, "writeback", "yes"), -EINVAL);

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: builds=plain full-builds=asan,tsan timeout=240
 """The file semantics cases through libcauseway give what they give on the host directory, but for
-what ways.py explains and docs/ways.md says: with causewayd without a cache and with one
-that holds writes back, with the oldest protocol and the smallest of everything; under --full in all
+what ways.py explains and docs/ways.md says: with causewayd without a cache, with one that holds
+writes back, and with caches that are coherent by a version table, with the oldest protocol and the smallest of everything; under --full in all
 modes of caching, and with QEMU's C virtiofsd, which we did not write. And they make each request
 that there is, but for those that ways.py names."""
 import concurrent.futures
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import fscompare
@@ -28,6 +29,10 @@ def settings(**options):
             for w in ("--set", f"{name.replace('_', '-')}={value}")]
 
 
+# Of the version table of all processes of a run.
+TABLES = tempfile.TemporaryDirectory(prefix="causeway-", dir="/dev/shm")
+TABLE = os.path.join(TABLES.name, "table")
+
 # The options of each run of ways.RUNS.
 OPTIONS = {
     "none": settings(cache="none", daemon_option="--cache=none"),
@@ -35,6 +40,8 @@ OPTIONS = {
     "auto+writeback": settings(cache="auto", writeback=1),
     "always": settings(cache="always", daemon_option="--cache=always"),
     "always+writeback": settings(cache="always", writeback=1),
+    "shared": settings(cache="shared", daemon_option=f"--version-table={TABLE}",
+                       version_table=TABLE),
     "oldest": settings(cache="none", daemon_option="--cache=none", minor=31, memory=1 << 20,
                        queue_size=8, regions=8, indirect=0, event_idx=0),
     "virtiofsd": settings(cache="none") + ["--server", "virtiofsd"],

@@ -3,7 +3,7 @@
 import os
 import re
 
-from guest import Daemon, Guest, check, same, setup_path
+from guest import Daemon, Guest, check, same, setup_path, wait_for
 
 PAGE = 4096
 PIECE = 2 << 20  # what Linux maps at once
@@ -33,6 +33,12 @@ def dax_guest(*daemons, kernel=None, options=()):
 
 def requests(daemon):
     return sum(q["requests"] for q in daemon.statistics()[0].values())
+
+
+def all_closed(daemon):
+    """Until the guest has closed all files of the share, which the end of a program does not wait
+    for."""
+    wait_for("end of all handles", lambda: daemon.statistics()[2] == 0)
 
 
 def qemu_of(guest):

@@ -22,6 +22,7 @@ RUNS = {
     "auto+writeback": ("all", "cached"),
     "always": ("all", "cached"),
     "always+writeback": ("all", "cached"),
+    "shared": ("all",),
     "oldest": ("all", "oldest"),
     "virtiofsd": ("all", "virtiofsd"),
 }

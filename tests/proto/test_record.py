@@ -12,6 +12,7 @@ import subprocess
 from daemon import Daemon
 from fuse import INIT_FLAGS, ROOT, name, read_in
 from harness import case, check, equal, main, tempdir, until
+from versions import Guest
 from world import World
 
 LOCKS = INIT_FLAGS | 1 << 1  # POSIX_LOCKS
@@ -59,7 +60,7 @@ def lines_of():
     lines, said = decode(path)
     equal(said, "", "what decode says")
     first = lines[0]
-    check(re.match(r" +0\.0\d+ q1 INIT \d+ node 0(x0)? uid 0 gid 0 major 7 minor \d+ .*flags 0x.*: "
+    check(re.match(r" +\d+\.\d{6} q1 INIT \d+ node 0(x0)? uid 0 gid 0 major 7 minor \d+ .*flags 0x.*: "
                    r"done, 64 bytes major 7 minor \d+ .*max_write \d+.*, in \d+\.\d us$", first),
           f"the first line is {first}")
     known = with_words(lines, "LOOKUP", '"file": done, 128 bytes', f"nodeid {node:#x}", "size 13")
@@ -152,6 +153,7 @@ def later():
     w.fs.good("SETLK", node, lock(fcntl.F_UNLCK, 1), 16)
     equal(w.fs.finish(token).error, 0, "SETLKW")
     token = w.fs.start("SETLKW", node, lock(fcntl.F_WRLCK, 3), 16)
+    w.fs.getattr()  # the one before has been taken
     w.fe.stop_queue(1)
     equal(w.fs.finish(token).error, -errno.EINTR, "SETLKW of a queue that stops")
     w.fe.close()
@@ -180,6 +182,34 @@ def full():
     until("the log to say that recording ends", lambda: b"recording ends: Broken pipe" in
           w.daemon.stderr())
     w.check()
+
+
+@case("replies with words of a version table")
+def words():
+    for options in ((), ("--record-data",)):
+        path = os.path.join(tempdir(), "record")
+        w = World(init=False, daemon=Daemon("--record", path, *options, "--version-table", "memfd"))
+        w.fs = Guest(w.fe)
+        w.fs.init()
+        w.fs.getattr()
+        w.fs.begin()
+        node = w.fs.lookup("file").nodeid
+        epoch = w.fs.words.epoch
+        w.fs.read(node, w.fs.open(node), 0, 64)
+        w.fs.fails(-errno.ENOENT, "UNLINK", ROOT, name("no-such"), 16)
+        w.fe.close()
+        equal(w.daemon.wait(), 0, "status of the daemon")
+        lines, said = decode(path, "--data", "64")
+        equal(said, "", "what decode says")
+        equal(len(with_words(lines, "VT_HELLO", "wire 1", "slots 1048576")), 2, lines)
+        told = with_words(lines, f"words of epoch {epoch:#x}")
+        equal([t.split()[2] for t in told], ["LOOKUP", "OPEN", "READ"],
+              "replies with words")
+        check(f"nodeid {node:#x} " in told[0] and " size 13 " in told[0], "what follows", told[0])
+        check(with_words(lines, "done, 13 bytes"), "length of the payload alone", told[2])
+        equal(bool(with_words(lines, "came", "hello, world")), bool(options), "data")
+        summary, _ = decode(path, "--summary")
+        check(with_words(summary, "LOOKUP"), "a summary", summary)
 
 
 @case("what is no recording, and what is cut off")

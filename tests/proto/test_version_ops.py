@@ -11,6 +11,7 @@ import time
 
 from fuse import FATTR_MODE, FATTR_SIZE, name, setattr_in, write_in
 from harness import Skip, case, check, equal, main
+from versions import table
 from world import World
 
 SRC = os.environ["CAUSEWAY_SRC"]
@@ -20,25 +21,6 @@ O_RDWR, O_TRUNC, O_TMPFILE = 0o2, 0o1000, 0o20200000
 EXCHANGE = 2
 # Only with a window is there anything to map, or to be written back.
 FOR_A_WINDOW = {"SETUPMAPPING", "REMOVEMAPPING"}
-
-
-def table():
-    """{operation: (looks, marks, more, when)}, and the names of the bits."""
-    with open(f"{SRC}/proto/version_ops.h", encoding="utf-8") as f:
-        text = f.read().replace("\\\n", " ")
-    values = {}
-    for word, expression in re.findall(r"(?m)^#define (VT_\w+)[ \t]+(.+?)(?:/\*.*)?$", text):
-        if re.fullmatch(r"[\w\s|()<]+", expression):
-            values[word] = eval(re.sub(r"\b(\d+)u\b", r"\1", expression), {}, dict(values))
-    rows = {}
-    for op, looks, marks, more, when in re.findall(
-            r"X\((\w+),\s*([\w |]+),\s*([\w |]+),\s*([\w |]+),\s*([A-Z]+)\)", text):
-        check(op not in rows, f"{op} has two rows")
-        rows[op] = (*(eval(e, {}, dict(values)) for e in (looks, marks, more)), when)
-    bits = {v: k[3:] for k, v in values.items()
-            if re.search(r"_(ATTR|DATA|LIST|NAME)$|^VT_NAME$", k) and v & (v - 1) == 0}
-    equal(len(bits), values["VT_TOUCH_BITS"], "bits")
-    return rows, bits
 
 
 def touched(bits, value):

@@ -18,19 +18,21 @@ ALLOWED = {
     "src/mem": "src/base proto",
     "src/virtq": "src/base proto src/mem",
     "src/vhost": "src/base proto src/mem src/virtq",
-    "src/fuse": "src/base proto src/trace src/mem src/virtq src/fs src/coherence",
+    "src/fuse": "src/base proto src/trace src/mem src/virtq src/fs src/coherence src/watch",
     "src/fs": "src/base proto src/dax src/coherence",
-    "src/fs/passthrough": "src/base proto src/fs src/dax src/coherence",
+    "src/fs/passthrough": "src/base proto src/fs src/dax src/coherence src/watch",
     "src/dax": "src/base proto",
     "src/coherence": "src/base proto",
+    "src/watch": "src/base proto src/coherence",
     "src/daemon": "src/base proto src/trace src/mem src/virtq src/vhost src/fuse src/fs src/fs/passthrough"
-                  " src/dax src/coherence",
-    "src/client": "include src/base proto src/trace src/mem src/virtq src/vhost",
+                  " src/dax src/coherence src/watch",
+    "src/client": "include src/base proto src/trace src/mem src/virtq src/vhost src/coherence",
     "kmod": "proto",
     "docs/examples": "include",
-    "tools": "src/base proto src/trace include",
-    "tools/mount": "tools src/base proto src/mem src/virtq src/vhost src/client",
-    "tools/bench": "tools include src/base proto src/mem src/virtq src/vhost",
+    "tools": "src/base proto src/trace include tools/vm",
+    "tools/vm": "tools src/base src/coherence",
+    "tools/mount": "tools src/base proto src/mem src/virtq src/vhost src/client src/coherence",
+    "tools/bench": "tools tools/vm include src/base proto src/mem src/virtq src/vhost",
 }
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)

@@ -144,7 +144,7 @@ struct sw *sw_start(uint64_t shmem_size, uint64_t protocol)
 		.finish_deferred = finish_deferred,
 		.disconnected = disconnected,
 		.opaque = w,
-		.shmem_size = shmem_size,
+		.shmem_sizes = {shmem_size},
 	};
 	w->channel = -1;
 	assert_int_equal(vhost_backend_init(&w->dev, &w->device), 0);

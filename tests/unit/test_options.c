@@ -102,6 +102,8 @@ static void test_of_virtiofsd(void **state)
 	assert_int_equal(o.thread_pool_size, 8);
 	assert_true(o.fuse.allow_mmap && o.passthrough.preserve_noatime);
 	assert_true(o.fuse.announce_submounts);
+	assert_null(o.version_table);
+	assert_false(o.isolation.versions);
 	assert_false(o.fuse.direct_io);
 	assert_int_equal(PARSE(&o, "--allow-direct-io"), 0);
 	assert_true(o.fuse.direct_io);
@@ -239,6 +241,40 @@ static void test_timeouts(void **state)
 	}
 }
 
+static void test_version_table(void **state)
+{
+	static const char *const bad[][3] = {
+		{"--version-table=", NULL, "--version-table: ''"},
+		{"--version-table=/run/", NULL, "'/run/'"},
+		{"--version-slots=16", NULL, "--version-slots needs --version-table"},
+		{"--version-table=t", "--version-slots=0", "'0'"},
+		{"--version-table=t", "--version-slots=48", "'48'"},
+		{"--version-table=t", "--version-slots=536870912", "'536870912'"},
+		{"--version-table=t", "--version-slots=1K", "'1K'"},
+		{"--version-table=t", "--uid-map=:0:1:1:", "--version-table FILE and --uid-map"},
+		{"--version-table=t", "--gid-map=:0:1:1:", "--version-table FILE and --gid-map"},
+	};
+	struct options o;
+
+	assert_int_equal(PARSE(&o, "--version-table", "/run/table"), 0);
+	assert_string_equal(o.version_table, "/run/table");
+	assert_int_equal(o.version_slots, 0);
+	assert_true(o.isolation.versions);
+	options_free(&o);
+	assert_int_equal(PARSE(&o, "--version-table=memfd", "--version-slots=4096",
+				 "--uid-map=:0:1:1:"), 0);
+	assert_int_equal(o.version_slots, 4096);
+	options_free(&o);
+	/* Guests that hold back writes are left out, one by one. */
+	assert_int_equal(PARSE(&o, "--version-table=t", "--cache=always", "--writeback"), 0);
+	options_free(&o);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(PARSE(&o, bad[i][0], bad[i][1]), -1);
+		assert_non_null(strstr(error, bad[i][2]));
+		options_free(&o);
+	}
+}
+
 static void test_refused(void **state)
 {
 	static const char longest[] = "123456789012345678901234567890123456";
@@ -371,8 +407,8 @@ static void test_help(void **state)
 		"readonly", "no-readdirplus", "log-level LEVEL", "keep-listening", "help",
 		"socket-group GROUP", "rlimit-nofile N", "allow-mmap", "preserve-noatime",
 		"allow-direct-io", "announce-submounts", "no-announce-submounts",
-		"thread-pool-size N", "print-capabilities", "record FILE", "record-data",
-		"version"};
+		"version-table FILE", "version-slots N", "thread-pool-size N", "print-capabilities",
+		"record FILE", "record-data", "version"};
 	char *text = NULL;
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
@@ -399,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_names_of_values),
 		cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_version_table),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_what_is_needed),
 		cmocka_unit_test(test_long_value),

@@ -54,7 +54,7 @@ static void spoil_magic(struct vt_header *h) { h->magic++; }
 static void spoil_layout(struct vt_header *h) { h->layout++; }
 static void spoil_page(struct vt_header *h) { h->header_size = 64; }
 static void spoil_slots(struct vt_header *h) { h->slots--; }
-static void spoil_more(struct vt_header *h) { h->slots *= 2; }
+static void spoil_more(struct vt_header *h) { h->slots *= 16; }
 static void spoil_most(struct vt_header *h) { h->slots = 1ull << 63; }
 static void spoil_none(struct vt_header *h) { h->slots = 0; }
 static void spoil_id(struct vt_header *h) { memset(h->id, 0, sizeof(h->id)); }
@@ -109,8 +109,9 @@ static void test_headers(void **state)
 
 static void test_sizes(void **state)
 {
-	const off_t sizes[] = {0, 1, VT_HEADER_SIZE - 1, VT_HEADER_SIZE, (off_t)vt_size(SLOTS) - 1,
-		(off_t)vt_size(SLOTS) + 1, (off_t)vt_size(SLOTS) + 4096};
+	const off_t sizes[] = {0, 1, VT_HEADER_SIZE - 1, VT_HEADER_SIZE, (off_t)vt_used(SLOTS),
+		(off_t)vt_size(SLOTS) - 1, (off_t)vt_size(SLOTS) + 1, (off_t)vt_size(SLOTS) + 4096,
+		(off_t)vt_size(SLOTS) * 2};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct vtable_view v;
@@ -139,12 +140,24 @@ static void test_holes(void **state)
 	fd = open("t", O_RDWR);
 	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8192, 16384), 0);
 	assert_int_equal(fstat(fd, &st), 0);
-	assert_true(st.st_blocks * 512 < st.st_size);
+	assert_true((uint64_t)st.st_blocks * 512 < vt_used(1 << 12));
 	assert_int_equal(try_open("t"), 0);
 	assert_int_equal(fstat(fd, &st), 0);
-	assert_true(st.st_blocks * 512 >= st.st_size);
+	assert_true((uint64_t)st.st_blocks * 512 >= vt_used(1 << 12));
 	close(fd);
 	vtable_close(t);
+}
+
+/* A PCI device can have any table, and no more room than it needs. */
+static void test_size_of(void **state)
+{
+	for (uint64_t slots = 1; slots <= VT_SLOTS_MAX; slots *= 2) {
+		uint64_t size = vt_size(slots);
+
+		assert_true(size && !(size & (size - 1)));
+		assert_true(size >= vt_used(slots));
+		assert_true(size / 2 < vt_used(slots));
+	}
 }
 
 static void test_owners(void **state)
@@ -350,6 +363,7 @@ int main(void)
 		CASE(test_headers),
 		CASE(test_sizes),
 		CASE(test_holes),
+		CASE(test_size_of),
 		CASE(test_owners),
 		CASE(test_things),
 		CASE(test_keys),

@@ -31,6 +31,7 @@ struct world {
 	/* The files: each change makes a number greater. Relaxed, as far as possible: what is
 	 * ordered is so by the table. */
 	_Atomic uint64_t truth[OBJECTS];
+	pthread_barrier_t begin; /* of changers and guests */
 	_Atomic unsigned int changers;
 	_Atomic bool renewed; /* as often as it was to be */
 	_Atomic unsigned long hits, stale, survived;
@@ -50,6 +51,7 @@ static void *change(void *arg)
 	struct world *w = p->world;
 	uint32_t random = p->seed;
 
+	pthread_barrier_wait(&w->begin);
 	for (int i = 0; i < CHANGES; i++) {
 		unsigned int a = unit_random(&random) % OBJECTS, b = unit_random(&random) % OBJECTS;
 		struct vtable_change c = {0};
@@ -118,6 +120,7 @@ static void *guest(void *arg)
 	uint8_t id[VT_ID_SIZE], from[VT_ID_SIZE];
 	uint32_t random = p->seed;
 
+	pthread_barrier_wait(&w->begin);
 	map_again(p, &view, id);
 	while (atomic_load(&w->changers)) {
 		unsigned int o = unit_random(&random) % OBJECTS;
@@ -189,6 +192,7 @@ static void hammer(struct world *w, bool renewing)
 	size_t n = 0;
 
 	atomic_store(&w->changers, SERVERS * CHANGERS);
+	pthread_barrier_init(&w->begin, NULL, SERVERS * (CHANGERS + 1));
 	for (unsigned int s = 0; s < SERVERS; s++) {
 		for (unsigned int i = 0; i < CHANGERS; i++, n++)
 			run(w, &parties[n], change, s, (uint32_t)(n + 1) * 7919);
@@ -214,6 +218,7 @@ static void test_memory(void **state)
 
 	assert_int_equal(vtable_make(&w.servers[0], SLOTS), 0);
 	atomic_store(&w.changers, CHANGERS);
+	pthread_barrier_init(&w.begin, NULL, ARRAY_SIZE(parties));
 	for (unsigned int i = 0; i < ARRAY_SIZE(parties); i++)
 		run(&w, &parties[i], i < CHANGERS ? change : guest, 0, i + 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(parties); i++)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "client/fault.h"
 #include "vhost/msg.h"
@@ -131,6 +132,51 @@ static void test_maps(void **state)
 	assert_false(is_there(2 * PAGE));
 	assert_int_equal(map(SIZE - PAGE, PAGE, 0, 0, a), 0);
 	assert_int_equal(window.base[SIZE - 1], 'a');
+	close(a);
+	close(b);
+}
+
+/* Region 1: the descriptor is kept, and nothing mapped. */
+static void test_table(void **state)
+{
+	struct vu_msg msg;
+	struct stat st, table;
+	int a = file_of(4, 'a'), b = file_of(2, 'b'), fd;
+
+	/* There is none unless it was wanted. */
+	msg = request(VU_BACKEND_SHMEM_MAP, 0, PAGE, 0, 0, a);
+	msg.body.shmem_map.shmid = 1;
+	assert_int_equal(ask(&msg), EINVAL);
+	assert_int_equal(vhost_window_table(&window, 0), -ENOENT);
+	window.table_size = 4 * PAGE;
+	for (int i = 0; i < 5; i++) {
+		struct vu_shmem_map *m = &msg.body.shmem_map;
+
+		msg = request(VU_BACKEND_SHMEM_MAP, i == 0 ? PAGE : 0,
+			i == 1 ? 5 * PAGE : i == 2 ? 0 : PAGE, i == 3 ? PAGE : 0,
+			i == 4 ? VU_SHMEM_MAP_WRITABLE : 0, a);
+		m->shmid = 1;
+		assert_int_equal(ask(&msg), EINVAL);
+	}
+	assert_int_equal(vhost_window_table(&window, 0), -ENOENT);
+	msg = request(VU_BACKEND_SHMEM_MAP, 0, 4 * PAGE, 0, 0, a);
+	msg.body.shmem_map.shmid = 1;
+	assert_int_equal(ask(&msg), 0);
+	assert_false(is_there(0));
+	/* The next one takes its place. */
+	msg = request(VU_BACKEND_SHMEM_MAP, 0, 2 * PAGE, 0, 0, b);
+	msg.body.shmem_map.shmid = 1;
+	assert_int_equal(ask(&msg), 0);
+	fd = vhost_window_table(&window, 30000);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(b, &st), 0);
+	assert_int_equal(fstat(fd, &table), 0);
+	assert_int_equal(st.st_ino, table.st_ino);
+	close(fd);
+	msg = request(VU_BACKEND_SHMEM_UNMAP, 0, 2 * PAGE, 0, 0, -1);
+	msg.body.shmem_map.shmid = 1;
+	assert_int_equal(ask(&msg), 0);
+	assert_int_equal(vhost_window_table(&window, 0), -ENOENT);
 	close(a);
 	close(b);
 }
@@ -317,6 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_maps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_writable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_large_pages, set_up, tear_down),

@@ -34,11 +34,30 @@ static void print_data(const char *what, const char *bytes, size_t len, size_t f
 	free(quoted);
 }
 
+// Where the payload of a reply begins: words of the version table may come before it.
+static size_t payload_at(const struct exchange *x)
+{
+	size_t words = trace_words_size(x->request.opcode), head = sizeof(struct fuse_out_header);
+
+	return x->reply.kind == RECORD_REPLY_WORDS && x->reply.size >= head + words ? head + words
+										    : head;
+}
+
+static void print_words(const struct exchange *x, size_t end)
+{
+	struct vt_reply words;
+
+	if (end < sizeof(struct fuse_out_header) + sizeof(words))
+		return;
+	memcpy(&words, x->out + sizeof(struct fuse_out_header), sizeof(words));
+	printf(", words of epoch %#llx", (unsigned long long)words.epoch);
+}
+
 static void print_exchange(const struct decoding *d, const struct exchange *x)
 {
 	const struct trace_shape shape = trace_shape(x->request.opcode);
 	const size_t in_head = sizeof(struct fuse_in_header);
-	const size_t out_head = sizeof(struct fuse_out_header);
+	const size_t out_head = payload_at(x);
 	struct fuse_in_header in = exchange_in(x);
 	struct fuse_out_header out = exchange_out(x);
 	char asked[TRACE_TEXT_MAX], came[TRACE_TEXT_MAX];
@@ -52,6 +71,7 @@ static void print_exchange(const struct decoding *d, const struct exchange *x)
 			x->reply.length > out_head ? x->reply.length - out_head : 0,
 			x->out + (payload ? out_head : 0), payload);
 		printf(": %s, in %.1f us", came, (double)exchange_latency_ns(x) / 1000);
+		print_words(x, out_head);
 	} else if (exchange_is_answered(x)) {
 		printf(": no reply");
 	}

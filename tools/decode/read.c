@@ -119,7 +119,7 @@ static int next(struct reading *r)
 	r->count++;
 	if (n == sizeof(record) &&
 		(record.size > RECORD_SIZE_MAX || record.size > record.length ||
-			(record.kind != RECORD_REQUEST && record.kind != RECORD_REPLY))) {
+			record.kind < RECORD_REQUEST || record.kind > RECORD_REPLY_WORDS)) {
 		say("%s: record %lu makes no sense; is the file damaged?", r->path, r->count);
 		return -1;
 	}

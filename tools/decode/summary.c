@@ -45,7 +45,8 @@ struct summary *summary_new(void)
 
 static struct kind *kind_of(struct summary *s, uint32_t opcode)
 {
-	struct kind **k = &s->kinds[trace_opcode_name(opcode) ? opcode : KINDS - 1];
+	bool known = opcode < KINDS && trace_opcode_name(opcode);
+	struct kind **k = &s->kinds[known ? opcode : KINDS - 1];
 
 	if (!*k)
 		*k = memset(some(sizeof(**k), NULL), 0, sizeof(**k));

@@ -9,6 +9,7 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 
 /* #syscalls: fchmodat fchownat utimensat ftruncate faccessat faccessat2 readlinkat
  * #syscalls: fstatfs syncfs */
@@ -22,13 +23,19 @@ int pt_getattr(struct fs *fs, const struct fs_target *t, struct statx *attr)
 	if (t->has_handle) {
 		PT_HANDLE struct pt_handle_ref open = pt_handle_ref(pt, t);
 
-		r = open.handle ? pt_stat(open.handle->fd, attr) : open.error;
+		if (!open.handle)
+			return open.error;
+		pt_look(open.handle->node, VT_NODE_ATTR);
+		r = pt_stat(open.handle->fd, attr);
 		if (r == 0)
 			pt_dax_mark(pt, open.handle->node, attr);
 		return r;
 	}
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, t->node);
-	r = ref.node ? pt_stat(ref.node->fd, attr) : ref.error;
+	if (!ref.node)
+		return ref.error;
+	pt_look(ref.node, VT_NODE_ATTR);
+	r = pt_stat(ref.node->fd, attr);
 	if (r == 0)
 		pt_dax_mark(pt, ref.node, attr);
 	return r;
@@ -125,8 +132,11 @@ int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr
 	if (ref.node->barred)
 		return -EROFS;
 	cred_be_daemon();
+	pt_mark(ref.node, VT_NODE_ATTR | (set->set & FS_SET_SIZE ? VT_NODE_DATA : 0));
 	r = apply(pt, ref.node, open.handle, set);
 	if (r == 0)
+		r = pt_stat(ref.node->fd, attr);
+	if (r == 0 && !pt_settle_attr(ref.node, VT_NODE_ATTR))
 		r = pt_stat(ref.node->fd, attr);
 	if (r == 0)
 		pt_dax_mark(pt, ref.node, attr);
@@ -146,6 +156,7 @@ int pt_access(struct fs *fs, const struct fs_caller *who, uint64_t node, int mas
 	r = cred_be_checked(who);
 	if (r < 0)
 		return r;
+	pt_look(ref.node, VT_NODE_ATTR);
 	return neg_errno(faccessat(pt->proc_fd, pt_fdname(ref.node->fd).s, mask, AT_EACCESS));
 }
 
@@ -190,5 +201,6 @@ ssize_t pt_readlink(struct fs *fs, uint64_t node, char *buf, size_t size)
 	cred_be_daemon();
 	if (size == 0)
 		return -EINVAL;
+	pt_look(ref.node, VT_NODE_DATA);
 	return neg_errno(readlinkat(ref.node->fd, "", buf, size));
 }

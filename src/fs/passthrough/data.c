@@ -10,6 +10,7 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
 /* #syscalls: preadv pwritev2 fsync fdatasync fallocate lseek copy_file_range
@@ -24,6 +25,7 @@ ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *io
 	if (file.fd < 0)
 		return file.error;
 	pt_dax_flush(pt_of(fs), file.node);
+	pt_look(file.node, VT_NODE_DATA);
 	return pt_io(pt_of(fs), &io, file.fd);
 }
 
@@ -56,6 +58,7 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 		return open.error;
 	if (offset > INT64_MAX)
 		return -EINVAL;
+	pt_mark(open.handle->node, VT_FILE);
 	pt_dax_flush(pt_of(fs), open.handle->node);
 	r = be_writer(how & FS_WRITE_KILL_PRIV);
 	if (r == 0)
@@ -118,6 +121,7 @@ int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t of
 	if (!open.handle)
 		return open.error;
 	cred_be_daemon();
+	pt_mark(open.handle->node, VT_FILE);
 	dax = pt_dax_begin_resize(pt_of(fs), open.handle->node,
 		mode & FALLOC_FL_COLLAPSE_RANGE ? end_after_collapse(open.handle->fd, len)
 						: INT64_MAX, &r);
@@ -138,6 +142,7 @@ int64_t pt_lseek(struct fs *fs, const struct fs_target *t, uint64_t offset, int 
 		return file.error;
 	if (file.node->type == S_IFDIR || (whence != SEEK_DATA && whence != SEEK_HOLE))
 		return -EINVAL;
+	pt_look(file.node, VT_NODE_DATA);
 	return neg_errno(lseek(file.fd, (off_t)offset, whence));
 }
 
@@ -158,6 +163,7 @@ ssize_t pt_copy_file_range(struct fs *fs, const struct fs_copy *copy)
 		return to.error;
 	pt_dax_flush(pt, from.handle->node);
 	cred_be_daemon();
+	pt_mark(to.handle->node, VT_TO_ATTR | VT_TO_DATA);
 	dax = pt_dax_begin_resize(pt, to.handle->node, INT64_MAX, &r);
 	if (r == 0)
 		r = be_writer(copy->kill_priv);

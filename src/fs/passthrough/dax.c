@@ -135,6 +135,7 @@ int pt_dax_flush_all(struct passthrough *pt)
 
 	if (!dax)
 		return 0;
+	PT_INSIDE struct pt_inside in = pt_enter_table(pt);
 	cred_be_daemon();
 	pthread_mutex_lock(&dax->lock);
 	for (d = dax->files; d; d = next) {
@@ -158,6 +159,7 @@ int pt_dax_flush_all(struct passthrough *pt)
 /* The one who ends files. */
 static void end_file(struct pt_dax *dax, struct pt_dax_file *d)
 {
+	PT_INSIDE struct pt_inside in = pt_enter_table(d->pt);
 	struct dax_file *file = atomic_load(&d->file);
 
 	/* What a reset left may be mapped still, and is safe while the lease lasts. */
@@ -252,6 +254,7 @@ void pt_dax_reset(struct passthrough *pt)
 
 	if (!dax)
 		return;
+	PT_INSIDE struct pt_inside in = pt_enter_table(pt);
 	dax_window_reset(dax->window);
 	pthread_mutex_lock(&dax->lock);
 	for (d = dax->files; d; d = next) {
@@ -262,6 +265,29 @@ void pt_dax_reset(struct passthrough *pt)
 		put_locked(d);
 	}
 	pthread_mutex_unlock(&dax->lock);
+}
+
+void passthrough_drop_window(struct fs *fs)
+{
+	struct passthrough *pt = pt_of(fs);
+	PT_INSIDE struct pt_inside in = pt_enter_table(pt);
+
+	dax_window_dropped(pt->config.window);
+}
+
+/* What copies hold is written back at any time: a change of its own (version.h). */
+static void before_write(void *opaque)
+{
+	struct pt_dax_file *d = opaque;
+
+	pt_own_begin(d->pt, d->node, &d->writing);
+}
+
+static void after_write(void *opaque)
+{
+	struct pt_dax_file *d = opaque;
+
+	pt_own_end(&d->writing);
 }
 
 /* Times of access are left alone where we may. */
@@ -295,6 +321,7 @@ int pt_dax_describe(struct pt_dax_file *d)
 		close(fd);
 		return -ENOMEM;
 	}
+	dax_file_watch(file, &(struct dax_watch){before_write, after_write, d});
 	d->fd = fd;
 	d->writable = writable;
 	atomic_store(&d->file, file);

@@ -35,6 +35,7 @@
 #include "dax/dax.h"
 #include "dax/lease.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 
 /* What PT_DAX_AUTO maps at least: a mapping costs as much as many small reads. */
 #define PT_DAX_BYTES_LEAST (64u << 10)
@@ -75,6 +76,7 @@ struct pt_dax_file {
 	bool shrinking;
 	_Atomic bool idle; /* nothing is mapped: what is claimed will be when it is opened */
 	struct dax_file *_Atomic file; /* set with fd */
+	struct pt_own writing; /* back what its copies hold; under the window's `state` */
 };
 
 static inline struct pt_dax *dax_of(const struct pt_dax_file *d)

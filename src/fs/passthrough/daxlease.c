@@ -29,6 +29,7 @@ static void make_idle(struct pt_dax_file *d)
 static void lease_broken(void *opaque)
 {
 	struct pt_dax_file *d = opaque;
+	PT_INSIDE struct pt_inside in = pt_enter_table(d->pt);
 
 	pthread_mutex_lock(&d->change);
 	cred_be_daemon();

@@ -33,6 +33,7 @@ static struct dax_file *file_of(struct pt_dax_file *d)
 int pt_setup_mapping(struct fs *fs, uint64_t node_id, const struct fs_mapping *m)
 {
 	struct passthrough *pt = pt_of(fs);
+	PT_INSIDE struct pt_inside in = pt_enter_table(pt);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, node_id);
 	struct pt_dax_file *d;
 	int r;
@@ -64,6 +65,7 @@ int pt_setup_mapping(struct fs *fs, uint64_t node_id, const struct fs_mapping *m
 int pt_remove_mapping(struct fs *fs, uint64_t at, uint64_t len)
 {
 	struct passthrough *pt = pt_of(fs);
+	PT_INSIDE struct pt_inside in = pt_enter_table(pt);
 	int r;
 
 	cred_be_daemon();
@@ -110,6 +112,7 @@ void pt_settle(struct fs *fs, uint64_t node_id)
 
 	if (!d)
 		return;
+	PT_INSIDE struct pt_inside in = pt_enter_table(pt_of(fs));
 	pthread_mutex_lock(&d->change);
 	cred_be_daemon();
 	if (file_of(d) && !d->idle)
@@ -119,6 +122,8 @@ void pt_settle(struct fs *fs, uint64_t node_id)
 
 void pt_unmap_all(struct fs *fs)
 {
+	PT_INSIDE struct pt_inside in = pt_enter_table(pt_of(fs));
+
 	dax_settle_all(pt_of(fs)->dax->window);
 }
 
@@ -241,6 +246,8 @@ int pt_dax_flush(struct passthrough *pt, struct pt_node *node)
 	int r = 0;
 
 	if (file_of(d)) {
+		PT_INSIDE struct pt_inside in = pt_enter_table(pt);
+
 		cred_be_daemon();
 		r = dax_flush(file_of(d));
 	}

@@ -11,6 +11,7 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 
 /* #syscalls: getdents64 lseek */
 
@@ -19,20 +20,41 @@ static bool is_dots(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+static void drop_entry(struct fs_entry *entry)
+{
+	entry->node = 0;
+	entry->looks = (struct vt_entry_looks){0};
+}
+
+/* What the pieces of a listing that a reply shows were read with. */
+struct stamps {
+	bool some, differ;
+	struct vt_stamp stamp;
+};
+
+static void note_stamp(struct stamps *all, const struct vt_stamp *stamp)
+{
+	if (all->some && (all->stamp.word != stamp->word || all->stamp.epoch != stamp->epoch))
+		all->differ = true;
+	all->stamp = *stamp;
+	all->some = true;
+}
+
 /* Looks up a listed name. What cannot be looked up is listed all the same, without a node. */
 static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 	struct fs_dirent *d, struct fs_entry *entry)
 {
+	pt_glance_name(pt, handle->node, d->name, entry);
 	if (is_dots(d->name) ||
-		pt_enter(pt, handle->node, handle->fd, d->name, entry) < 0) {
-		entry->node = 0;
+		pt_enter(pt, handle->node, handle->fd, d->name, PT_LISTED, entry) < 0) {
+		drop_entry(entry);
 		return;
 	}
 	d->type = IFTODT(entry->attr.stx_mode);
 	/* A listing cannot wait until the window follows the size that it would tell. */
 	if (pt->dax && pt_is_unsettled(&pt->fs, entry->node)) {
 		pt_node_forget(pt, entry->node, 1);
-		entry->node = 0;
+		drop_entry(entry);
 	}
 }
 
@@ -46,7 +68,7 @@ static void add(struct passthrough *pt, struct pt_handle *handle,
 		.next = host->off,
 		.type = host->type,
 	};
-	struct fs_entry entry;
+	struct fs_entry entry = {0};
 
 	if (listing->with_entries)
 		find_entry(pt, handle, &d, &entry);
@@ -57,21 +79,35 @@ static void add(struct passthrough *pt, struct pt_handle *handle,
 static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_listing *listing)
 {
 	const struct pt_dirent *host;
+	struct stamps stamps = {0};
 	uint64_t first = 0;
 	bool some = false;
 	int r;
 
-	while ((r = pt_dir_next(&pt->dirs, handle->dir, handle->fd, &first, &host)) == 0 && host) {
-		size_t name_len = strlen(host->name);
+	for (;;) {
+		size_t name_len;
+
+		handle->dir->next = pt_stamp_listing(handle->node);
+		r = pt_dir_next(&pt->dirs, handle->dir, handle->fd, &first, &host);
+		if (r < 0)
+			break;
+		note_stamp(&stamps, host ? pt_dir_stamp(handle->dir) : &handle->dir->next);
+		if (!host)
+			break;
+		name_len = strlen(host->name);
 
 		if (!handle->node->barred || is_dots(host->name)) {
-			if (listing->cost(listing, name_len) > listing->left)
-				return some ? 0 : -EINVAL;
+			if (listing->cost(listing, name_len) > listing->left) {
+				r = some ? 0 : -EINVAL;
+				break;
+			}
 			add(pt, handle, host, name_len, listing);
 			some = true;
 		}
 		pt_dir_step(handle->dir);
 	}
+	if (!stamps.differ)
+		pt_recall_listing(handle->node, &stamps.stamp);
 	return some ? 0 : r;
 }
 

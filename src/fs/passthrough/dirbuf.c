@@ -212,6 +212,7 @@ static int read_piece(struct pt_dir_pool *pool, struct pt_dir *dir, int fd)
 		return -ENOMEM;
 	piece->start = dir->offset;
 	piece->serial = ++dir->serial;
+	piece->stamp = dir->next;
 	piece->len = (size_t)n;
 	memcpy(piece->data, data, (size_t)n);
 	add_piece(pool, dir, piece);

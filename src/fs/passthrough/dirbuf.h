@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/version_table.h"
+
 /* What getdents64(2) returns. */
 struct pt_dirent {
 	uint64_t ino;
@@ -34,6 +36,7 @@ struct pt_dirent {
 struct pt_dir_piece {
 	uint64_t start; /* offset of the first entry */
 	uint64_t serial;
+	struct vt_stamp stamp; /* of the listing, before it was read */
 	size_t len;
 	char data[] __attribute__((aligned(8)));
 };
@@ -43,6 +46,7 @@ struct pt_dir {
 	uint64_t offset;      /* of the entry at pos */
 	uint64_t host_offset; /* where the host goes on */
 	uint64_t serial;      /* of the newest piece */
+	struct vt_stamp next; /* for a piece that is read now; the caller's */
 	struct pt_dir_piece *piece[2]; /* the last one is piece[1]; NULL where there is none */
 	unsigned int at;               /* the piece that pos is in */
 	size_t pos;
@@ -74,6 +78,12 @@ int pt_dir_seek(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t o
 int pt_dir_next(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t *first,
 	const struct pt_dirent **entry);
 void pt_dir_step(struct pt_dir *dir);
+
+/* What the piece of that entry was read with. */
+static inline const struct vt_stamp *pt_dir_stamp(const struct pt_dir *dir)
+{
+	return &dir->piece[dir->at]->stamp;
+}
 
 /* Whether an offset is found without the host; the lock is not held. */
 bool pt_dir_holds(struct pt_dir *dir, uint64_t offset);

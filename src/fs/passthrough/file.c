@@ -10,6 +10,7 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
 /* #syscalls: openat openat2 statx clock_gettime */
@@ -163,6 +164,8 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 		return -EISDIR;
 	if (ref.node->type != S_IFDIR && type == S_IFDIR)
 		return -ENOTDIR;
+	if (flags & O_TRUNC)
+		pt_mark(ref.node, VT_FILE);
 	if (opened && opened->may_wait)
 		fd = pt_dax_open(pt, ref.node, flags, kill_priv, &dax);
 	else if (pt_dax_opens_late(pt, ref.node))
@@ -231,6 +234,8 @@ static int enter_created(struct passthrough *pt, struct pt_node *parent, const c
 	entry->submount = false;
 	if (r < 0)
 		pt_node_forget(pt, entry->node, 1);
+	else
+		pt_settle_entry(pt, entry);
 	return r;
 }
 
@@ -244,12 +249,14 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	int fd, r;
 
 	cred_be_daemon();
-	r = pt_enter(pt, parent, parent->fd, name, entry);
+	r = pt_enter(pt, parent, parent->fd, name, PT_MADE, entry);
 	if (r < 0)
 		return r;
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
 	if (!ref.node)
 		return ref.error;
+	if (flags & O_TRUNC)
+		pt_mark(ref.node, VT_CHILD_DATA);
 	r = ref.node->type == S_IFDIR ? -EISDIR : 0;
 	fd = r < 0 ? r : pt_dax_open_existing(pt, who, ref.node, flags, &dax);
 	if (fd == -EAGAIN) {
@@ -269,6 +276,8 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	entry->local = closes_in_silence(ref.node, flags);
 	if (r < 0)
 		pt_node_forget(pt, entry->node, 1);
+	else
+		pt_settle_entry(pt, entry);
 	return r;
 }
 
@@ -284,11 +293,16 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 		return parent.error;
 	if (r == 0 && parent.node->barred)
 		r = -EROFS;
+	if (r == 0 && name)
+		pt_mark_name(pt, parent.node, name, false);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
 		return r;
 	fd = create_file(parent.node, name, mode, flags);
+	if (fd >= 0)
+		pt_mark_made(pt, parent.node, fd,
+			VT_CHILD_ATTR | (flags & O_TRUNC ? VT_CHILD_DATA : 0));
 	r = pt_end_making(pt, who, parent.node->fd, name, fd);
 	if (fd == -EEXIST && name && !(flags & O_EXCL))
 		return open_existing(pt, who, parent.node, name, flags, entry, handle);

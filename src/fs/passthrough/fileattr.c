@@ -17,6 +17,7 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 
 /* #syscalls: ioctl:1=FS_IOC_GETFLAGS ioctl:1=FS_IOC_SETFLAGS
  * #syscalls: ioctl:1=FS_IOC_FSGETXATTR ioctl:1=FS_IOC_FSSETXATTR */
@@ -52,15 +53,11 @@ static int set(int fd, const struct fs_fileattr *fa)
 }
 
 /* Whether what is to be set leaves the project as it is: 0 or -errno. */
-static int check_project(int fd, const struct fs_fileattr *fa)
+static int check_project(const struct fs_fileattr *old, const struct fs_fileattr *fa)
 {
 	uint32_t inherits = fa->extended ? FS_XFLAG_PROJINHERIT : FS_PROJINHERIT_FL;
-	struct fs_fileattr old = {.extended = fa->extended};
-	int r = get(fd, &old);
 
-	if (r < 0)
-		return r;
-	return (old.flags ^ fa->flags) & inherits || old.projid != fa->projid ? -EINVAL : 0;
+	return (old->flags ^ fa->flags) & inherits || old->projid != fa->projid ? -EINVAL : 0;
 }
 
 int pt_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa)
@@ -72,12 +69,14 @@ int pt_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr
 	if (file.node->barred)
 		return -ENOTTY;
 	cred_be_daemon();
+	pt_look(file.node, VT_NODE_ATTR);
 	return get(file.fd, fa);
 }
 
 int pt_set_fileattr(struct fs *fs, const struct fs_target *t, const struct fs_fileattr *fa)
 {
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
+	struct fs_fileattr old = {.extended = fa->extended};
 	int r;
 
 	if (file.fd < 0)
@@ -85,6 +84,14 @@ int pt_set_fileattr(struct fs *fs, const struct fs_target *t, const struct fs_fi
 	if (file.node->barred)
 		return -ENOTTY;
 	cred_be_daemon();
-	r = check_project(file.fd, fa);
-	return r < 0 ? r : set(file.fd, fa);
+	r = get(file.fd, &old);
+	if (r == 0)
+		r = check_project(&old, fa);
+	if (r < 0)
+		return r;
+	pt_mark(file.node, VT_NODE_ATTR);
+	r = set(file.fd, fa);
+	if (r == 0 && !fa->extended && (old.flags ^ fa->flags) & FS_CASEFOLD_FL)
+		pt_forget_names();
+	return r;
 }

@@ -15,6 +15,7 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 
 /* #syscalls: openat openat2 fcntl:1=F_DUPFD_CLOEXEC readlinkat clock_gettime */
 
@@ -58,13 +59,16 @@ static void mark_found(struct passthrough *pt, struct fs_entry *entry)
 
 /* Stats and registers an O_PATH descriptor, which it takes. */
 static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *name, int taken_fd,
-	struct fs_entry *entry)
+	enum pt_as as, struct fs_entry *entry)
 {
+	struct vtable_request *v = vtable_request_now();
 	int r;
 
 	if (taken_fd < 0)
 		return taken_fd;
 	r = pt_stat(taken_fd, &entry->attr);
+	if (r == 0 && v)
+		r = pt_meet_inode(pt, parent, taken_fd, as, entry);
 	if (r < 0) {
 		close(taken_fd);
 		return r;
@@ -79,9 +83,9 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 }
 
 int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,
-	struct fs_entry *entry)
+	enum pt_as as, struct fs_entry *entry)
 {
-	return enter_fd(pt, parent, name, pt_open_child(dir_fd, name), entry);
+	return enter_fd(pt, parent, name, pt_open_child(dir_fd, name), as, entry);
 }
 
 bool pt_same_inode(const struct statx *a, const struct statx *b)
@@ -179,7 +183,7 @@ static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 
 	if (!up || node == pt->root)
 		return enter_fd(pt, node, NULL, neg_errno(fcntl(node->fd, F_DUPFD_CLOEXEC, 0)),
-			entry);
+			PT_LOOKED_UP, entry);
 	fd = openat(node->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -188,7 +192,7 @@ static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 		close(fd);
 		return r == -ELOOP ? -ESTALE : r;
 	}
-	return enter_fd(pt, NULL, NULL, fd, entry);
+	return enter_fd(pt, NULL, NULL, fd, PT_LOOKED_UP, entry);
 }
 
 int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_entry *entry)
@@ -201,16 +205,19 @@ int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_ent
 	if (!parent.node)
 		return parent.error;
 	cred_be_daemon();
-	if (up || strcmp(name, ".") == 0)
+	if (up || strcmp(name, ".") == 0) {
+		pt_look_name(pt, parent.node, name);
 		return lookup_dots(pt, parent.node, up, entry);
+	}
 	r = pt_check_name(name);
 	if (r < 0)
 		return r;
+	pt_look_name(pt, parent.node, name);
 	if (parent.node->barred)
 		return -ENOENT;
 	if (pt_is_outside(pt, parent.node))
 		return -ESTALE;
-	return pt_enter(pt, parent.node, parent.node->fd, name, entry);
+	return pt_enter(pt, parent.node, parent.node->fd, name, PT_LOOKED_UP, entry);
 }
 
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count)

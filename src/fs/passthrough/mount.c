@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "base/log.h"
 #include "fs/passthrough/cred.h"
-#include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
+#include "watch/watch.h"
 
 /* #syscalls: fstatfs statx fstat newfstatat openat
  * #syscalls(file-handles): name_to_handle_at open_by_handle_at */
@@ -67,6 +69,43 @@ bool pt_is_local(int fd)
 	struct statfs st;
 
 	return fstatfs(fd, &st) == 0 && is_among(local_magics, ARRAY_SIZE(local_magics), &st);
+}
+
+/*
+ * Of the local ones: those that give inodes other numbers each time they load them. What a guest
+ * keeps of one that nobody holds would have another slot than the change that it is to be told of.
+ */
+static const uint32_t renumbering_magics[] = {MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC};
+
+bool pt_is_timed(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) < 0 || !is_among(local_magics, ARRAY_SIZE(local_magics), &st) ||
+		is_among(renumbering_magics, ARRAY_SIZE(renumbering_magics), &st);
+}
+
+/* File systems whose names are bytes, and those where a directory may say otherwise. XFS compares
+ * them otherwise only where it was made so (-n version=ci), which new kernels do not mount. */
+static const uint32_t bytewise_magics[] = {
+	XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC, SQUASHFS_MAGIC,
+	EROFS_SUPER_MAGIC_V1, UDF_SUPER_MAGIC, REISERFS_SUPER_MAGIC,
+};
+static const uint32_t choosing_magics[] = {
+	EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC,
+	0xca451a4e /* bcachefs */,
+};
+
+static enum pt_names names_of(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return PT_NAMES_FOLD;
+	if (is_among(bytewise_magics, ARRAY_SIZE(bytewise_magics), &st))
+		return PT_NAMES_BYTES;
+	return is_among(choosing_magics, ARRAY_SIZE(choosing_magics), &st) ? PT_NAMES_ASK
+									   : PT_NAMES_FOLD;
 }
 
 static bool is_stacked(int fd)
@@ -157,6 +196,41 @@ static int open_found(struct passthrough *pt, int fd)
 	return r >= 0 ? r : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
+/* Before anything of the mount is shown. Its address is what it is told by. */
+static void watch_mount(struct passthrough *pt, struct pt_mount *mount, int fd)
+{
+	struct watch *watch = pt->config.watch;
+	int r = watch ? watch_add(watch, fd, (uintptr_t)mount) : 0;
+
+	if (r < 0 && !watch_is_lost(watch))
+		log_info("what host processes change on the file system of mount %llu is seen "
+			 "after a time only: it cannot be watched (%s)",
+			(unsigned long long)mount->id, strerror(-r));
+	mount->unwatched = r < 0;
+}
+
+bool pt_is_found_timed(struct passthrough *pt, uint64_t id, int fd)
+{
+	struct pt_mount *mount;
+	bool timed;
+
+	if (!pt->config.watch)
+		return pt_is_timed(fd);
+	pthread_mutex_lock(&pt->mount_lock);
+	mount = find(pt, id);
+	timed = !mount || pt_mount_is_timed(mount);
+	pthread_mutex_unlock(&pt->mount_lock);
+	return timed;
+}
+
+void pt_mounts_watch_lost(struct passthrough *pt)
+{
+	pthread_mutex_lock(&pt->mount_lock);
+	for (struct pt_mount *mount = pt->mounts; mount; mount = mount->next)
+		mount->unwatched = true;
+	pthread_mutex_unlock(&pt->mount_lock);
+}
+
 struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 {
 	struct pt_mount *mount;
@@ -172,6 +246,9 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 			mount->path_fd = mount->fd < 0 ? open_found(pt, fd) : -1;
 			mount->local = pt_is_local(fd);
 			mount->keeps_numbers = mount->local || is_stacked(fd);
+			mount->timed = pt_is_timed(fd);
+			mount->names = names_of(fd);
+			watch_mount(pt, mount, fd);
 			mount->next = pt->mounts;
 			pt->mounts = mount;
 		}
@@ -182,8 +259,10 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 	return mount;
 }
 
-static void free_mount(struct pt_mount *mount)
+static void free_mount(struct passthrough *pt, struct pt_mount *mount)
 {
+	if (pt->config.watch && !mount->unwatched)
+		watch_drop(pt->config.watch, (uintptr_t)mount);
 	close_fd(&mount->fd);
 	close_fd(&mount->path_fd);
 	free(mount);
@@ -208,7 +287,7 @@ void pt_mount_put(struct passthrough *pt, struct pt_mount *mount)
 		p = &(*p)->next;
 	*p = mount->next;
 	pthread_mutex_unlock(&pt->mount_lock);
-	free_mount(mount);
+	free_mount(pt, mount);
 }
 
 /* #syscalls: syncfs openat fstat newfstatat fcntl:1=F_DUPFD_CLOEXEC */
@@ -270,6 +349,6 @@ void pt_mounts_free(struct passthrough *pt)
 		struct pt_mount *mount = pt->mounts;
 
 		pt->mounts = mount->next;
-		free_mount(mount);
+		free_mount(pt, mount);
 	}
 }

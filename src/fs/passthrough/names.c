@@ -8,6 +8,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
 /* #syscalls: linkat mkdirat mknodat renameat renameat2 symlinkat unlinkat */
@@ -27,25 +28,31 @@ static struct pt_node_ref parent_ref(struct passthrough *pt, uint64_t id, const 
 /* The entry that was just made, looked up with the rights of who made it: so a row of such
  * operations by one user switches none. */
 static int enter_made(struct passthrough *pt, struct pt_node *parent, const char *name, int r,
-	struct fs_entry *entry)
+	enum pt_as as, struct fs_entry *entry)
 {
-	if (r < 0)
-		return r;
-	return pt_enter(pt, parent, parent->fd, name, entry);
+	if (r == 0)
+		r = pt_enter(pt, parent, parent->fd, name, as, entry);
+	if (r == 0)
+		pt_settle_entry(pt, entry);
+	return r;
 }
 
 /* What becomes of the system call that made an entry for who, whose result is r. */
 static int made(struct passthrough *pt, const struct fs_caller *who, struct pt_node *parent,
 	const char *name, int r, struct fs_entry *entry)
 {
+	enum pt_as as = PT_MADE;
+
 	if (who->n_labels > 0) {
 		CLEANUP_FD int fd = -1;
 
 		cred_be_daemon();
 		fd = r < 0 ? r : pt_open_child(parent->fd, name);
+		if (fd >= 0)
+			as = pt_mark_made(pt, parent, fd, VT_CHILD_ATTR) ? PT_MARKED : PT_MADE;
 		r = pt_end_making(pt, who, parent->fd, name, fd);
 	}
-	return enter_made(pt, parent, name, r, entry);
+	return enter_made(pt, parent, name, r, as, entry);
 }
 
 int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
@@ -55,6 +62,8 @@ int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, c
 	int r;
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
+	if (r == 0)
+		pt_mark_name(pt, parent.node, name, false);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
@@ -71,6 +80,8 @@ int pt_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
+		pt_mark_name(pt, parent.node, name, false);
+	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
 		return r;
@@ -85,6 +96,8 @@ int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	int r;
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
+	if (r == 0)
+		pt_mark_name(pt, parent.node, name, false);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
@@ -102,10 +115,14 @@ static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int 
 	if (r < 0)
 		return r;
 	cred_be_daemon();
-	PT_NODE struct pt_node_ref victim = pt_hold_named(pt, parent.node, name);
+	pt_mark_name(pt, parent.node, name, false);
+	PT_VICTIM struct pt_victim victim = pt_hold_victim(parent.node, name,
+		VT_CHILD_ATTR | (flags & AT_REMOVEDIR ? VT_CHILD_LIST : 0));
+	PT_NODE struct pt_node_ref held = pt_hold_named(pt, parent.node, name);
 	r = neg_errno(unlinkat(parent.node->fd, name, flags));
+	pt_settle_removal(&victim, r);
 	if (r == 0)
-		pt_node_unnamed(pt, victim.node, parent.node, name);
+		pt_node_unnamed(pt, held.node, parent.node, name);
 	return r;
 }
 
@@ -119,15 +136,8 @@ int pt_rmdir(struct fs *fs, uint64_t parent, const char *name)
 	return remove_name(fs, parent, name, AT_REMOVEDIR);
 }
 
-/* Where a rename begins or ends. */
-struct end {
-	struct pt_node *parent;
-	struct pt_node *node; /* of the name before, or NULL where it is not known */
-	const char *name;
-};
-
 /* Renames, and tells the nodes. #syscalls: renameat2 */
-static int rename_nodes(struct passthrough *pt, const struct end *from, const struct end *to,
+static int rename_nodes(struct passthrough *pt, const struct pt_end *from, const struct pt_end *to,
 	unsigned int flags)
 {
 	bool by_name = from->parent->mount->fd < 0;
@@ -136,6 +146,7 @@ static int rename_nodes(struct passthrough *pt, const struct end *from, const st
 	if (by_name)
 		pthread_rwlock_rdlock(&pt->rename_lock);
 	r = neg_errno(renameat2(from->parent->fd, from->name, to->parent->fd, to->name, flags));
+	pt_settle_rename(from, to, flags, r);
 	/* Two names of one inode: both stay. */
 	if (r == 0 && by_name && from->node != to->node) {
 		pt_node_renamed(pt, from->node, to->parent, to->name);
@@ -162,10 +173,16 @@ int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	cred_be_daemon();
+	pt_mark_name(pt, parent.node, name, false);
+	pt_mark_name(pt, new_parent.node, new_name, true);
+	PT_VICTIM struct pt_victim moved =
+		pt_hold_victim(parent.node, name, VT_CHILD_ATTR | VT_CHILD_LIST);
+	PT_VICTIM struct pt_victim other =
+		pt_hold_victim(new_parent.node, new_name, VT_TO_CHILD_ATTR | VT_TO_CHILD_LIST);
 	PT_NODE struct pt_node_ref node = pt_hold_named(pt, parent.node, name);
 	PT_NODE struct pt_node_ref new_node = pt_hold_named(pt, new_parent.node, new_name);
-	return rename_nodes(pt, &(struct end){parent.node, node.node, name},
-		&(struct end){new_parent.node, new_node.node, new_name}, flags);
+	return rename_nodes(pt, &(struct pt_end){parent.node, node.node, name, &moved},
+		&(struct pt_end){new_parent.node, new_node.node, new_name, &other}, flags);
 }
 
 int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *name,
@@ -180,9 +197,11 @@ int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *nam
 		return ref.error;
 	if (r == 0) {
 		cred_be_daemon();
+		pt_mark_name(pt, parent.node, name, false);
+		pt_mark(ref.node, VT_CHILD_ATTR);
 		/* The link of /proc leads to the inode itself, symlinks included. */
 		r = neg_errno(linkat(pt->proc_fd, pt_fdname(ref.node->fd).s, parent.node->fd, name,
 			AT_SYMLINK_FOLLOW));
 	}
-	return enter_made(pt, parent.node, name, r, entry);
+	return enter_made(pt, parent.node, name, r, PT_MARKED, entry);
 }

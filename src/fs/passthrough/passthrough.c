@@ -7,7 +7,7 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
-#include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
 /* A thousand directories that are listed at a time keep what they need. */
@@ -195,6 +195,11 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 int passthrough_start(struct fs *fs)
 {
 	return pt_dax_start(pt_of(fs));
+}
+
+void passthrough_watch_lost(struct fs *fs)
+{
+	pt_mounts_watch_lost(pt_of(fs));
 }
 
 void passthrough_free(struct fs *fs)

@@ -32,6 +32,8 @@ enum pt_dax_policy {
 };
 
 struct dax_window;
+struct vtable;
+struct watch;
 
 /* Longer than a write(2) takes. */
 #define PT_SETTLE_MS 60000
@@ -48,6 +50,8 @@ struct passthrough_config {
 	bool rooted; /* the directory is the root that this process has, by a mount of its own */
 	struct dax_window *window; /* outlives the file system; or NULL */
 	enum pt_dax_policy dax;
+	struct vtable *table; /* for what changes without a request; outlives it too; or NULL */
+	struct watch *watch; /* hears of file systems before they are shown; outlives it; or NULL */
 	bool readonly; /* nothing will be asked to change */
 	bool no_open;  /* guests may use files without opening them */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
@@ -64,5 +68,11 @@ void passthrough_free(struct fs *fs);
 /* Starts the threads that a DAX window needs, before the first request. They have the calling
  * thread's privileges. 0 or -errno. */
 int passthrough_start(struct fs *fs);
+
+/* dax_window_dropped(): what copies hold is written back. */
+void passthrough_drop_window(struct fs *fs);
+
+/* The watch is lost: nothing that is shown from now on is kept but by time. */
+void passthrough_watch_lost(struct fs *fs);
 
 #endif

@@ -36,6 +36,9 @@ struct pt_key {
 	uint64_t ino;
 };
 
+/* Whether a file system compares names byte by byte. */
+enum pt_names { PT_NAMES_BYTES, PT_NAMES_FOLD, PT_NAMES_ASK /* each directory */ };
+
 /*
  * A mount of the host that nodes were found on; it stays known while there are any, and while it
  * is used. Its descriptors keep the host from unmounting it, as the nodes' own do.
@@ -47,7 +50,10 @@ struct pt_mount {
 	int path_fd; /* of what was found there first, where there is no fd; or -1 */
 	bool local; /* close(2) never fails there: nothing is held back until then */
 	_Atomic bool no_leases; /* none can be had there (dax.c) */
+	_Atomic bool unwatched; /* what the host's processes change there is not told */
 	bool keeps_numbers; /* an inode's is no other's while a descriptor holds it */
+	bool timed; /* what changes there need not be told to this machine, or not by number */
+	enum pt_names names; /* how they are compared */
 	struct pt_mount *next;
 };
 
@@ -92,6 +98,7 @@ struct pt_node {
 	char *name;
 	int64_t proof; /* ns */
 	_Atomic int64_t inside_until_ns; /* a directory's, CLOCK_MONOTONIC (lookup.c) */
+	_Atomic uint64_t folds; /* a directory's; 0: not asked yet (version.c) */
 };
 
 #define PT_COLD (1u << 31)
@@ -230,6 +237,9 @@ int pt_is_barred(int fd);
 /* Whether it is one where close(2) has nothing to report. */
 bool pt_is_local(int fd);
 
+/* Whether what is kept of it is kept by time only, as others may change it unheard. */
+bool pt_is_timed(int fd);
+
 /* All attributes of a descriptor, mount and birth time included. */
 int pt_stat(int fd, struct statx *attr);
 
@@ -366,9 +376,17 @@ int pt_open_child(int dir_fd, const char *name);
 /* Whether two sets of attributes are of one inode. */
 bool pt_same_inode(const struct statx *a, const struct statx *b);
 
+/* What an inode is entered for, and so what becomes of it in the version table (version.h). */
+enum pt_as {
+	PT_LOOKED_UP,
+	PT_LISTED,
+	PT_MADE,   /* or is to be changed now */
+	PT_MARKED, /* the same, and it was known before */
+};
+
 /* Looks up a name in a directory, of which dir_fd is any descriptor, counting a lookup. */
 int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,
-	struct fs_entry *entry);
+	enum pt_as as, struct fs_entry *entry);
 
 int pt_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count);

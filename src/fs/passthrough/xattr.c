@@ -13,6 +13,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
 /* #syscalls(xattr): getxattr listxattr setxattr removexattr
@@ -83,6 +84,8 @@ int pt_setxattr(struct fs *fs, const struct fs_xattr *x)
 	if (r == 0)
 		r = pt_xattr_host_name(pt, x->name, &host);
 	if (r == 0)
+		pt_mark(ref.node, VT_NODE_ATTR);
+	if (r == 0)
 		r = neg_errno(setxattr(pt_fdname(ref.node->fd).s, host.s, x->value, x->size,
 			x->flags));
 	return r == 0 && x->kill_sgid ? clear_sgid(pt, ref.node) : r;
@@ -97,7 +100,10 @@ ssize_t pt_getxattr(struct fs *fs, uint64_t node, const char *name, char *buf, s
 
 	if (r == 0)
 		r = pt_xattr_host_name(pt, name, &host);
-	return r < 0 ? r : neg_errno(getxattr(pt_fdname(ref.node->fd).s, host.s, buf, size));
+	if (r < 0)
+		return r;
+	pt_look(ref.node, VT_NODE_ATTR);
+	return neg_errno(getxattr(pt_fdname(ref.node->fd).s, host.s, buf, size));
 }
 
 /* Turns a list of n bytes of the host's names into the guest's, which are no longer. */
@@ -124,6 +130,8 @@ ssize_t pt_listxattr(struct fs *fs, uint64_t node, char *buf, size_t size)
 	ssize_t n = prepare(pt, &ref);
 
 	if (n == 0)
+		pt_look(ref.node, VT_NODE_ATTR);
+	if (n == 0)
 		n = neg_errno(listxattr(pt_fdname(ref.node->fd).s, buf, size));
 	return n > 0 && pt->config.xattrmap ? guest_names(pt->config.xattrmap, buf, (size_t)n) : n;
 }
@@ -137,5 +145,8 @@ int pt_removexattr(struct fs *fs, uint64_t node, const char *name)
 
 	if (r == 0)
 		r = pt_xattr_host_name(pt, name, &host);
-	return r < 0 ? r : neg_errno(removexattr(pt_fdname(ref.node->fd).s, host.s));
+	if (r < 0)
+		return r;
+	pt_mark(ref.node, VT_NODE_ATTR);
+	return neg_errno(removexattr(pt_fdname(ref.node->fd).s, host.s));
 }

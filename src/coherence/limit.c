@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * How often epochs move (docs/coherence.md, Limits). tests/model/rate.pml has the rules.
+ */
+#include <time.h>
+
+#include "coherence/table.h"
+#include "coherence/words.h"
+
+#define PERIOD_MS 1000
+
+/* #syscalls: clock_gettime */
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Each need moves the word: so whoever is about to say that words are good again sees those that
+ * came after the epoch which it moved for the others. */
+static void be_timed(struct vtable *t)
+{
+	atomic_fetch_add(words_head(t, timed), 1);
+}
+
+void vtable_distrust(struct vtable *t)
+{
+	uint64_t now = now_ms(), last = atomic_load(&t->moved_ms);
+
+	if (atomic_load(words_head(t, timed)) == 0 && (!last || now >= last + PERIOD_MS) &&
+		atomic_compare_exchange_strong(&t->moved_ms, &last, now))
+		vtable_bump_epoch(t);
+	else
+		be_timed(t);
+}
+
+void vtable_tick(struct vtable *t)
+{
+	uint64_t now = now_ms(), timed = atomic_load(words_head(t, timed));
+
+	if (timed == 0 || timed != t->timed) {
+		t->timed = timed;
+		t->timed_since_ms = now;
+		return;
+	}
+	if (now < t->timed_since_ms + PERIOD_MS)
+		return;
+	atomic_store(&t->moved_ms, now);
+	vtable_bump_epoch(t);
+	atomic_compare_exchange_strong(words_head(t, timed), &timed, 0);
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "fs/passthrough/version.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+
+#include "fs/passthrough/cred.h"
+#include "fs/passthrough/dax.h"
+
+/* What is in flight is good for nothing: a stamp of what nobody looked at. */
+#define NO_STAMP ((struct vt_stamp){.word = VT_BEGIN})
+
+/* The table that this thread has entered without a request. */
+static _Thread_local struct vtable *inside;
+
+static struct pt_inode inode_of(const struct pt_node *node)
+{
+	return (struct pt_inode){
+		.dev = makedev((unsigned int)(node->key.dev >> 32), (unsigned int)node->key.dev),
+		.ino = node->key.ino,
+		.timed = pt_mount_is_timed(node->mount),
+	};
+}
+
+static enum vtable_kind kind_of(unsigned int bit)
+{
+	if (bit & (VT_NODE_DATA | VT_CHILD_DATA | VT_TO_DATA))
+		return VTABLE_DATA;
+	if (bit & (VT_NODE_LIST | VT_CHILD_LIST | VT_TO_LIST | VT_TO_CHILD_LIST))
+		return VTABLE_LIST;
+	return VTABLE_ATTR;
+}
+
+/* Operands for the bits of an inode; how many. */
+static unsigned int operands(const struct vtable_request *v, const struct pt_inode *inode,
+	unsigned int bits, struct vtable_operand *o)
+{
+	unsigned int n = 0;
+
+	for (; bits; bits &= bits - 1) {
+		unsigned int bit = bits & -bits;
+
+		o[n++] = (struct vtable_operand){
+			.bit = bit,
+			.slot = vtable_slot(v->t, kind_of(bit), inode->dev, inode->ino),
+			.flags = inode->timed ? VT_TIMED : 0,
+		};
+	}
+	return n;
+}
+
+static void look_inode(struct vtable_request *v, const struct pt_inode *inode, unsigned int bits)
+{
+	struct vtable_operand o[VT_TOUCH_BITS];
+	unsigned int n = operands(v, inode, bits, o);
+
+	for (unsigned int i = 0; i < n; i++)
+		vtable_request_look(v, o[i]);
+}
+
+void pt_look_node(struct vtable_request *v, const struct pt_node *node, unsigned int bits)
+{
+	struct pt_inode inode = inode_of(node);
+
+	look_inode(v, &inode, bits);
+}
+
+void pt_mark_inode(struct vtable_request *v, const struct pt_inode *inode, unsigned int bits)
+{
+	struct vtable_operand o[VT_TOUCH_BITS];
+
+	vtable_request_mark(v, o, operands(v, inode, bits, o));
+}
+
+void pt_mark_node(struct vtable_request *v, const struct pt_node *node, unsigned int bits)
+{
+	struct pt_inode inode = inode_of(node);
+
+	pt_mark_inode(v, &inode, bits);
+}
+
+/*
+ * Whether a directory has names that are not compared byte by byte, so that they share the slot of
+ * its listing. Where its file system lets each directory choose, the flag is asked for once, and
+ * again when the epoch has moved: who changes it moves that (fileattr.c). What cannot be asked may
+ * be one. #syscalls: ioctl:1=FS_IOC_GETFLAGS close
+ */
+static bool folds(struct passthrough *pt, const struct vtable_request *v, struct pt_node *dir)
+{
+	uint64_t known = atomic_load_explicit(&dir->folds, memory_order_relaxed);
+	CLEANUP_FD int fd = -1;
+	int flags = 0;
+
+	if (dir->mount->names != PT_NAMES_ASK)
+		return dir->mount->names == PT_NAMES_FOLD;
+	if (known && known >> 2 == v->epoch << 2 >> 2)
+		return known & 1;
+	cred_be_daemon();
+	fd = pt_open_node(pt, dir, O_RDONLY | O_NOATIME);
+	if (fd == -EPERM)
+		fd = pt_open_node(pt, dir, O_RDONLY);
+	if (fd < 0)
+		return true;
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		flags = 0;
+	atomic_store_explicit(&dir->folds, v->epoch << 2 | 2 | !!(flags & FS_CASEFOLD_FL),
+		memory_order_relaxed);
+	return flags & FS_CASEFOLD_FL;
+}
+
+/* The operand of a name; *byte: the slot of its spelling, where that is another one. */
+static struct vtable_operand name_operand(struct passthrough *pt, const struct vtable_request *v,
+	struct pt_node *dir, const char *name, unsigned int bit, uint32_t *byte)
+{
+	struct pt_inode inode = inode_of(dir);
+	struct vtable_operand o = {.bit = bit, .flags = inode.timed ? VT_TIMED : 0};
+	bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+
+	*byte = vtable_slot_of_name(v->t, inode.dev, inode.ino, name);
+	if (dots || folds(pt, v, dir))
+		o.slot = vtable_slot(v->t, VTABLE_LIST, inode.dev, inode.ino);
+	else
+		o.slot = *byte;
+	return o;
+}
+
+void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
+{
+	struct vtable_request *v = vtable_request_now();
+	uint32_t byte;
+
+	if (v && v->words)
+		vtable_request_look(v, name_operand(pt, v, dir, name, VT_NAME, &byte));
+}
+
+void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name,
+	struct fs_entry *entry)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct vtable_operand o;
+	uint32_t byte;
+
+	entry->looks = (struct vt_entry_looks){0};
+	if (!v || !v->words)
+		return;
+	o = name_operand(pt, v, dir, name, VT_NAME, &byte);
+	entry->looks.name = vtable_request_glance(v, o.slot, o.flags);
+}
+
+/* The spelling's own slot is marked too: another server, which may read the directory where we may
+ * not, knows that its names are compared byte by byte. */
+void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name, bool to)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct vtable_operand o;
+	uint32_t byte;
+
+	if (!v)
+		return;
+	o = name_operand(pt, v, dir, name, to ? VT_TO_NAME : VT_NAME, &byte);
+	pt_mark_node(v, dir, to ? VT_TO_ATTR | VT_TO_LIST : VT_NODE_ATTR | VT_NODE_LIST);
+	vtable_request_mark(v, &o, 1);
+	if (byte != o.slot)
+		vtable_begin(v->t, &v->change, &byte, 1);
+}
+
+void pt_forget_names(void)
+{
+	struct vtable_request *v = vtable_request_now();
+
+	if (v)
+		vtable_distrust(v->t);
+}
+
+/* What is on another mount than the directory that it was found in is asked. */
+static struct pt_inode inode_found(struct passthrough *pt, const struct statx *attr,
+	const struct pt_node *parent, int fd)
+{
+	bool beside = parent && pt_is_beside(attr, parent);
+
+	return (struct pt_inode){
+		.dev = makedev(attr->stx_dev_major, attr->stx_dev_minor),
+		.ino = attr->stx_ino,
+		.timed = beside ? pt_mount_is_timed(parent->mount)
+				: pt_is_found_timed(pt, attr->stx_mnt_id, fd),
+	};
+}
+
+int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
+	struct fs_entry *entry)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct pt_inode inode = inode_found(pt, &entry->attr, parent, fd);
+
+	if (as == PT_MADE)
+		pt_mark_inode(v, &inode, VT_CHILD_ATTR);
+	else if (as == PT_LOOKED_UP && v->words)
+		look_inode(v, &inode, VT_CHILD_ATTR);
+	else if (as == PT_LISTED && v->words)
+		entry->looks.attr = vtable_request_glance(v,
+			vtable_slot(v->t, VTABLE_ATTR, inode.dev, inode.ino),
+			inode.timed ? VT_TIMED : 0);
+	return v->words && as != PT_MARKED ? pt_stat(fd, &entry->attr) : 0;
+}
+
+bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, unsigned int bits)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct pt_inode inode;
+	struct statx attr;
+
+	if (!v || pt_stat(fd, &attr) < 0)
+		return false;
+	inode = inode_found(pt, &attr, parent, fd);
+	pt_mark_inode(v, &inode, bits);
+	return true;
+}
+
+bool pt_settle_attr(const struct pt_node *node, unsigned int bit)
+{
+	struct vtable_request *v = vtable_request_now();
+
+	if (!v)
+		return true;
+	vtable_request_settle(v);
+	if (!v->words || vtable_request_was_alone(v, bit))
+		return true;
+	pt_look_node(v, node, bit);
+	return false;
+}
+
+/* Whether what the request has marked as its child's attributes is what an inode has. */
+static bool is_marked_child(const struct vtable_request *v, const struct pt_inode *inode)
+{
+	uint32_t slot = vtable_slot(v->t, VTABLE_ATTR, inode->dev, inode->ino);
+
+	return v->touched & VT_CHILD_ATTR && v->slot[__builtin_ctz(VT_CHILD_ATTR)] == slot;
+}
+
+void pt_settle_entry(struct passthrough *pt, struct fs_entry *entry)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct pt_inode inode;
+
+	if (!v)
+		return;
+	vtable_request_settle(v);
+	if (!v->words)
+		return;
+	vtable_request_was_alone(v, VT_NAME);
+	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
+	if (!ref.node)
+		return;
+	inode = inode_of(ref.node);
+	if (is_marked_child(v, &inode) && vtable_request_was_alone(v, VT_CHILD_ATTR))
+		return;
+	look_inode(v, &inode, VT_CHILD_ATTR);
+	/* What was read before is no lie, but nothing to keep. */
+	if (pt_stat(ref.node->fd, &entry->attr) < 0)
+		v->looked &= ~VT_CHILD_ATTR;
+	pt_dax_mark(pt, ref.node, &entry->attr);
+}
+
+struct vt_stamp pt_stamp_listing(const struct pt_node *dir)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct pt_inode inode;
+	struct vt_stamp stamp;
+
+	if (!v || !v->words)
+		return NO_STAMP;
+	inode = inode_of(dir);
+	vtable_look(v->t, vtable_slot(v->t, VTABLE_LIST, inode.dev, inode.ino), &stamp);
+	return stamp;
+}
+
+void pt_recall_listing(const struct pt_node *dir, const struct vt_stamp *stamp)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct vtable_operand o = {
+		.bit = VT_NODE_LIST,
+		.flags = pt_mount_is_timed(dir->mount) ? VT_TIMED : 0,
+	};
+
+	if (v && v->words)
+		vtable_request_recall(v, o, stamp);
+}
+
+void pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct pt_inode inode = inode_of(node);
+	uint32_t slots[2];
+
+	*own = (struct pt_own){.t = v ? v->t : inside};
+	if (!own->t) {
+		own->t = pt->config.table;
+		if (!own->t)
+			return;
+		own->entered = true;
+		vtable_enter(own->t);
+	}
+	slots[0] = vtable_slot(own->t, VTABLE_ATTR, inode.dev, inode.ino);
+	slots[1] = vtable_slot(own->t, VTABLE_DATA, inode.dev, inode.ino);
+	if (v && !v->settled && vtable_touch_of(&v->change, slots[0]) &&
+		vtable_touch_of(&v->change, slots[1]))
+		own->t = NULL;
+	else
+		vtable_begin(own->t, &own->change, slots, 2);
+}
+
+void pt_own_end(struct pt_own *own)
+{
+	if (!own->t)
+		return;
+	vtable_end(own->t, &own->change);
+	if (own->entered)
+		vtable_leave(own->t);
+}
+
+struct pt_inside pt_enter_table(struct passthrough *pt)
+{
+	struct pt_inside in = {.t = pt->config.table};
+
+	if (!in.t || inside || vtable_request_now())
+		return (struct pt_inside){.t = NULL};
+	vtable_enter(in.t);
+	inside = in.t;
+	return in;
+}
+
+void pt_leave_table(struct pt_inside *in)
+{
+	if (!in->t)
+		return;
+	inside = NULL;
+	vtable_leave(in->t);
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What operations do with the shared version table (docs/coherence.md; coherence/request.h is how).
+ *
+ * Each operation looks, by the bits that proto/version_ops.h has for it, before it reads what its
+ * reply shows; marks before the system call that changes anything; and settles after the last one
+ * where it has something to read again. What it does not settle is settled when it returns. Where
+ * this thread has no request at the table all of this costs one load.
+ *
+ * Slots are found by the device and inode of a node's key. On mounts where nobody could tell of
+ * changes made elsewhere, or where numbers are not the same for all, looks are VT_TIMED (mount.c).
+ */
+#ifndef PASSTHROUGH_VERSION_H
+#define PASSTHROUGH_VERSION_H
+
+#include "coherence/request.h"
+#include "fs/passthrough/pt.h"
+
+/* An inode, by what slots are found by. */
+struct pt_inode {
+	dev_t dev;
+	ino_t ino;
+	bool timed;
+};
+
+/* Whether looks at what is on a mount are VT_TIMED. */
+static inline bool pt_mount_is_timed(const struct pt_mount *mount)
+{
+	return mount->timed || atomic_load_explicit(&mount->unwatched, memory_order_relaxed);
+}
+
+/* The same of one that may be new: what was read before it was watched is kept by time. */
+bool pt_is_found_timed(struct passthrough *pt, uint64_t id, int fd);
+
+/* None of the mounts is watched any more. */
+void pt_mounts_watch_lost(struct passthrough *pt);
+
+/* What pt_look() and pt_mark() do where there is somebody to do it for. */
+void pt_look_node(struct vtable_request *v, const struct pt_node *node, unsigned int bits);
+void pt_mark_node(struct vtable_request *v, const struct pt_node *node, unsigned int bits);
+void pt_mark_inode(struct vtable_request *v, const struct pt_inode *inode, unsigned int bits);
+
+/* Before something of a node is read. Bits: all but those of names. */
+static inline void pt_look(const struct pt_node *node, unsigned int bits)
+{
+	struct vtable_request *v = vtable_request_now();
+
+	if (v && v->words)
+		pt_look_node(v, node, bits);
+}
+
+/* Before it is changed. */
+static inline void pt_mark(const struct pt_node *node, unsigned int bits)
+{
+	struct vtable_request *v = vtable_request_now();
+
+	if (v)
+		pt_mark_node(v, node, bits);
+}
+
+/* Before a name is looked up (VT_NAME), in this request or for an entry of a listing. "." and ".."
+ * are told by the listing of the directory, which a move of it changes. */
+void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name);
+void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name,
+	struct fs_entry *entry);
+
+/* Before a name is made, removed or moved: its directory, and the name; `to`: the other ones of a
+ * rename. May take the daemon's credentials. */
+void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name, bool to);
+
+/* A directory's names are compared in another way from now on. */
+void pt_forget_names(void);
+
+/* When attributes of an inode were read that was not known before: looks at it or marks it, and
+ * reads them again where a guest will keep them. parent: where it was found, or NULL. 0 or
+ * -errno. */
+int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
+	struct fs_entry *entry);
+
+/* Marks an inode that was just made, or found and is to be changed, by a descriptor; as soon as it
+ * is known. False: it was not, or there is no table. */
+bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, unsigned int bits);
+
+/* After the last change: whether attributes that were read since the mark go with the words of the
+ * reply. Where not, they are looked at now, and are to be read again. bit: of the node's. */
+bool pt_settle_attr(const struct pt_node *node, unsigned int bit);
+
+/* The same for an entry that was made or found: VT_NAME and VT_CHILD_ATTR; reads again itself. */
+void pt_settle_entry(struct passthrough *pt, struct fs_entry *entry);
+
+/* What is read next of a listing, for the buffer that it stays in. */
+struct vt_stamp pt_stamp_listing(const struct pt_node *dir);
+
+/* A listing that was read with such a stamp is shown. */
+void pt_recall_listing(const struct pt_node *dir, const struct vt_stamp *stamp);
+
+/*
+ * A change that no request marks: of what a guest has stored in copies of a DAX window, written
+ * back. One that this thread's request has marked is the request's. pt_own_end() ends it.
+ */
+struct pt_own {
+	struct vtable *t; /* NULL: there is nothing to end */
+	bool entered;
+	struct vtable_change change;
+};
+void pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own);
+void pt_own_end(struct pt_own *own);
+
+/* Inside the table, with a request or without: for what has such changes, before it takes locks
+ * that others wait for who are inside. PT_INSIDE struct pt_inside in = pt_enter_table(pt); */
+#define PT_INSIDE __attribute__((cleanup(pt_leave_table), unused))
+struct pt_inside {
+	struct vtable *t;
+};
+struct pt_inside pt_enter_table(struct passthrough *pt);
+void pt_leave_table(struct pt_inside *in);
+
+/* victim.c */
+
+/*
+ * The inode that a name stands for, held and marked before the name changes: afterwards it may turn
+ * out that it was another one by then.
+ */
+#define PT_VICTIM __attribute__((cleanup(pt_release_victim)))
+struct pt_victim {
+	int fd; /* or -1: there is no table, or the name could not be opened */
+	bool absent; /* there was none */
+	struct pt_inode inode;
+	unsigned int bit; /* of its attributes */
+	uint32_t links;   /* when it was marked */
+};
+struct pt_victim pt_hold_victim(const struct pt_node *dir, const char *name, unsigned int bits);
+void pt_release_victim(struct pt_victim *x);
+
+/* Where a rename begins or ends. */
+struct pt_end {
+	struct pt_node *parent;
+	struct pt_node *node; /* of the name before, or NULL where it is not known */
+	const char *name;
+	const struct pt_victim *victim;
+};
+
+/* After the system call, whose result is r: settles, and has everybody forget what he has where
+ * another inode may have been changed than those that were marked. */
+void pt_settle_removal(const struct pt_victim *x, int r);
+void pt_settle_rename(const struct pt_end *from, const struct pt_end *to, unsigned int flags,
+	int r);
+
+#endif

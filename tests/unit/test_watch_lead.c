@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * check: timeout=300
+ *
+ * Watchers of servers that share a table: one leads, another takes over when it dies; none beats
+ * while something that a server shows is not watched, or changes wait to be passed on.
+ */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/log.h"
+#include "coherence/words.h"
+#include "watch_world.h"
+
+#define TABLE "../t"
+
+static struct world world;
+static const char *no_world;
+
+static int setup(void **state)
+{
+	no_world = world_make(&world);
+	if (no_world)
+		print_message("%s\n", no_world);
+	else
+		assert_int_equal(mkdir("dir", 0755), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (!no_world)
+		world_end(&world);
+	return 0;
+}
+
+static int act_chmod(void *opaque)
+{
+	return chmod("dir", 0700);
+}
+
+static void check_strangers(const char *what)
+{
+	struct world *w = &world;
+
+	world_note(w);
+	world_expect_attr(w, "dir");
+	world_expect_list(w, "dir");
+	world_stranger(act_chmod, NULL);
+	world_compare(w, what);
+}
+
+static bool beats(void *opaque)
+{
+	return world_beat(&world) != *(uint64_t *)opaque;
+}
+
+static void wait_for_beat(void)
+{
+	uint64_t beat = world_beat(&world);
+
+	assert_true(world_wait(beats, &beat));
+}
+
+static bool epoch_moved(void *opaque)
+{
+	return world_epoch(&world) != *(uint64_t *)opaque;
+}
+
+static bool has_ended(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 60000) == 1;
+}
+
+/* A descriptor of the process that leads. */
+static int open_leader(void)
+{
+	pid_t pid = world_leader();
+	int fd;
+
+	assert_true(pid > 0);
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void signal_leader(int pidfd, int sig)
+{
+	assert_int_equal(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0), 0);
+}
+
+/* What servers change has been marked, whoever's watcher leads. */
+static void test_servers(void **state)
+{
+	struct world *w = &world;
+	struct world_server other;
+
+	if (no_world)
+		skip();
+	world_watch(w, TABLE);
+	wait_for_beat();
+	other = world_server_start(w, TABLE);
+	world_note(w);
+	world_server_act(&other);
+	assert_int_equal(mkdir("served", 0755) | rmdir("served"), 0);
+	world_compare(w, "changes of servers");
+	check_strangers("beside two servers");
+	world_server_kill(&other);
+	check_strangers("after the other server's end");
+	world_unwatch(w);
+}
+
+/* With its server, a watcher ends; another one goes on. */
+static void test_server_dies(void **state)
+{
+	struct world *w = &world;
+	struct world_server first;
+	uint64_t epoch;
+
+	if (no_world)
+		skip();
+	first = world_server_start(w, TABLE);
+	world_watch(w, TABLE);
+	wait_for_beat();
+	check_strangers("the other server's watcher leads");
+	epoch = world_epoch(w);
+	world_server_kill(&first);
+	assert_true(world_wait(epoch_moved, &epoch));
+	wait_for_beat();
+	check_strangers("ours has taken over");
+	watch_tick(w->watch);
+	assert_false(watch_is_lost(w->watch));
+	world_unwatch(w);
+}
+
+static bool is_lost(void *opaque)
+{
+	/* It says so once. */
+	if (watch_tick(world.watch)) {
+		assert_true(watch_is_lost(world.watch));
+		assert_false(watch_tick(world.watch));
+		return true;
+	}
+	return false;
+}
+
+/* A watcher dies alone: its server learns of it, and another takes over. */
+static void test_watcher_dies(void **state)
+{
+	struct world *w = &world;
+	struct world_server other;
+	CLEANUP_FD int share = open(".", O_PATH | O_CLOEXEC);
+	CLEANUP_FD int leader = -1;
+	uint64_t epoch;
+
+	if (no_world)
+		skip();
+	world_watch(w, TABLE);
+	wait_for_beat();
+	other = world_server_start(w, TABLE);
+	leader = open_leader();
+	epoch = world_epoch(w);
+	signal_leader(leader, SIGKILL);
+	assert_true(world_wait(is_lost, NULL));
+	assert_true(world_wait(epoch_moved, &epoch));
+	assert_int_equal(watch_add(w->watch, share, 9), -EPIPE);
+	wait_for_beat();
+	/* The other's watcher leads, and our number is a stranger's to it. */
+	check_strangers("the other has taken over");
+	world_server_kill(&other);
+	world_unwatch(w);
+}
+
+static int make_many(void *opaque)
+{
+	unsigned int n = *(unsigned int *)opaque;
+	char name[32];
+
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "many-%u", i);
+		if (mknod(name, S_IFREG | 0600, 0) < 0)
+			return 1;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "many-%u", i);
+		if (unlink(name) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+static void test_overflow(void **state)
+{
+	struct world *w = &world;
+	CLEANUP_FD int leader = -1;
+	unsigned int n = 16384;
+	uint64_t epoch, beat;
+	FILE *f;
+
+	if (no_world)
+		skip();
+	f = fopen("/proc/sys/fs/fanotify/max_queued_events", "re");
+	if (f) {
+		assert_int_equal(fscanf(f, "%u", &n), 1);
+		fclose(f);
+	}
+	world_watch(w, TABLE);
+	wait_for_beat();
+	leader = open_leader();
+	world_sync(w);
+	epoch = world_epoch(w);
+	signal_leader(leader, SIGSTOP);
+	world_stranger(make_many, &n);
+	beat = world_beat(w);
+	assert_true(world_epoch(w) == epoch);
+	signal_leader(leader, SIGCONT);
+	assert_true(world_wait(epoch_moved, &epoch));
+	assert_true(world_wait(beats, &beat));
+	check_strangers("after too many");
+	world_unwatch(w);
+}
+
+/* As long as one that watches for its server has not come to the one that leads, nobody trusts. */
+static void test_untold(void **state)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 64 + 7,
+		.l_len = 1};
+	CLEANUP_FD int key = -1;
+	struct world *w = &world;
+	uint64_t beat;
+
+	if (no_world)
+		skip();
+	world_watch(w, TABLE);
+	wait_for_beat();
+	world_unwatch(w);
+	key = open(TABLE ".key", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fcntl(key, F_OFD_SETLK, &lock), 0);
+	world_watch(w, TABLE);
+	beat = world_beat(w);
+	/* It goes about its work meanwhile. */
+	world_sync(w);
+	world_sync(w);
+	assert_true(world_beat(w) == beat);
+	lock.l_type = F_UNLCK;
+	assert_int_equal(fcntl(key, F_OFD_SETLK, &lock), 0);
+	assert_true(world_wait(beats, &beat));
+	world_unwatch(w);
+}
+
+static bool no_beat(void *opaque)
+{
+	return world_beat(&world) == 0;
+}
+
+/* A server that ends in good order says that nobody watches, and leaves no process. */
+static void test_end(void **state)
+{
+	struct world *w = &world;
+	CLEANUP_FD int leader = -1;
+
+	if (no_world)
+		skip();
+	world_watch(w, TABLE);
+	wait_for_beat();
+	leader = open_leader();
+	watch_end(w->watch);
+	w->watch = NULL;
+	assert_true(has_ended(leader));
+	assert_true(world_wait(no_beat, NULL));
+	assert_int_equal(access(TABLE ".watch", F_OK), -1);
+	vtable_close(w->table);
+}
+
+static void test_renewed(void **state)
+{
+	struct world *w = &world;
+
+	if (no_world)
+		skip();
+	world_watch(w, TABLE);
+	wait_for_beat();
+	vtable_poison(w->table);
+	assert_int_equal(vtable_renew(w->table, 30000), 0);
+	wait_for_beat();
+	check_strangers("in another table");
+	world_unwatch(w);
+}
+
+static void test_memory(void **state)
+{
+	struct world *w = &world;
+
+	if (no_world)
+		skip();
+	world_watch(w, NULL);
+	wait_for_beat();
+	check_strangers("in memory");
+	vtable_poison(w->table);
+	assert_true(world_wait(is_lost, NULL));
+	world_unwatch(w);
+}
+
+static int start_unprivileged(void *opaque)
+{
+	struct watch_config config = {0};
+	struct watch *watch;
+	int r;
+
+	if (setgid(65534) < 0 || setuid(65534) < 0 ||
+		vtable_make(&config.table, 64) < 0)
+		return 1;
+	r = watch_start(&watch, &config);
+	if (r != -EPERM || !watch || !watch_is_lost(watch) || watch_tick(watch))
+		return 2;
+	watch_end(watch);
+	vtable_close(config.table);
+	return 0;
+}
+
+static void test_unprivileged(void **state)
+{
+	if (no_world)
+		skip();
+	world_stranger(start_unprivileged, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_servers),
+		cmocka_unit_test(test_server_dies),
+		cmocka_unit_test(test_watcher_dies),
+		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_untold),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_renewed),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_unprivileged),
+	};
+
+	log_open("test_watch_lead", getenv("WATCH_DEBUG") ? LOG_DEBUG : LOG_OFF);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
