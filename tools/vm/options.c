@@ -204,6 +204,9 @@ static const struct option_row rows[] = {
 	{"dax", "SIZE", set_dax,
 		.help = "map files into the guest through windows of that size, as 1G (needs QEMU "
 			"11.1)"},
+	{"version-table", "FILE|auto", set_string, AT(version_table),
+		.help = "attach the shares and the guest to the version table FILE, or to one of "
+			"all your guests: auto"},
 	{"cpus", "N", set_number, AT(cpus), .min = 1, .max = 255,
 		.help = "processors of the guest"},
 	{"memory", "SIZE", set_memory,
@@ -323,6 +326,12 @@ int vm_options_parse(struct vm_options *o, int argc, char **argv, int *status)
 	if (i < argc && strcmp(argv[i], "--")) {
 		say("vm: unexpected '%s' (directories go with --share, a command after --)",
 			argv[i]);
+		*status = EXIT_USAGE;
+		return -EINVAL;
+	}
+	if (o->version_table && o->writeback) {
+		say("vm: --version-table and --writeback exclude each other: what a guest holds "
+		    "back, the others cannot see");
 		*status = EXIT_USAGE;
 		return -EINVAL;
 	}

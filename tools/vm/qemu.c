@@ -127,6 +127,18 @@ static void add_ports(struct words *w, const struct vm_plumbing *p)
 	add_pair(w, "-device", "virtserialport,chardev=port,name=" FRAME_PORT);
 }
 
+// All that a guest sees of the version table: memory that it can read, for QEMU opens the file for
+// reading only. By our descriptor it is the one that we have looked at, whatever has its name now.
+static void add_table(struct words *w, const struct vm_plumbing *p)
+{
+	words_add(w, "-object");
+	words_addf(w,
+		"memory-backend-file,id=versions,mem-path=/proc/self/fd/%d,size=%llu,share=on,"
+		"readonly=on",
+		p->table, (unsigned long long)p->table_size);
+	add_pair(w, "-device", "ivshmem-plain,memdev=versions");
+}
+
 void vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
 	const struct vm_plumbing *p, struct words *w, int *keep)
 {
@@ -137,6 +149,10 @@ void vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
 	for (unsigned int i = 0; i < o->nshares; i++) {
 		add_share(w, o, &o->shares[i], i);
 		*keep++ = o->shares[i].conn;
+	}
+	if (p->table >= 0) {
+		add_table(w, p);
+		*keep++ = p->table;
 	}
 	for (unsigned int i = 0; i < o->qemu_options.n; i++)
 		words_add(w, o->qemu_options.v[i]);

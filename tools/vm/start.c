@@ -42,6 +42,8 @@ static void daemon_words(
 		words_add(w, "--writeback");
 	if (s->readonly)
 		words_add(w, "--readonly");
+	if (o->version_table && !s->is_root)
+		words_add(w, "--version-table"), words_add(w, o->version_table);
 	if (vm_share_has_dax(o, s)) {
 		words_add(w, "--dax-window");
 		words_addf(w, "%lluM", (unsigned long long)o->dax >> 20);
@@ -92,13 +94,14 @@ static void show_command(char **argv)
 	fputc('\n', stderr);
 }
 
-static int start_qemu(struct run *r, int initrd)
+static int start_qemu(struct run *r, int initrd, const struct vm_table *t)
 {
 	AUTO_WORDS struct words w = {0};
 	AUTO_CLOSE int port = -1;
 	AUTO_CLOSE int console = -1;
 	AUTO_CLOSE int errors = -1;
-	struct vm_plumbing p = {.initrd = initrd, .kvm = r->kvm};
+	struct vm_plumbing p = {
+		.initrd = initrd, .table = t->fd, .table_size = t->size, .kvm = r->kvm};
 	int keep[VM_SHARES_MAX + 8], pair[2];
 
 	if (make_pair(&r->link.fd, &port) || make_pair(&r->console.fd, &console))
@@ -146,7 +149,7 @@ static int connect_share(struct vm_share *s)
 	return 0;
 }
 
-int run_start(struct run *r, int initrd)
+static int start_all(struct run *r, int initrd, const struct vm_table *t)
 {
 	for (unsigned int i = 0; i < r->o->nshares; i++) {
 		struct vm_share *s = &r->shares[i];
@@ -154,5 +157,17 @@ int run_start(struct run *r, int initrd)
 		if (s->socket ? connect_share(s) : start_daemon(r, s, &r->daemons[i]))
 			return -1;
 	}
-	return start_qemu(r, initrd);
+	return start_qemu(r, initrd, t);
+}
+
+int run_start(struct run *r, int initrd)
+{
+	struct vm_table t;
+	int ret;
+
+	if (vm_table_open(&t, r->o->version_table))
+		return -1;
+	ret = start_all(r, initrd, &t);
+	vm_table_close(&t);
+	return ret;
 }

@@ -213,7 +213,8 @@ int cmd_vm(int argc, char **argv)
 	if (vm_options_parse(&o, argc, argv, &status))
 		return status;
 	add_root(&o);
-	if (choose_memory(&o) || vm_qemu_find(&o) || vm_kernel_choose(&k, o.kernel))
+	if (choose_memory(&o) || vm_qemu_find(&o) || vm_kernel_choose(&k, o.kernel) ||
+		vm_table_choose(&o))
 		return VM_EXIT_FAILURE;
 	initrd = vm_initramfs(&k, &o);
 	if (initrd < 0)

@@ -35,6 +35,7 @@ struct vm_options {
 	const char *cache;
 	bool writeback;
 	uint64_t dax;	 // bytes of each share's DAX window; 0: none
+	const char *version_table; // file; NULL: none
 	long cpus;	 // 0: choose
 	uint64_t memory; // bytes; 0: choose
 	const char *kernel;
@@ -87,11 +88,29 @@ bool vm_qemu_at_least(const char *qemu, int major, int minor);
 // for VM_SHARES_MAX + 8).
 struct vm_plumbing {
 	int initrd, console, port; // the VMM's ends
+	int table;		   // -1: none
+	uint64_t table_size;
 	bool kvm;
 };
 
 void vm_qemu_command(const struct vm_options *o, const struct vm_kernel *k,
 	const struct vm_plumbing *p, struct words *argv, int *keep);
+
+// table.c. Finds the file of --version-table=auto. 0 or -1 after saying what is wrong.
+int vm_table_choose(struct vm_options *o);
+
+struct vtable;
+
+struct vm_table {
+	struct vtable *attached; // NULL: none is wanted
+	int fd;			 // read-only; not owned
+	uint64_t size;
+};
+
+// Attaches to the version table in a file (NULL: to none), which is made where there is none. 0 or
+// -1 after saying what is wrong. Children do not inherit anything of it but what they are given.
+int vm_table_open(struct vm_table *t, const char *file);
+void vm_table_close(struct vm_table *t);
 
 // child.c. A child that dies with us and keeps only the descriptors named (and 0-2, with `err` as 1
 // and 2 unless it is -1). Its pid, or -errno.
