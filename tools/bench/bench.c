@@ -12,7 +12,9 @@
 //   bench.c                         rounds: each operation on each server in turn
 //   measure.c                       one turn
 //   guest.c, inside.c               the same in a guest, by plain.c's system calls
-//   dax.c                           libcauseway with a window, and without
+//   client.c                        libcauseway as the client, instead of session.c
+//   dax.c                           it with a window, and without
+//   shared.c, shared_ops.c          it with its caches, and what a version table costs
 //   digest.c, text.c, json.c, plot.c   what came of it
 //
 // Whatever else the machine does changes from second to second, so servers are compared within a
@@ -111,6 +113,8 @@ static int measure_one(
 		return guest_measure(b->guest, t, cell, seconds, sample, &c->latency);
 	if (t->way)
 		return dax_measure(t, b->ground, cell, seconds, sample, &c->latency);
+	if (t->shared)
+		return shared_measure(b, t, cell, seconds, sample, &c->latency);
 	return measure(t, &c->plain, cell, seconds, sample, &c->latency);
 }
 
@@ -186,10 +190,10 @@ static int report(const struct bench *b)
 	return ret;
 }
 
-// Without a guest --dax has files of its own.
+// Without a guest --dax has files of its own, and so has --shared.
 static unsigned int parts_of(const struct bench *b)
 {
-	return b->o->dax && !b->o->guest ? 0 : cells_parts(b->cells, b->ncells);
+	return b->o->shared || (b->o->dax && !b->o->guest) ? 0 : cells_parts(b->cells, b->ncells);
 }
 
 // Measures all there is to measure, on a tree that is there.
@@ -203,6 +207,8 @@ static int run(struct bench *b, const char *socket_dir)
 		say("bench: %s: %s", b->ground->path, strerror(-ret));
 	else if (b->o->guest)
 		ret = (b->guest = guest_start(b, socket_dir)) ? 0 : -1;
+	else if (b->o->shared)
+		ret = shared_start(b, socket_dir);
 	for (unsigned int i = 0; i < b->ntargets && !ret && !bench_stop; i++) {
 		struct target *t = &b->targets[i];
 
@@ -218,6 +224,8 @@ static int run(struct bench *b, const char *socket_dir)
 		guest_stop(b->guest);
 	for (unsigned int i = 0; i < b->ntargets; i++)
 		target_end(&b->targets[i]);
+	if (b->o->shared)
+		shared_stop(b);
 	plain_close(&c.plain);
 	if (bench_stop)
 		say("bench: stopped after %u round%s", b->rounds, b->rounds == 1 ? "" : "s");

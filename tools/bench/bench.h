@@ -14,6 +14,7 @@
 #include "plain.h"
 #include "server.h"
 #include "session.h"
+#include "shared.h"
 #include "stats.h"
 
 #include <stdio.h>
@@ -30,7 +31,15 @@ struct bench_numbers {
 };
 
 // What options may be meant for.
-enum { BENCH_ALONE, BENCH_GUEST, BENCH_SERVERS, BENCH_DAX, BENCH_MODES };
+enum {
+	BENCH_ALONE,
+	BENCH_GUEST,
+	BENCH_NO_DAX,
+	BENCH_DAX,
+	BENCH_NO_SHARED,
+	BENCH_SHARED,
+	BENCH_MODES
+};
 
 struct bench_options {
 	struct words against; // NAME=COMMAND
@@ -45,6 +54,8 @@ struct bench_options {
 	bool inside;			     // this is in one
 	const char *kernel;		     // of the guest
 	uint64_t dax;			     // bytes of the window; 0: that is not measured
+	bool shared;			     // caches are measured
+	long files;			     // of the tree for that
 	const char *only[BENCH_MODES];	     // an option that has a meaning in such a mode only
 	const char *json, *plot;
 	char *dir; // an absolute path
@@ -55,7 +66,8 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv, int *sta
 void bench_options_free(struct bench_options *o);
 
 // Each operation is measured in one or both of two ways: with a client that sleeps or polls, in a
-// guest with caches that are cold or warm, with a file that is smaller or larger than the window.
+// guest with caches that are cold or warm, with a file that is smaller or larger than the window,
+// while nothing changes or what is looked at does.
 struct bench_ways {
 	const char *what, *names[2], *titles[2];
 };
@@ -65,10 +77,11 @@ const struct bench_ways *bench_ways(const struct bench_options *o);
 struct target {
 	char name[40];
 	bool plain;
-	bool ninep;		   // by QEMU itself
-	const struct dax_way *way; // or NULL
-	struct causeway *client;   // of it, where it has a server
-	struct words command;	   // with placeholders
+	bool ninep;			 // by QEMU itself
+	const struct dax_way *way;	 // or NULL
+	const struct shared_way *shared; // or NULL
+	struct causeway *client;	 // of one of these, where it has a server
+	struct words command;		 // with placeholders
 	struct server server;
 	struct session session;
 	bool open;	  // the session
@@ -95,11 +108,23 @@ void target_fail(struct target *t, const char *why);
 void target_lost(struct target *t);
 void target_end(struct target *t);
 
+// client.c. Connects the library to a server; the socket is its own from now on. 0, or -errno with
+// a text.
+struct client_option {
+	const char *name, *value;
+};
+int client_connect(struct target *t, int sock, const struct client_option *options, size_t n,
+	char *error, size_t size);
+void client_disconnect(struct target *t);
+// After an error that may mean that the connection is of no use any more: what was seen of that.
+void client_note_lost(struct target *t, int error);
+
 // One operation in one way, measured on each target.
 struct cell {
 	char name[40];
-	const struct operation *op; // or NULL: a load
-	struct load load;
+	const struct operation *op;	// or NULL
+	const struct shared_op *shared; // or NULL
+	struct load load;		// where it is none of these
 	unsigned int way;
 };
 
@@ -107,7 +132,8 @@ struct cell {
 struct sample {
 	uint64_t operations; // 0: there was none
 	uint64_t ns, cpu_ns, memory;
-	double time_ns; // of one operation; see measure.c
+	uint64_t requests, changes; // with --shared
+	double time_ns;		    // of one operation; see measure.c
 };
 
 // What all rounds of a cell on a target came to.
@@ -116,6 +142,11 @@ struct result {
 	struct histogram latency;
 	int error; // the last one
 };
+
+static inline bool cell_is_load(const struct cell *c)
+{
+	return !c->op && !c->shared;
+}
 
 // cells.c. A list that the caller frees, or NULL after saying what is wrong.
 struct cell *cells_choose(const struct bench_options *o, unsigned int *n);
@@ -137,6 +168,9 @@ struct bench {
 	unsigned int ncells, rounds; // rounds that were done
 	struct result *results;	     // ncells rows of ntargets
 	struct guest *guest;	     // or NULL
+	// With --shared: whoever changes what is looked at, and the tree.
+	struct target other;
+	char (*paths)[SHARED_PATH];
 };
 
 static inline struct result *result_of(
@@ -146,7 +180,14 @@ static inline struct result *result_of(
 }
 
 // digest.c. What the rounds came to, in numbers.
-enum metric { METRIC_TIME, METRIC_RATE, METRIC_CPU, METRIC_MEMORY };
+enum metric {
+	METRIC_TIME,
+	METRIC_RATE,
+	METRIC_CPU,
+	METRIC_MEMORY,
+	METRIC_REQUESTS, // for an operation
+	METRIC_REFETCHES // requests for a change
+};
 struct spread result_spread(
 	const struct bench *b, unsigned int cell, unsigned int target, enum metric metric);
 // The time of an operation in parts of what the first target takes, over the rounds that both did.

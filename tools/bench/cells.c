@@ -67,10 +67,24 @@ static int visit_loads(struct visit *v, struct cell *c)
 	return 0;
 }
 
+static int visit_shared(struct visit *v, struct cell *c)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < nshared_ops && !ret; i++) {
+		c->shared = &shared_ops[i];
+		snprintf(c->name, sizeof(c->name), "%s", c->shared->name);
+		ret = v->each(v, c, c->shared->what);
+	}
+	return ret;
+}
+
 static int visit_all(struct visit *v)
 {
 	struct cell c = {.op = NULL};
 
+	if (v->o->shared)
+		return visit_shared(v, &c);
 	// A window has to do with data.
 	for (unsigned int i = 0; i < noperations && !v->o->dax; i++) {
 		int ret;
@@ -121,7 +135,8 @@ static int add_one(struct visit *v, const struct cell *c, const char *what)
 	if (!is_wanted(v->o, c))
 		return 0;
 	for (unsigned int way = 0; way < 2; way++) {
-		if (!v->o->ways[way] || (v->o->guest && way == 0 && !is_cached(c)))
+		if (!v->o->ways[way] || (v->o->guest && way == 0 && !is_cached(c)) ||
+			(way == 1 && c->shared && c->shared->request))
 			continue;
 		v->cells = reallocarray(v->cells, v->n + 1, sizeof(*v->cells));
 		if (!v->cells)
@@ -166,7 +181,8 @@ struct cell *cells_choose(const struct bench_options *o, unsigned int *n)
 		return NULL;
 	}
 	if (!v.n)
-		say("bench: none of these operations has to do with caches; see --caches");
+		say("bench: none of these operations has to do with caches; see --%s",
+			bench_ways(o)->what);
 	*n = v.n;
 	return v.cells;
 }

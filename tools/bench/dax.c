@@ -212,50 +212,21 @@ int dax_choose(const struct bench_options *o, struct target *targets)
 	return n;
 }
 
-// The socket is the library's once it is to connect.
-static int connect_client(struct target *t, int sock)
-{
-	const char *const options[][2] = {{"cache", t->way->cache},
-		{"dax", t->way->window ? "auto" : "never"}, {"timeout-ms", "30000"}};
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		int ret = causeway_set(t->client, options[i][0], options[i][1]);
-
-		if (ret) {
-			close_fd(&sock);
-			return ret;
-		}
-	}
-	return causeway_connect_fd(t->client, sock);
-}
-
 int dax_connect(struct target *t, int sock, char *error, size_t size)
 {
+	const struct client_option options[] = {{"cache", t->way->cache},
+		{"dax", t->way->window ? "auto" : "never"}, {"timeout-ms", "30000"}};
 	uint64_t window = 0;
-	int ret;
+	int ret =
+		client_connect(t, sock, options, sizeof(options) / sizeof(options[0]), error, size);
 
-	t->client = causeway_new();
-	if (!t->client) {
-		close_fd(&sock);
-		snprintf(error, size, "%s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
-	ret = connect_client(t, sock);
-	if (ret) {
-		snprintf(error, size, "%s", causeway_error(t->client));
+	if (ret)
 		return ret;
-	}
 	causeway_get(t->client, "dax-window", &window);
 	if (!t->way->window || window)
 		return 0;
 	snprintf(error, size, "it has no window");
 	return -EOPNOTSUPP;
-}
-
-void dax_disconnect(struct target *t)
-{
-	causeway_free(t->client);
-	t->client = NULL;
 }
 
 static uint64_t next_offset(struct turn *turn)
@@ -305,15 +276,6 @@ static int warm_up(struct turn *turn, uint64_t limit_ns, struct sample *sample)
 	return ret ? ret : run(turn, limit_ns / WARM_UP, sample, &unused);
 }
 
-// The connection is of no use any more: what was seen of that.
-static void note_lost(struct target *t, int error)
-{
-	if (error == -ENOTCONN)
-		t->lost = "it ended the connection";
-	else if (error == -ETIMEDOUT)
-		t->lost = "it does not answer";
-}
-
 int dax_measure(struct target *t, const struct ground *g, const struct cell *c, double seconds,
 	struct sample *sample, struct histogram *latency)
 {
@@ -347,6 +309,6 @@ int dax_measure(struct target *t, const struct ground *g, const struct cell *c, 
 	if (ret)
 		sample->operations = 0;
 	if (!t->plain)
-		note_lost(t, ret);
+		client_note_lost(t, ret);
 	return ret;
 }

@@ -5,9 +5,10 @@
 //
 //   dax            causeway_pread() and causeway_pwrite() where the back-end has a window
 //   dax-map        memory that causeway_map() gave
-//   requests       the same calls as dax, without a window or a cache: READ and WRITE, one at a
-//   time cached         the same, with the library's cache, which dax has as well mmap memory that
-//   mmap(2) gave, of the same file system-calls   pread(2) and pwrite(2)
+//   requests       the same calls as dax, without a window or a cache: one READ or WRITE at a time
+//   cached         the same, with the library's cache, which dax has as well
+//   mmap           memory that mmap(2) gave, of the same file
+//   system-calls   pread(2) and pwrite(2)
 //
 // With --guest the first is a share with a window and the third one without, both in one guest.
 
@@ -34,7 +35,6 @@ int dax_make_files(struct ground *g, uint64_t window);
 int dax_choose(const struct bench_options *o, struct target *targets);
 // Connects the library to a server; the socket is its own from now on. 0, or -errno with a text.
 int dax_connect(struct target *t, int sock, char *error, size_t size);
-void dax_disconnect(struct target *t);
 // As measure().
 int dax_measure(struct target *t, const struct ground *g, const struct cell *c, double seconds,
 	struct sample *sample, struct histogram *latency);

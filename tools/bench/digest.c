@@ -13,6 +13,10 @@ static double of_sample(const struct sample *s, enum metric metric)
 		return s->time_ns;
 	case METRIC_RATE:
 		return s->ns ? (double)s->operations * (double)NS_PER_S / (double)s->ns : 0;
+	case METRIC_REQUESTS:
+		return (double)s->requests / (double)s->operations;
+	case METRIC_REFETCHES:
+		return s->changes ? (double)s->requests / (double)s->changes : 0;
 	case METRIC_CPU:
 		return (double)s->cpu_ns / (double)s->operations;
 	default:

@@ -77,9 +77,9 @@ static void put_head(const struct bench *b, FILE *f)
 	fprintf(f, ",\n  ");
 	put_member(f, "directory", b->o->dir);
 	fprintf(f, ",\n  \"processors\": %ld,\n  \"rounds\": %u,\n  \"seconds\": %g,\n  "
-		   "\"window\": %llu",
+		   "\"window\": %llu,\n  \"files\": %ld",
 		sysconf(_SC_NPROCESSORS_ONLN), b->rounds, b->o->seconds,
-		(unsigned long long)b->o->dax);
+		(unsigned long long)b->o->dax, b->o->shared ? b->o->files : 0);
 }
 
 static void put_servers(const struct bench *b, FILE *f)
@@ -142,7 +142,7 @@ static void put_numbers(const struct bench *b, unsigned int cell, unsigned int t
 
 	put_spread(f, "time_ns", result_spread(b, cell, target, METRIC_TIME));
 	put_spread(f, "operations_per_second", rate);
-	if (!c->op) {
+	if (cell_is_load(c)) {
 		double size = (double)c->load.size;
 
 		put_spread(f, "bytes_per_second",
@@ -151,6 +151,12 @@ static void put_numbers(const struct bench *b, unsigned int cell, unsigned int t
 	if (!b->targets[target].plain) {
 		put_spread(f, "server_cpu_ns", result_spread(b, cell, target, METRIC_CPU));
 		put_spread(f, "server_memory", result_spread(b, cell, target, METRIC_MEMORY));
+	}
+	if (c->shared && !b->targets[target].plain) {
+		put_spread(f, "requests", result_spread(b, cell, target, METRIC_REQUESTS));
+		if (c->way)
+			put_spread(f, "requests_of_a_change",
+				result_spread(b, cell, target, METRIC_REFETCHES));
 	}
 	if (result_operations(b, cell, 0))
 		put_spread(f, "ratio", result_ratio(b, cell, target));
@@ -169,7 +175,7 @@ static void put_result(const struct bench *b, unsigned int cell, unsigned int ta
 	put_member(f, bench_ways(b->o)->what, bench_ways(b->o)->names[c->way]);
 	fprintf(f, ", ");
 	put_member(f, "server", b->targets[target].name);
-	if (!c->op)
+	if (cell_is_load(c))
 		fprintf(f, ", \"size\": %zu, \"depth\": %u, \"queues\": %u", c->load.size,
 			c->load.depth, c->load.queues);
 	fprintf(f, ", \"operations\": %llu, ", (unsigned long long)operations);

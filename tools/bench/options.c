@@ -11,6 +11,7 @@
 
 #define ROUNDS_MAX 1000
 #define SECONDS_MAX 600
+#define FILES_MAX 10000000
 // What `causeway vm` takes at the least, and files of four times that are made.
 #define WINDOW_MIN (4ull << 20)
 #define WINDOW_MAX (64ull << 30)
@@ -26,8 +27,11 @@ struct option_row {
 
 #define ALONE (1u << BENCH_ALONE)
 #define GUEST (1u << BENCH_GUEST)
-#define SERVERS (1u << BENCH_SERVERS)
+#define NO_DAX (1u << BENCH_NO_DAX)
 #define DAX (1u << BENCH_DAX)
+#define NO_SHARED (1u << BENCH_NO_SHARED)
+#define SHARED (1u << BENCH_SHARED)
+#define SERVERS (NO_DAX | NO_SHARED)
 
 static const struct bench_ways all_ways[] = {
 	{"client", {"sleeps", "polls"}, {"The client sleeps", "The client polls"}},
@@ -35,11 +39,13 @@ static const struct bench_ways all_ways[] = {
 		{"The guest's caches are cold", "The guest's caches are warm"}},
 	{"file", {"fits", "exceeds"},
 		{"The file is smaller than the window", "The file is larger than the window"}},
+	{"tree", {"still", "changes"},
+		{"Nothing changes", "Another client changes what is looked at"}},
 };
 
 const struct bench_ways *bench_ways(const struct bench_options *o)
 {
-	return &all_ways[o->guest ? 1 : o->dax ? 2 : 0];
+	return &all_ways[o->guest ? 1 : o->dax ? 2 : o->shared ? 3 : 0];
 }
 
 #define FIELD(o, row, type) ((type *)((char *)(o) + (row)->offset))
@@ -174,11 +180,19 @@ static const struct option_row rows[] = {
 		.help = "with --guest: its caches are cold, warm, or both in turn (default: both)"},
 	{"kernel", "FILE", set_string, GUEST, AT(kernel), .help = "with --guest: its Linux kernel"},
 	{"inside", NULL, set_flag, AT(inside), .help = "what --guest runs in the guest"},
-	{"dax", "SIZE", set_dax, AT(dax),
+	{"dax", "SIZE", set_dax, NO_SHARED, AT(dax),
 		.help = "measure data by libcauseway with a DAX window of that size, and without, "
 			"beside mmap; with --guest by a guest with one, and without"},
 	{"file", "WHICH", set_ways, ALONE | DAX,
 		.help = "with --dax: of a file that fits into the window, that exceeds it, or both "
+			"in turn (default: both)"},
+	{"shared", NULL, set_flag, ALONE | NO_DAX, AT(shared),
+		.help = "measure what libcauseway's caches are worth, cache=shared beside the "
+			"others, and what a version table costs the server"},
+	{"files", "N", set_number, SHARED, AT(files), .max = FILES_MAX,
+		.help = "with --shared: how many files the tree has (default: 50000)"},
+	{"tree", "WHICH", set_ways, SHARED,
+		.help = "with --shared: a tree that is still, that another client changes, or both "
 			"in turn (default: both)"},
 	{"client", "WHICH", set_ways, ALONE | SERVERS,
 		.help = "a client that sleeps, polls, or both in turn (default: both)"},
@@ -263,8 +277,10 @@ static int check_only(struct bench_options *o)
 	} modes[BENCH_MODES] = {
 		[BENCH_ALONE] = {!o->guest, "with --guest"},
 		[BENCH_GUEST] = {o->guest, "without --guest"},
-		[BENCH_SERVERS] = {!o->dax, "with --dax"},
+		[BENCH_NO_DAX] = {!o->dax, "with --dax"},
 		[BENCH_DAX] = {o->dax, "without --dax"},
+		[BENCH_NO_SHARED] = {!o->shared, "with --shared"},
+		[BENCH_SHARED] = {o->shared, "without --shared"},
 	};
 
 	for (unsigned int mode = 0; mode < BENCH_MODES; mode++)
@@ -272,7 +288,7 @@ static int check_only(struct bench_options *o)
 			say("bench: --%s has no meaning %s", o->only[mode], modes[mode].other);
 			return -EINVAL;
 		}
-	if (!o->guest && !o->dax)
+	if (!o->guest && !o->dax && !o->shared)
 		return 0;
 	// System calls, and the library's, are done one after the other.
 	o->depths = o->queues = (struct bench_numbers){{1}, 1};
@@ -308,6 +324,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv, int *sta
 
 	*o = (struct bench_options){.rounds = 5,
 		.seconds = 0.2,
+		.files = 50000,
 		.depths = {{1, 8, 32}, 3},
 		.queues = {{1}, 1},
 		.ways = {true, true}};

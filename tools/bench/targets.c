@@ -243,7 +243,9 @@ int targets_choose(const struct bench_options *o, struct target *targets)
 
 	for (int i = 0; i < BENCH_TARGETS_MAX; i++)
 		targets[i] = (struct target){.server.pidfd = -1};
-	n = o->dax ? dax_choose(o, targets) : choose_servers(o, targets);
+	n = o->dax	? dax_choose(o, targets)
+	    : o->shared ? shared_choose(o, targets)
+			: choose_servers(o, targets);
 	if (n > 0 && o->guest)
 		ninep = guest_has_9p(o);
 	if (ninep > 0) {
@@ -284,6 +286,21 @@ void target_listen(struct target *t, const struct ground *g, const char *socket)
 		target_fail(t, error);
 }
 
+static int connect_to(
+	struct target *t, int sock, const struct session_room *room, char *seen, size_t size)
+{
+	int ret;
+
+	if (t->way)
+		return dax_connect(t, sock, seen, size);
+	if (t->shared)
+		return shared_connect(t, sock, seen, size);
+	ret = session_open(&t->session, sock, room);
+	if (ret)
+		snprintf(seen, size, "%s", t->session.wire.lost);
+	return ret;
+}
+
 void target_start(struct target *t, const struct ground *g, const char *socket_dir,
 	const struct session_room *room)
 {
@@ -296,15 +313,13 @@ void target_start(struct target *t, const struct ground *g, const char *socket_d
 	sock = server_start(&t->server, argv.v, socket, error, sizeof(error));
 	if (sock < 0) {
 		target_fail(t, error);
-	} else if (t->way ? dax_connect(t, sock, seen, sizeof(seen))
-			  : session_open(&t->session, sock, room)) {
-		server_explain(
-			&t->server, t->way ? seen : t->session.wire.lost, error, sizeof(error));
+	} else if (connect_to(t, sock, room, seen, sizeof(seen))) {
+		server_explain(&t->server, seen, error, sizeof(error));
 		target_fail(t, error);
 		target_end(t);
 	} else {
 		t->up = true;
-		t->open = !t->way;
+		t->open = !t->client;
 		t->memory = server_memory(&t->server);
 	}
 }
@@ -325,7 +340,7 @@ void target_end(struct target *t)
 	if (t->open)
 		session_close(&t->session);
 	t->open = false;
-	dax_disconnect(t);
+	client_disconnect(t);
 }
 
 void targets_free(struct target *targets)

@@ -18,9 +18,10 @@ static void add_head(const struct bench *b, struct table *t)
 {
 	const char *const head[] = {"operation", bench_ways(b->o)->what, "server", "time",
 		"between", "ratio", "between", "op/s", "MiB/s", "p50", "p90", "p99", "p99.9", "max",
-		"CPU", "memory"};
+		"CPU", "memory", "requests", "a change"};
 
-	t->columns = sizeof(head) / sizeof(head[0]);
+	// The last two have to do with caches.
+	t->columns = sizeof(head) / sizeof(head[0]) - (b->o->shared ? 0 : 2);
 	t->left = 3;
 	for (unsigned int i = 0; i < t->columns; i++)
 		table_cell(t, "%s", head[i]);
@@ -42,7 +43,7 @@ static void add_times(struct table *t, struct spread time, struct spread ratio)
 static void add_rates(struct table *t, const struct cell *c, struct spread rate)
 {
 	table_cell(t, "%s", TABLE_COUNT(rate.median));
-	if (c->op)
+	if (!cell_is_load(c))
 		table_cell(t, "-");
 	else
 		table_cell(t, "%.0f", rate.median * (double)c->load.size / MIB);
@@ -58,6 +59,22 @@ static void add_server(struct table *t, bool plain, struct spread cpu, struct sp
 		table_cell(t, "%.1f MiB", memory.median / MIB);
 	else
 		table_cell(t, "-");
+}
+
+// How many an operation took, and how many a change of what it looked at.
+static void add_requests(
+	const struct bench *b, struct table *t, unsigned int cell, unsigned int target)
+{
+	const bool plain = b->targets[target].plain;
+
+	if (plain)
+		table_cell(t, "-");
+	else
+		table_cell(t, "%.6g", result_spread(b, cell, target, METRIC_REQUESTS).median);
+	if (plain || !b->cells[cell].way)
+		table_cell(t, "-");
+	else
+		table_cell(t, "%.6g", result_spread(b, cell, target, METRIC_REFETCHES).median);
 }
 
 // Nothing was measured; why is in the place of the time.
@@ -89,6 +106,8 @@ static void add_line(const struct bench *b, struct table *t, unsigned int cell, 
 		table_cell(t, "%s", TABLE_TIME((double)histogram_value(&r->latency, parts[i])));
 	add_server(t, b->targets[target].plain, result_spread(b, cell, target, METRIC_CPU),
 		result_spread(b, cell, target, METRIC_MEMORY));
+	if (b->o->shared)
+		add_requests(b, t, cell, target);
 }
 
 static void print_start(const struct bench *b, FILE *f)
@@ -115,6 +134,8 @@ void report_text(const struct bench *b, FILE *f)
 		b->o->seconds, b->targets[0].name);
 	if (b->o->dax)
 		fprintf(f, "a window of %llu MiB\n", (unsigned long long)b->o->dax >> 20);
+	if (b->o->shared)
+		fprintf(f, "a tree of %ld files\n", b->o->files);
 }
 
 static void add_markdown_head(const struct bench *b, struct table *t)
@@ -133,6 +154,10 @@ static void add_markdown_head(const struct bench *b, struct table *t)
 		}
 		if (!target->plain) {
 			table_cell(t, "CPU");
+			t->columns++;
+		}
+		if (!target->plain && b->o->shared) {
+			table_cell(t, "requests");
 			t->columns++;
 		}
 	}
@@ -154,7 +179,17 @@ static void add_markdown_line(const struct bench *b, struct table *t, unsigned i
 			table_cell(t, "-");
 		if (!b->targets[i].plain)
 			table_cell(t, "%s", there ? TABLE_TIME(cpu) : "-");
+		if (!b->targets[i].plain && b->o->shared)
+			table_cell(t, "%.6g", result_spread(b, cell, i, METRIC_REQUESTS).median);
 	}
+}
+
+static bool has_cells(const struct bench *b, unsigned int way)
+{
+	for (unsigned int cell = 0; cell < b->ncells; cell++)
+		if (b->cells[cell].way == way)
+			return true;
+	return false;
 }
 
 void report_markdown(const struct bench *b, FILE *f)
@@ -162,9 +197,9 @@ void report_markdown(const struct bench *b, FILE *f)
 	for (unsigned int way = 0; way < 2; way++) {
 		struct table t = {.columns = 0};
 
-		if (!b->o->ways[way])
+		if (!has_cells(b, way))
 			continue;
-		fprintf(f, "%s%s:\n\n", way && b->o->ways[0] ? "\n" : "",
+		fprintf(f, "%s%s:\n\n", way && has_cells(b, 0) ? "\n" : "",
 			bench_ways(b->o)->titles[way]);
 		add_markdown_head(b, &t);
 		for (unsigned int cell = 0; cell < b->ncells; cell++)

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What `causeway bench --shared` measures.
+
+#include "bench.h"
+#include "causeway.h"
+#include "proto/version_wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BLOCK 4096
+#define WORDS_ROOM 512 // for the words of any reply
+#define FILE_KEPT "kept"
+#define FILE_NEW "new"
+
+static int from_call(int ret)
+{
+	return ret < 0 ? -errno : 0;
+}
+
+static int open_first(struct shared_turn *turn)
+{
+	if (turn->client)
+		return causeway_open(turn->client, NULL, turn->paths[0], O_RDONLY, 0, &turn->file);
+	turn->fd = openat(turn->root, turn->paths[0], O_RDONLY | O_CLOEXEC);
+	return from_call(turn->fd);
+}
+
+static void close_first(struct shared_turn *turn)
+{
+	if (turn->file)
+		causeway_close(turn->file);
+	close_fd(&turn->fd);
+}
+
+static int stat_handle(struct shared_turn *turn, size_t file)
+{
+	struct stat st;
+
+	return turn->client ? causeway_fstat(turn->file, &st) : from_call(fstat(turn->fd, &st));
+}
+
+static int stat_path(struct shared_turn *turn, size_t file)
+{
+	const char *path = turn->paths[file];
+	struct stat st;
+
+	if (turn->client)
+		return causeway_stat(turn->client, NULL, path, &st, AT_SYMLINK_NOFOLLOW);
+	return from_call(fstatat(turn->root, path, &st, AT_SYMLINK_NOFOLLOW));
+}
+
+#define REQUEST(op, id, to, bytes, ...)                                                            \
+	((struct request){.opcode = (op),                                                          \
+		.node = (id),                                                                      \
+		.arguments = {__VA_ARGS__},                                                        \
+		.narguments = sizeof((struct iovec[]){__VA_ARGS__}) / sizeof(struct iovec),        \
+		.reply = (to),                                                                     \
+		.size = (bytes)})
+
+// What stands between the header and the rest of a reply, where the server tells of changes.
+static unsigned int words_of(uint32_t opcode)
+{
+	static const struct {
+		uint32_t opcode, looks, changes;
+	} ops[] = {
+#define OP(op, looks, marks, more, when) {FUSE_##op, looks, (marks) | (more)},
+		VT_OPS(OP)
+#undef OP
+	};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (ops[i].opcode == opcode)
+			return vt_words_size(ops[i].looks, ops[i].changes);
+	return 0;
+}
+
+// A request by itself.
+static int ask(struct shared_turn *turn, const struct request *r)
+{
+	const unsigned int words = turn->words ? words_of(r->opcode) : 0;
+	const bool answered = r->opcode != FUSE_FORGET;
+	struct fuse_in_header head = {.opcode = r->opcode,
+		.nodeid = r->node,
+		.uid = bench_uid,
+		.gid = bench_gid,
+		.pid = bench_pid};
+	struct {
+		struct fuse_out_header head;
+		char words[WORDS_ROOM];
+	} answer;
+	struct iovec in[4] = {ARGUMENT(head)};
+	const struct iovec out[] = {{&answer, sizeof(answer.head) + words}, {r->reply, r->size}};
+	struct causeway_raw raw = {.in = in,
+		.nin = 1 + r->narguments,
+		.out = out,
+		.nout = !answered ? 0
+			: r->size ? 2
+				  : 1,
+		.queue = answered ? 1 : 0,
+		.flags = answered ? 0 : CAUSEWAY_RAW_NO_REPLY};
+	int ret;
+
+	memcpy(&in[1], r->arguments, r->narguments * sizeof(in[0]));
+	turn->requests++;
+	ret = causeway_raw(turn->client, &raw);
+	if (ret || !answered)
+		return ret;
+	return raw.written == out[0].iov_len + r->size ? 0 : -EPROTO;
+}
+
+static int create(struct shared_turn *turn, const char *name, uint64_t *node, uint64_t *fh)
+{
+	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0644};
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} reply;
+	int ret = ask(turn, &REQUEST(FUSE_CREATE, FUSE_ROOT_ID, &reply, sizeof(reply), ARGUMENT(in),
+				    NAME(name)));
+
+	if (ret)
+		return ret;
+	*node = reply.entry.nodeid;
+	*fh = reply.open.fh;
+	return 0;
+}
+
+// Closes, unlinks and forgets what was created.
+static int undo(struct shared_turn *turn, const char *name, uint64_t node, uint64_t fh)
+{
+	struct fuse_release_in release = {.fh = fh, .flags = O_RDWR};
+	struct fuse_forget_in forget = {.nlookup = 1};
+	const struct request requests[] = {
+		REQUEST(FUSE_RELEASE, node, NULL, 0, ARGUMENT(release)),
+		REQUEST(FUSE_UNLINK, FUSE_ROOT_ID, NULL, 0, NAME(name)),
+		REQUEST(FUSE_FORGET, node, NULL, 0, ARGUMENT(forget)),
+	};
+	int ret = 0;
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		int one = ask(turn, &requests[i]);
+
+		ret = ret ? ret : one;
+	}
+	return ret;
+}
+
+static int make_kept(struct shared_turn *turn)
+{
+	if (turn->client)
+		return create(turn, FILE_KEPT, &turn->node, &turn->fh);
+	turn->fd = openat(turn->root, FILE_KEPT, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	return from_call(turn->fd);
+}
+
+static void drop_kept(struct shared_turn *turn)
+{
+	if (turn->node)
+		undo(turn, FILE_KEPT, turn->node, turn->fh);
+	if (turn->fd >= 0)
+		unlinkat(turn->root, FILE_KEPT, 0);
+	close_fd(&turn->fd);
+}
+
+static int request_getattr(struct shared_turn *turn, size_t file)
+{
+	struct fuse_getattr_in in = {.getattr_flags = 0};
+	struct fuse_attr_out reply;
+
+	if (!turn->client)
+		return stat_handle(turn, file);
+	return ask(turn, &REQUEST(FUSE_GETATTR, turn->node, &reply, sizeof(reply), ARGUMENT(in)));
+}
+
+// The server counts these; it forgets all of them when the file is forgotten or the client gone.
+static int request_lookup(struct shared_turn *turn, size_t file)
+{
+	struct fuse_entry_out reply;
+	struct stat st;
+
+	if (!turn->client)
+		return from_call(fstatat(turn->root, FILE_KEPT, &st, AT_SYMLINK_NOFOLLOW));
+	return ask(
+		turn, &REQUEST(FUSE_LOOKUP, FUSE_ROOT_ID, &reply, sizeof(reply), NAME(FILE_KEPT)));
+}
+
+static int request_create(struct shared_turn *turn, size_t file)
+{
+	uint64_t node, fh;
+	int ret;
+
+	if (turn->client) {
+		ret = create(turn, FILE_NEW, &node, &fh);
+		return ret ? ret : undo(turn, FILE_NEW, node, fh);
+	}
+	ret = openat(turn->root, FILE_NEW, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (ret < 0)
+		return -errno;
+	close_fd(&ret);
+	return from_call(unlinkat(turn->root, FILE_NEW, 0));
+}
+
+static int request_write(struct shared_turn *turn, size_t file)
+{
+	static const char data[BLOCK];
+	struct fuse_write_in in = {.fh = turn->fh, .size = BLOCK, .flags = O_RDWR};
+	struct fuse_write_out reply;
+	int ret;
+
+	if (!turn->client) {
+		ssize_t n = pwrite(turn->fd, data, BLOCK, 0);
+
+		return n < 0 ? -errno : n == BLOCK ? 0 : -EIO;
+	}
+	ret = ask(turn, &REQUEST(FUSE_WRITE, turn->node, &reply, sizeof(reply), ARGUMENT(in),
+				ARGUMENT(data)));
+	return ret ? ret : reply.size == BLOCK ? 0 : -EPROTO;
+}
+
+const struct shared_op shared_ops[] = {
+	{"fstat", "causeway_fstat() or fstat(2) of one file, again and again", false, false, 1000,
+		open_first, stat_handle, close_first},
+	{"lstat", "causeway_stat() or lstat(2) by paths of four components, of 100 files in turn",
+		false, false, SHARED_FEW, NULL, stat_path, NULL},
+	{"walk", "the same of all files of a tree", true, false, 1, NULL, stat_path, NULL},
+	{"request-getattr", "GETATTR", false, true, 1, make_kept, request_getattr, drop_kept},
+	{"request-lookup", "LOOKUP of a name in the root", false, true, 1, make_kept,
+		request_lookup, drop_kept},
+	{"request-create", "CREATE, RELEASE, UNLINK and FORGET", false, true, 1, NULL,
+		request_create, NULL},
+	{"request-write-4k", "WRITE of 4 KiB", false, true, 1, make_kept, request_write, drop_kept},
+};
+const unsigned int nshared_ops = sizeof(shared_ops) / sizeof(shared_ops[0]);
