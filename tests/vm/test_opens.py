@@ -6,7 +6,7 @@ import ctypes
 import os
 import subprocess
 
-from guest import Daemon, Guest, host, same, skip, warnings_of
+from guest import Daemon, Guest, host, same, skip, wait_for, warnings_of
 
 CLONE_NEWNS = 0x20000
 DIRS, FILES = 10, 20
@@ -116,7 +116,9 @@ def submounts(guest, daemon):
     same("from the guest", host("cat auto/below/d/new"), "new\n")
     same("in the guest's table", "/mnt/auto/below " in guest.run("cat /proc/mounts"), True)
     guest.run("umount /mnt/auto/below; echo 2 > /proc/sys/vm/drop_caches")
-    host("umount auto/below")
+    # The guest's forgets may be on their way still.
+    wait_for("end of the mount's use",
+             lambda: subprocess.run(["umount", "auto/below"], check=False).returncode == 0)
     guest.run("sleep 1.1")
     same("after", guest.run("ls -A /mnt/auto/below"), "")
     same("errors", [q["errors"] for q in daemon.statistics()[0].values() if q["errors"]], [])
