@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "client/behind.h"
 #include "client/client.h"
@@ -15,14 +15,6 @@
 
 /* Forgets wait for company, but not for ever: each keeps something alive in the back-end. */
 #define FORGET_AFTER_NS 1000000000ull
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 static struct node **bucket(struct nodes *nodes, uint64_t id)
 {
@@ -107,10 +99,11 @@ static void forget(struct causeway *c, uint64_t id, uint64_t lookups)
 
 	pthread_mutex_lock(&nodes->lock);
 	if (nodes->nforgets == 0)
-		nodes->oldest_ns = now_ns();
+		nodes->oldest_ns = clock_ns(CLOCK_MONOTONIC);
 	nodes->forgets[nodes->nforgets++] =
 		(struct fuse_forget_one){.nodeid = id, .nlookup = lookups};
-	if (nodes->nforgets == FORGETS || now_ns() - nodes->oldest_ns > FORGET_AFTER_NS) {
+	if (nodes->nforgets == FORGETS ||
+		clock_ns(CLOCK_MONOTONIC) - nodes->oldest_ns > FORGET_AFTER_NS) {
 		n = nodes->nforgets;
 		memcpy(ones, nodes->forgets, n * sizeof(*ones));
 		nodes->nforgets = 0;

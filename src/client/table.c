@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "client/client.h"
 #include "proto/version_wire.h"
@@ -30,14 +30,6 @@ void table_destroy(struct table *t)
 	for (unsigned int i = 0; i < TABLE_SIZES; i++)
 		vtable_view_unmap(&t->views[i]);
 	pthread_mutex_destroy(&t->lock);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 /* Whether what can shrink a file is nobody whom we have to fear. */
@@ -232,9 +224,9 @@ void table_tend(struct causeway *c)
 		nodes_forget_data(c);
 		pages_clear(c);
 	}
-	if (!table_view(t) && now_ms() >= t->next_ms) {
+	if (!table_view(t) && clock_ms() >= t->next_ms) {
 		agree_once(c, 0);
-		t->next_ms = now_ms() + AGAIN_MS;
+		t->next_ms = clock_ms() + AGAIN_MS;
 	}
 	pthread_mutex_unlock(&t->lock);
 }

@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "client/validity.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "client/client.h"
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 struct validity validity_for(uint64_t seconds, uint32_t nanoseconds)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC), ns;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), ns;
 
 	/* A time that is no time counts as the longest. */
 	if (__builtin_mul_overflow(seconds, 1000000000ull, &ns) ||
@@ -44,11 +35,11 @@ bool validity_holds(struct causeway *c, const struct validity *v)
 		/* Before the epoch, which moves before somebody watches again. A clock that is some
 		 * milliseconds slow is fast to read. */
 		watched = view && !v->timed && vtable_view_is_watched(view,
-						       now_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
+						       clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
 		if (!word_holds(view, v))
 			return false;
 	}
 	if (watched)
 		return true;
-	return v->until_ns == UINT64_MAX || now_ns(CLOCK_MONOTONIC) < v->until_ns;
+	return v->until_ns == UINT64_MAX || clock_ns(CLOCK_MONOTONIC) < v->until_ns;
 }

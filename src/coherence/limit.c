@@ -2,21 +2,13 @@
 /*
  * How often epochs move (docs/coherence.md, Limits). tests/model/rate.pml has the rules.
  */
-#include <time.h>
-
+#include "base/clock.h"
 #include "coherence/table.h"
 #include "coherence/words.h"
 
 #define PERIOD_MS 1000
 
 /* #syscalls: clock_gettime */
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* Each need moves the word: so whoever is about to say that words are good again sees those that
  * came after the epoch which it moved for the others. */
@@ -27,7 +19,7 @@ static void be_timed(struct vtable *t)
 
 void vtable_distrust(struct vtable *t)
 {
-	uint64_t now = now_ms(), last = atomic_load(&t->moved_ms);
+	uint64_t now = clock_ms(), last = atomic_load(&t->moved_ms);
 
 	if (atomic_load(words_head(t, timed)) == 0 && (!last || now >= last + PERIOD_MS) &&
 		atomic_compare_exchange_strong(&t->moved_ms, &last, now))
@@ -38,7 +30,7 @@ void vtable_distrust(struct vtable *t)
 
 void vtable_tick(struct vtable *t)
 {
-	uint64_t now = now_ms(), timed = atomic_load(words_head(t, timed));
+	uint64_t now = clock_ms(), timed = atomic_load(words_head(t, timed));
 
 	if (timed == 0 || timed != t->timed) {
 		t->timed = timed;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "coherence/file.h"
@@ -143,14 +144,6 @@ static int attach(struct vtable *t, const char **why)
 	return r;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /*
  * The exclusive lock can be had only in a moment when nobody has the shared one, so between
  * attempts we have neither; nothing of ours is in flight meanwhile. At the end we are attached to
@@ -159,14 +152,14 @@ static uint64_t now_ms(void)
  */
 static int attach_patiently(struct vtable *t, int patience, const char **why)
 {
-	uint64_t end = now_ms() + (uint64_t)patience;
+	uint64_t end = clock_ms() + (uint64_t)patience;
 	int r;
 
 	for (;;) {
 		r = attach(t, why);
 		if (r != -EAGAIN)
 			return r;
-		if (now_ms() >= end)
+		if (clock_ms() >= end)
 			break;
 		nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000}, NULL);
 	}

@@ -6,9 +6,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "trace/fields.h"
 #include "trace/ops.h"
@@ -23,14 +23,6 @@ struct recorder {
 	_Atomic bool ended; /* by an error */
 	void (*failed)(int error);
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 int recorder_open(const char *path, bool with_data, void (*failed)(int error),
 	struct recorder **rec)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/fanotify.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "proto/version_ops.h"
@@ -125,7 +126,7 @@ static void pass_on(struct watcher *w, const struct found *f, unsigned int bits)
 		vtable_pass_on(w->t, vtable_slot(w->t, VTABLE_DATA, f->dev, f->ino));
 	if (bits & VT_CHILD_LIST)
 		vtable_pass_on(w->t, vtable_slot(w->t, VTABLE_LIST, f->dev, f->ino));
-	recent_note(w->recent, f->dev, f->ino, message_now_ms());
+	recent_note(w->recent, f->dev, f->ino, clock_ms());
 }
 
 static void pass_on_name(struct watcher *w, const struct found *dir, const char *name)
@@ -207,7 +208,7 @@ static bool next_event(const char *at, const char *end, struct fanotify_event_me
 static unsigned int read_some(struct watcher *w)
 {
 	static char buffer[BUFFER] __attribute__((aligned(8)));
-	uint64_t began = message_now_ms();
+	uint64_t began = clock_ms();
 	ssize_t n = read(w->group, buffer, sizeof(buffer));
 	const char *at = buffer, *end = buffer + max_t(ssize_t, n, 0);
 	struct fanotify_event_metadata m;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "coherence/words.h"
@@ -91,7 +92,7 @@ bool lead_try(struct watcher *w)
 	}
 	w->role = ROLE_LEADING;
 	w->beating = false;
-	w->round_ms = w->caught_up_ms = message_now_ms();
+	w->round_ms = w->caught_up_ms = clock_ms();
 	w->round_events = 0;
 	r = place_mark_all(w);
 	if (r == 0)

@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 
 /* #syscalls(versions): sendmsg recvmsg poll ppoll close clock_gettime
@@ -15,14 +15,6 @@ union control {
 	struct cmsghdr align;
 	char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 };
-
-uint64_t message_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 int message_send(int sock, const struct watch_message *m, int fd, int flags)
 {
@@ -103,7 +95,7 @@ int message_receive(int sock, struct watch_message *m, struct watch_extra *extra
 /* Until something can be read, or it is too late. */
 static int wait_for(int sock, uint64_t end)
 {
-	uint64_t now = message_now_ms();
+	uint64_t now = clock_ms();
 	struct pollfd p = {.fd = sock, .events = POLLIN};
 
 	if (now >= end)
@@ -113,7 +105,7 @@ static int wait_for(int sock, uint64_t end)
 
 int message_call(const struct watch_call *call, struct watch_message *m)
 {
-	uint64_t end = message_now_ms() + (uint64_t)call->patience;
+	uint64_t end = clock_ms() + (uint64_t)call->patience;
 	struct watch_message got;
 	struct watch_extra extra;
 	int r = message_send(call->sock, m, call->fd, MSG_DONTWAIT);

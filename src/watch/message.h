@@ -47,6 +47,4 @@ struct watch_call {
 };
 int message_call(const struct watch_call *call, struct watch_message *m);
 
-uint64_t message_now_ms(void);
-
 #endif

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/syslog.h"
 #include "base/util.h"
@@ -151,9 +152,9 @@ static void seek(struct watcher *w)
 
 void process_settle(struct watcher *w)
 {
-	uint64_t end = message_now_ms() + SETTLE_MS;
+	uint64_t end = clock_ms() + SETTLE_MS;
 
-	for (seek(w); w->role == ROLE_SEEKING && message_now_ms() < end; seek(w))
+	for (seek(w); w->role == ROLE_SEEKING && clock_ms() < end; seek(w))
 		poll(NULL, 0, RETRY_MS);
 }
 
@@ -191,7 +192,7 @@ static void wait_once(struct watcher *w)
 
 	for (size_t i = 0; i < MEMBERS; i++)
 		polls[4 + i] = (struct pollfd){.fd = w->peers[i].sock, .events = POLLIN};
-	if (poll(polls, ARRAY_SIZE(polls), patience(w, message_now_ms())) < 0)
+	if (poll(polls, ARRAY_SIZE(polls), patience(w, clock_ms())) < 0)
 		return;
 	if (polls[1].revents)
 		hear_mounts(w);
@@ -234,8 +235,8 @@ _Noreturn void watcher_run(int sock, struct vtable *t, const char *path,
 		seek(w);
 		if (w->role == ROLE_LEADING) {
 			event_read(w, EVENT_ROUNDS);
-			lead_go_on(w, message_now_ms());
+			lead_go_on(w, clock_ms());
 		}
-		look_after_table(w, message_now_ms());
+		look_after_table(w, clock_ms());
 	}
 }

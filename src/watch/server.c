@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "watch/inner.h"
@@ -212,5 +213,5 @@ bool watch_is_restless(const struct watch *w, dev_t dev, ino_t ino)
 {
 	uint32_t at = recent_at(w->recent, dev, ino);
 
-	return at && recent_is(at, message_now_ms());
+	return at && recent_is(at, clock_ms());
 }
