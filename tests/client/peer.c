@@ -110,3 +110,15 @@ pid_t peer_serving(struct peer *p)
 	fclose(f);
 	return child;
 }
+
+int peer_list(struct causeway_file *d)
+{
+	struct causeway_dirent e;
+	int n = 0, r;
+
+	causeway_seekdir(d, 0);
+	while ((r = causeway_readdir(d, &e)) == 1)
+		n++;
+	assert_int_equal(r, 0);
+	return n;
+}

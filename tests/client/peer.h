@@ -36,6 +36,9 @@ struct peer *peer_start(enum peer_kind kind, const char *const *options);
 /* Ends the connection and the server, whose status must be 0, and removes the directory. */
 void peer_finish(struct peer *p);
 
+/* How many names there are in a directory, which is listed from the beginning. */
+int peer_list(struct causeway_file *d);
+
 /* The process of causewayd that serves: the child of the one that was started. */
 pid_t peer_serving(struct peer *p);
 

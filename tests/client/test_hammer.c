@@ -117,13 +117,6 @@ static int make_open(struct client *cl, struct reg *r)
 	return make_file(cl, r);
 }
 
-static int change_append(struct client *cl, struct reg *r, uint64_t to)
-{
-	ssize_t n = causeway_pwrite(r->file[cl->number], "x", 1, (off_t)to - 1);
-
-	return n < 0 ? (int)n : 0;
-}
-
 static int look_length(struct client *cl, struct reg *r, uint64_t *seen)
 {
 	struct stat st;
@@ -133,11 +126,21 @@ static int look_length(struct client *cl, struct reg *r, uint64_t *seen)
 	return e;
 }
 
-static int change_data(struct client *cl, struct reg *r, uint64_t to)
+static int write_at(struct client *cl, struct reg *r, const void *what, size_t size, uint64_t at)
 {
-	ssize_t n = causeway_pwrite(r->file[cl->number], &to, sizeof(to), 0);
+	ssize_t n = causeway_pwrite(r->file[cl->number], what, size, (off_t)at);
 
 	return n < 0 ? (int)n : 0;
+}
+
+static int change_append(struct client *cl, struct reg *r, uint64_t to)
+{
+	return write_at(cl, r, "x", 1, to - 1);
+}
+
+static int change_data(struct client *cl, struct reg *r, uint64_t to)
+{
+	return write_at(cl, r, &to, sizeof(to), 0);
 }
 
 static int look_data(struct client *cl, struct reg *r, uint64_t *seen)
@@ -152,10 +155,7 @@ static int look_data(struct client *cl, struct reg *r, uint64_t *seen)
 /* What the end of a file says: written at its end, so in a page that was there in part. */
 static int change_tail(struct client *cl, struct reg *r, uint64_t to)
 {
-	ssize_t n = causeway_pwrite(r->file[cl->number], &to, sizeof(to),
-		(off_t)((to - 1) * sizeof(to)));
-
-	return n < 0 ? (int)n : 0;
+	return write_at(cl, r, &to, sizeof(to), (to - 1) * sizeof(to));
 }
 
 static int look_tail(struct client *cl, struct reg *r, uint64_t *seen)
@@ -184,11 +184,18 @@ static int change_time(struct client *cl, struct reg *r, uint64_t to)
 	return causeway_utimens(cl->c, NULL, r->path, times, 0);
 }
 
-static int make_time(struct client *cl, struct reg *r)
+/* A file at which a change has brought the register to 0. */
+static int make_at_zero(struct client *cl, struct reg *r,
+	int (*change)(struct client *cl, struct reg *r, uint64_t to))
 {
 	int e = make_file(cl, r);
 
-	return e < 0 ? e : change_time(cl, r, 0);
+	return e < 0 ? e : change(cl, r, 0);
+}
+
+static int make_time(struct client *cl, struct reg *r)
+{
+	return make_at_zero(cl, r, change_time);
 }
 
 static int look_time(struct client *cl, struct reg *r, uint64_t *seen)
@@ -207,9 +214,7 @@ static int change_mode(struct client *cl, struct reg *r, uint64_t to)
 
 static int make_mode(struct client *cl, struct reg *r)
 {
-	int e = make_file(cl, r);
-
-	return e < 0 ? e : change_mode(cl, r, 0);
+	return make_at_zero(cl, r, change_mode);
 }
 
 static int look_mode(struct client *cl, struct reg *r, uint64_t *seen)

@@ -93,6 +93,14 @@ uint32_t slot_of_name(struct shared_world *w, uint64_t dir, const char *name);
 		other_end(w, &other_);                                                             \
 	} while (0)
 
+/* How many requests something takes, in a test whose world is `w`. */
+#define COST(what)                                                                                 \
+	({                                                                                         \
+		uint64_t cost_before_ = w.both->served;                                            \
+		what;                                                                              \
+		w.both->served - cost_before_;                                                     \
+	})
+
 /* Has names beat, so that words are good without a limit of time; or stops that. */
 void world_watch(struct shared_world *w);
 void world_unwatch(struct shared_world *w);

@@ -35,14 +35,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* How many requests something takes. */
-#define COST(what)                                                                                 \
-	({                                                                                         \
-		uint64_t cost_before_ = w.both->served;                                            \
-		what;                                                                              \
-		w.both->served - cost_before_;                                                     \
-	})
-
 static int stat_of(const char *path, struct stat *st)
 {
 	struct stat unused;

@@ -41,14 +41,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* How many requests something takes. */
-#define COST(what)                                                                                 \
-	({                                                                                         \
-		uint64_t cost_before_ = w.both->served;                                            \
-		what;                                                                              \
-		w.both->served - cost_before_;                                                     \
-	})
-
 static struct causeway_file *must_open(const char *path, int flags)
 {
 	struct causeway_file *f;
