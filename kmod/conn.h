@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A connection to a server, and requests to it.
+ *
+ * The way of a request: a room (dir.c, file.c, ...) fills in a struct cw_call and hands it to
+ * cw_call() or cw_call_start(); request.c puts headers, arguments and room for the reply into
+ * memory that the device may use; virtio.c puts that into a virtqueue; the reply comes back the
+ * same way, is checked once, and copied to where the call says.
+ *
+ * What a server sends is not trusted: lengths, errors and numbers are checked in request.c, what
+ * they mean in the room that asked.
+ */
+#ifndef KMOD_CONN_H
+#define KMOD_CONN_H
+
+#include <linux/bitmap.h>
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "compat/compat.h"
+#include "proto/fuse_ops.h"
+#include "proto/version_wire.h"
+#include "proto/causeway_wire.h"
+
+#define CW_NAME_MAX    1024 /* of a name, as FUSE has it */
+#define CW_MAGIC       0x65735546 /* of statfs(2): FUSE's, for programs know it */
+
+enum cw_cache { CW_CACHE_AUTO, CW_CACHE_NONE, CW_CACHE_ALWAYS, CW_CACHE_SHARED };
+enum cw_dax_mode { CW_DAX_INODE_DEFAULT, CW_DAX_NEVER, CW_DAX_INODE, CW_DAX_ALWAYS };
+
+/* What mount(8) was told; options.c. Times are in milliseconds; CW_UNSET: not told. */
+#define CW_UNSET (~0u)
+struct cw_options {
+	enum cw_cache cache;
+	enum cw_dax_mode dax;
+	bool writeback;
+	bool no_writeback;
+	unsigned int attr_ms, entry_ms, negative_ms;
+	unsigned int max_read;     /* bytes; 0: what the server takes */
+	unsigned int server_ms;    /* how long the server may leave its high-priority queue alone */
+};
+
+struct cw_dev;   /* virtio.c */
+struct cw_table; /* coherence.c */
+struct cw_dax_window; /* dax.c */
+
+/*
+ * A mounted server. All super blocks of one mount (its submounts) share it. What INIT settled does
+ * not change after it.
+ */
+struct cw_conn {
+	refcount_t refs;
+	struct cw_dev *dev; /* NULL after the device has gone */
+	struct cw_options opt;
+
+	/* From INIT (init.c). */
+	u32 minor;
+	u64 flags;           /* of FUSE_INIT that both sides want */
+	unsigned int max_write, max_read; /* bytes, whole pages */
+	unsigned int max_pages;
+	u32 time_gran;
+	DECLARE_BITMAP(absent, FUSE_OPCODE_MAX); /* what the server answered ENOSYS to */
+
+	atomic64_t unique;
+	atomic64_t attr_version; /* counts what we know better than a reply that is under way */
+	bool dead;           /* nothing is sent any more; set once, under dev's lock */
+
+	/* coherence.c: NULL without cache=shared, or without a table. */
+	struct cw_table __rcu *table;
+	bool words;          /* replies have them (VT_HELLO_BEGIN) */
+	u32 extensions;      /* CW_EXT_* that both sides have */
+
+	struct cw_dax_window *window; /* dax.c: or NULL */
+
+	/* Super blocks, for what comes from the server, and for the end. */
+	struct rw_semaphore supers_lock;
+	struct list_head supers; /* of cw_super.entry */
+
+	/* Forgets that wait to be sent together (request.c). */
+	spinlock_t forget_lock;
+	struct list_head forgets;
+	unsigned int nforgets;
+	struct work_struct forget_work;
+
+	atomic64_t sent; /* requests, forgets too; shown in /sys/fs/causeway */
+	atomic64_t sent_by_op[FUSE_OPCODE_MAX];
+	atomic_t waiting;
+	struct kobject kobj; /* /sys/fs/causeway/TAG */
+};
+
+/* ---- a call ------------------------------------------------------------------------------- */
+
+struct cw_words; /* coherence.h */
+
+struct cw_in {
+	const void *data;
+	unsigned int len;
+};
+
+/*
+ * One request. All zero but what is needed. With pages, data goes from or to them behind the
+ * arguments (WRITE) or the reply (READ, READDIR): never both.
+ */
+struct cw_call {
+	u32 opcode;
+	u64 nodeid;
+	unsigned int nin;
+	struct cw_in in[4];
+
+	void *out;            /* a successful reply's fixed part is copied here */
+	unsigned int out_size;
+	bool out_short;       /* it may be shorter: the rest is not touched */
+
+	struct bio_vec *pages; /* data; the caller holds them until the end */
+	unsigned int npages;
+	unsigned int data_len; /* bytes in pages that are sent, or may come */
+	bool to_server;        /* direction of pages */
+
+	struct cw_words *words; /* or NULL: what the reply had of them is not wanted */
+
+	bool as_kernel;  /* uid and gid 0: nobody in particular asks (writeback) */
+	bool nofail;     /* memory for it is waited for */
+	bool unkillable; /* RELEASE and the like: a signal does not end the wait */
+	kuid_t uid;      /* set by cw_call() unless as_kernel */
+	kgid_t gid;
+	pid_t pid;
+
+	/* cw_call_start() only: called once, from a context that may not sleep, with the result. */
+	void (*end)(struct cw_call *call, int result);
+};
+
+/*
+ * Sends a request and waits for the reply. The number of bytes of payload (fixed part and data,
+ * words not counted), or -errno: the server's, or -ENOTCONN (the server or the device has gone),
+ * -EIO (a reply that makes no sense), -ENOMEM, -EINTR (interrupted, and the server agreed or the
+ * task is being killed: nobody waits for the reply then, request.c keeps all memory that it needs
+ * until it comes; pages included, by references).
+ */
+int cw_call(struct cw_conn *c, struct cw_call *call);
+
+/* The same without waiting; call and all that it points to stay until end() is called, which may
+ * be before this returns. 0, or -errno, and end() is not called. May sleep for room in the queue
+ * only without `atomic`. */
+int cw_call_start(struct cw_conn *c, struct cw_call *call, bool atomic);
+
+/* Names and simple replies: cw_simple(c, op, nodeid, arg, name, out). Any but op may be NULL/0. */
+int cw_simple(struct cw_conn *c, u32 opcode, u64 nodeid, const void *arg, unsigned int arg_len,
+	      const struct qstr *name, void *out, unsigned int out_size, struct cw_words *words);
+
+/* Gives lookups of a node back; later, together with others. Never fails: the memory for it is
+ * allocated with the inode (NULL: allocated now, and waited for). */
+struct cw_forget {
+	struct list_head entry;
+	u64 nodeid, lookups;
+};
+void cw_forget(struct cw_conn *c, struct cw_forget *forget, u64 nodeid, u64 lookups);
+
+/* Whether the server does not know an operation; and that it does not. */
+static inline bool cw_is_absent(const struct cw_conn *c, u32 opcode)
+{
+	return test_bit(opcode, c->absent);
+}
+
+static inline void cw_set_absent(struct cw_conn *c, u32 opcode)
+{
+	set_bit(opcode, c->absent);
+}
+
+/* Ends all that waits, and all that will be asked, with -ENOTCONN. Any context that may sleep. */
+void cw_conn_abort(struct cw_conn *c);
+
+struct cw_conn *cw_conn_get(struct cw_conn *c);
+void cw_conn_put(struct cw_conn *c);
+
+/* ---- virtio.c, for request.c -------------------------------------------------------------- */
+
+struct cw_req; /* request.c */
+
+/* Puts a request into a queue: 0 is the high-priority one, else chosen by CPU. out_sg are read by
+ * the device, in_sg written. -ENOTCONN, -ENOSPC (with atomic), -ENOMEM. */
+struct cw_sgs {
+	struct scatterlist *sgs[8];
+	unsigned int out, in;
+};
+int cw_dev_submit(struct cw_dev *dev, bool high_priority, struct cw_sgs *sgs, struct cw_req *req,
+		  bool atomic);
+
+/* request.c: the device has given a request back (len bytes written), or gives it up (-errno).
+ * Called without locks, in a context that may not sleep. */
+void cw_req_done(struct cw_req *req, unsigned int len);
+void cw_req_gone(struct cw_req *req, int err);
+
+/* The device of a tag, for one connection: -ENODEV, -EBUSY. It holds the device's memory, not the
+ * device, until cw_dev_close(), after which no request is in it. */
+struct cw_dev *cw_dev_open(const char *tag, struct cw_conn *c);
+void cw_dev_close(struct cw_dev *dev);
+
+/* Room that DAX and the version table look for (virtio 1.2, section 2.10): false where there is
+ * none. */
+bool cw_dev_region(struct cw_dev *dev, u8 id, phys_addr_t *start, size_t *size);
+unsigned int cw_dev_queues(const struct cw_dev *dev); /* request queues */
+struct device *cw_dev_device(struct cw_dev *dev);
+
+int cw_virtio_register(void);
+void cw_virtio_unregister(void);
+
+#endif

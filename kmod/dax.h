@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The DAX window (virtio shared memory region 0): ranges of files mapped into it, found by file
+ * offset, taken from whoever used them least lately when there are no more.
+ *
+ * An inode is DAX or not from its cw_iget() on, until it is evicted (S_DAX). The last page of a
+ * file that ends within it cannot be mapped by the back-end (docs/dax.md): read(2) and write(2) of
+ * it go by READ and WRITE, and an mmap(2) that reaches it is given to the page cache: the file
+ * leaves DAX for as long as it is mapped so (dax.c says how).
+ */
+#ifndef KMOD_DAX_H
+#define KMOD_DAX_H
+
+#include <linux/fs.h>
+
+#include "conn.h"
+
+/* After INIT (needs FUSE_MAP_ALIGNMENT): c->window, or NULL where there is none or the options say
+ * never; -errno where dax=always was asked for and there is none. */
+int cw_dax_start(struct cw_conn *c, struct fs_context *fc);
+void cw_dax_stop(struct cw_conn *c);
+
+/* Whether a new inode is to be DAX, and its part of struct cw_inode: 0 or -ENOMEM. */
+bool cw_dax_wants(const struct cw_conn *c, umode_t mode, u32 attr_flags);
+int cw_dax_inode_init(struct inode *inode);
+void cw_dax_inode_end(struct inode *inode); /* evict */
+
+ssize_t cw_dax_read(struct kiocb *kiocb, struct iov_iter *to);
+ssize_t cw_dax_write(struct kiocb *kiocb, struct iov_iter *from);
+int cw_dax_mmap(struct file *file, struct vm_area_struct *vma);
+/* Around a change of size: with i_rwsem and the mapping's invalidate_lock held for writing; waits
+ * until nobody has pages from `from` on pinned. */
+int cw_dax_break(struct inode *inode, loff_t from);
+void cw_dax_truncate(struct inode *inode, loff_t size);
+extern const struct address_space_operations cw_dax_aops;
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Inodes, entries and open files, as the rooms share them.
+ *
+ * Locks, outermost first: i_rwsem, invalidate_lock (mapping), dax range lock, page lock,
+ * cw_inode.lock (spin). Nothing is sent under a spin lock; nothing allocates under a page lock but
+ * with GFP_NOFS.
+ */
+#ifndef KMOD_NODE_H
+#define KMOD_NODE_H
+
+#include <linux/fs.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/seqlock.h>
+
+#include "coherence.h"
+#include "conn.h"
+
+struct cw_super {
+	struct cw_conn *conn;
+	struct super_block *sb;
+	struct list_head entry; /* of conn->supers */
+	dev_t server_dev;       /* of a submount */
+};
+
+struct cw_inode_dax; /* dax.c */
+struct cw_listing;   /* readdir.c */
+
+struct cw_inode {
+	struct inode vfs;
+	u64 nodeid;
+	u64 lookups;            /* the server's count; under lock */
+	u64 generation;         /* of the nodeid, for handles */
+	struct cw_forget *forget; /* memory for it */
+	spinlock_t lock;
+
+	/* Attributes. What a reply says is taken only if attr_version is not newer than the
+	 * connection's count when it was asked for. */
+	struct cw_kept attr;    /* validity; read in RCU walk */
+	u64 attr_version;
+	u32 attr_flags;         /* FUSE_ATTR_* */
+	struct timespec64 btime;
+	bool btime_known;
+	loff_t server_size;     /* what the server's size was, last (i_size may be ahead: writeback) */
+
+	/* Data (data.c): pages are good as of this. */
+	struct cw_kept data;
+	struct timespec64 data_mtime; /* cache=auto: attributes that the pages are of */
+	loff_t data_size;
+
+	struct list_head writers; /* open files that may write: writeback takes one; under lock */
+	int writing;            /* writes under way: i_size is ours (FUSE_NOWRITE when negative) */
+	wait_queue_head_t quiet; /* writing became 0 */
+	unsigned long state;    /* CW_I_* bits */
+	u32 pinned;             /* CW_FOPEN_PINNED_*: what OPEN need not be sent for, any more */
+
+	struct cw_inode_dax *dax;
+
+	/* Directories (readdir.c). */
+	struct mutex listing_lock;
+	struct cw_listing *listing;
+	struct cw_kept list;
+
+	/* Symlinks: the target and until when. */
+	char *target;
+	struct cw_kept target_valid;
+};
+
+#define CW_I_BAD          0 /* the server changed its type: -EIO for ever */
+#define CW_I_SIZE_UNSTABLE 1
+#define CW_I_PLUS         2 /* directory: next listing with attributes */
+#define CW_I_FILE_TIMES   3 /* times are ours (writeback) and not yet the server's */
+
+static inline struct cw_inode *CW_I(const struct inode *inode)
+{
+	return container_of(inode, struct cw_inode, vfs);
+}
+
+static inline struct cw_super *CW_SB(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline struct cw_conn *cw_conn_of(const struct inode *inode)
+{
+	return CW_SB(inode->i_sb)->conn;
+}
+
+static inline bool cw_is_bad(const struct inode *inode)
+{
+	return test_bit(CW_I_BAD, &CW_I(inode)->state);
+}
+
+/* d_fsdata: until when the dentry (positive or negative) is believed. Freed by RCU. */
+struct cw_dentry {
+	struct cw_kept valid;
+	struct rcu_head rcu;
+};
+
+/* An open file: file->private_data. */
+struct cw_file {
+	refcount_t refs;
+	struct inode *inode;
+	u64 fh;
+	u32 open_flags;  /* FOPEN_* of the reply */
+	bool opened;     /* OPEN was sent, so RELEASE is due; else by nodeid (CW_FH_NODE) */
+	bool flocked;
+	struct list_head writer; /* of cw_inode.writers */
+	/* readdir.c */
+	struct mutex pos_lock;
+	loff_t pos, cache_pos;
+	u64 listing_serial;
+};
+
+static inline struct cw_file *CW_F(const struct file *file)
+{
+	return file->private_data;
+}
+
+/* ---- super.c, options.c, init.c ------------------------------------------------------------ */
+
+extern const struct super_operations cw_super_ops;
+extern const struct export_operations cw_export_ops; /* export.c */
+extern const struct xattr_handler *const cw_xattr_handlers[]; /* xattr.c */
+int cw_super_register(void);
+void cw_super_unregister(void);
+/* A directory with FUSE_ATTR_SUBMOUNT is crossed: d_automount. */
+struct vfsmount *cw_automount(struct path *path);
+
+/* options.c */
+extern const struct fs_parameter_spec cw_parameters[];
+int cw_parse_option(struct fs_context *fc, struct fs_parameter *param);
+int cw_show_options(struct seq_file *m, struct dentry *root);
+
+/* init.c: INIT, then the extensions. 0 or -errno; fc for messages. */
+int cw_init(struct cw_conn *c, struct super_block *sb, struct fs_context *fc);
+
+/* ---- inode.c -------------------------------------------------------------------------------- */
+
+/* The slab of inodes. */
+int cw_inodes_create(void);
+void cw_inodes_destroy(void);
+struct inode *cw_alloc_inode(struct super_block *sb);
+void cw_free_inode(struct inode *inode);
+void cw_evict_inode(struct inode *inode);
+
+/* Whether an entry of a reply makes sense: a nodeid, a known type, sizes in range. */
+bool cw_entry_is_good(const struct fuse_entry_out *entry);
+bool cw_attr_is_good(const struct fuse_attr *attr);
+
+/* The inode of an entry that a reply brought, with the lookup that it counts; attributes are valid
+ * as `valid` says. NULL: -ENOMEM, or the entry makes no sense; the lookup was given back then. */
+struct inode *cw_iget(struct super_block *sb, const struct fuse_entry_out *entry,
+		      const struct cw_valid *valid, u64 attr_version);
+
+/* The count that a request has to take before it is sent, for cw_take_attr() with its reply. */
+u64 cw_attr_version(struct cw_conn *c);
+
+/* Attributes from a reply. -EIO: another type than before; the inode is bad from now on. Drops
+ * pages where cache=auto sees that the file is another's work (data.c decides). */
+int cw_take_attr(struct inode *inode, const struct fuse_attr *attr, const struct cw_valid *valid,
+		 u64 attr_version);
+
+/* Attributes are not known any more, and what is under way does not bring them. */
+void cw_drop_attr(struct inode *inode);
+/* We changed the inode (its size, too): the version moves, so that older replies are not taken. */
+void cw_note_change(struct inode *inode);
+
+/* Attributes are fetched if they are not valid (or `force`): 0 or -errno. */
+int cw_refresh(struct inode *inode, struct file *file, bool force);
+
+int cw_permission(cw_idmap *idmap, struct inode *inode, int mask);
+int cw_getattr(cw_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
+	       unsigned int flags);
+int cw_setattr(cw_idmap *idmap, struct dentry *dentry, struct iattr *attr); /* setattr.c */
+int cw_do_setattr(cw_idmap *idmap, struct dentry *dentry, struct iattr *attr, struct file *file);
+/* Sends times that are ours (writeback). */
+int cw_flush_times(struct inode *inode, struct file *file);
+int cw_write_inode(struct inode *inode, struct writeback_control *wbc);
+
+/* Sets i_op, i_fop, a_ops for the type. */
+void cw_init_dir(struct inode *inode);     /* dir.c */
+void cw_init_symlink(struct inode *inode); /* symlink.c */
+void cw_init_file(struct inode *inode, u32 attr_flags); /* file.c */
+
+/* ---- dir.c ----------------------------------------------------------------------------------- */
+
+extern const struct dentry_operations cw_dentry_ops;
+extern const struct file_operations cw_dir_file_ops; /* readdir.c */
+void cw_dentry_set(struct dentry *dentry, const struct cw_valid *valid);
+/* LOOKUP: 0 with *inode (NULL: there is none), *valid of the entry. */
+int cw_lookup_name(struct super_block *sb, u64 dir, const struct qstr *name,
+		   struct inode **inode, struct cw_valid *valid);
+/* What a change of a directory means for what is kept of it. */
+void cw_dir_changed(struct inode *dir, const struct cw_words *words, bool to);
+int cw_iterate(struct file *file, struct dir_context *ctx); /* readdir.c */
+void cw_listing_drop(struct inode *dir);
+
+/* ---- file.c ---------------------------------------------------------------------------------- */
+
+struct cw_file *cw_file_alloc(struct inode *inode);
+void cw_file_put(struct cw_file *f, bool sync); /* RELEASE with the last reference */
+int cw_open(struct inode *inode, struct file *file); /* regular files */
+int cw_open_dir(struct inode *inode, struct file *file);
+int cw_release(struct inode *inode, struct file *file);
+/* After CREATE or TMPFILE: the file that the reply opened. */
+void cw_opened(struct inode *inode, struct file *file, struct cw_file *f);
+int cw_fsync_common(struct file *file, loff_t start, loff_t end, int datasync, u32 opcode);
+long cw_ioctl(struct file *file, unsigned int cmd, unsigned long arg); /* ioctl.c */
+long cw_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+int cw_fileattr_get(struct dentry *dentry, cw_fileattr *fa);
+int cw_fileattr_set(cw_idmap *idmap, struct dentry *dentry, cw_fileattr *fa);
+
+/* ---- data.c (page cache), writeback.c, direct.c ---------------------------------------------- */
+
+extern const struct address_space_operations cw_aops;
+ssize_t cw_cached_read(struct kiocb *kiocb, struct iov_iter *to);
+ssize_t cw_cached_write(struct kiocb *kiocb, struct iov_iter *from);
+ssize_t cw_direct_read(struct kiocb *kiocb, struct iov_iter *to);
+ssize_t cw_direct_write(struct kiocb *kiocb, struct iov_iter *from);
+int cw_mmap_cached(struct file *file, struct vm_area_struct *vma);
+/* Waits for writes under way and keeps new ones away: around what changes the size. */
+void cw_writes_stop(struct inode *inode);
+void cw_writes_go(struct inode *inode);
+/* Pages are valid at open, read and fault, or go. */
+int cw_data_revalidate(struct inode *inode, struct file *file);
+void cw_data_drop(struct inode *inode, loff_t from, loff_t to);
+/* A file for writeback, with a reference; NULL where none is open. */
+struct cw_file *cw_writer_get(struct inode *inode);
+
+/* ---- xattr.c, acl.c, lock.c ------------------------------------------------------------------ */
+
+ssize_t cw_listxattr(struct dentry *dentry, char *list, size_t size);
+ssize_t cw_getxattr(struct inode *inode, const char *name, void *value, size_t size);
+int cw_setxattr(struct inode *inode, const char *name, const void *value, size_t size, int flags,
+		u32 extra);
+int cw_init_security(struct inode *dir, struct dentry *dentry, umode_t mode, void **ext,
+		     unsigned int *len);
+int cw_lock(struct file *file, int cmd, struct file_lock *fl);
+int cw_flock(struct file *file, int cmd, struct file_lock *fl);
+u64 cw_lock_owner(struct cw_conn *c, fl_owner_t id);
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What Causeway's guests and servers agree on beyond FUSE, the version table apart
+ * (version_wire.h): a request after INIT, and what it turns on. A server that does not know it
+ * answers ENOSYS; a guest that does not send it sees nothing of all this.
+ *
+ * Pins. OPEN of a regular file costs a request, RELEASE another. A server that has kept a
+ * descriptor of a node says so in the reply to OPEN or CREATE: until the guest forgets the node it
+ * may read, or write, by the node alone, as CW_FH_NODE in place of a handle, and need not open it
+ * any more. So a pin is given for what the open was allowed to do, and more only where the
+ * server may. How many pins there are is the server's to bound: the rest are opened each time.
+ *
+ * With CW_FH_NODE go READ, WRITE, FSYNC, LSEEK, FALLOCATE and COPY_FILE_RANGE (either side).
+ * Others, of locks and ioctls, need a handle. WRITE has O_APPEND, O_SYNC and O_DSYNC in its flags
+ * and means them: the server appends where the end is by then, and the data is stable with the
+ * reply. READ and WRITE have O_DIRECT likewise.
+ */
+#ifndef PROTO_CAUSEWAY_WIRE_H
+#define PROTO_CAUSEWAY_WIRE_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
+#include <stdint.h>
+#endif
+
+#define CW_HELLO 0x43570002u /* the request's opcode, beside VT_HELLO */
+#define CW_WIRE  1u
+
+#define CW_EXT_PINS 1u
+
+struct cw_hello_in {
+	uint32_t wire;       /* the newest that the guest speaks */
+	uint32_t extensions; /* CW_EXT_* that it wants; others are ignored */
+};
+
+struct cw_hello_out {
+	uint32_t wire;       /* not newer than the guest's */
+	uint32_t extensions; /* that are on, of those that were asked for */
+	uint64_t zero[3];
+};
+
+/* In place of a file handle: the descriptor that the server has kept of the node. */
+#define CW_FH_NODE (~0ull - 1)
+
+/* Of fuse_open_out.open_flags, far from Linux's. */
+#define CW_FOPEN_PINNED_READ  (1u << 30)
+#define CW_FOPEN_PINNED_WRITE (1u << 31)
+
+#endif
