@@ -5,6 +5,7 @@ signals, and that nothing stays behind. Under the sanitizers this is the daemon'
 import glob
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -77,7 +78,9 @@ def streams():
 def several_shares():
     os.mkdir("second")
     status, out, err = causeway(
-        "--share", "shared:s", "--share", "second:other:ro", "--root", "minimal", "--", "sh", "-c",
+        "--share", "shared:s:fstype=virtiofs,dax=never", "--share", "second:other:ro",
+        "--root", "minimal", "--", "sh", "-c",
+        "grep -q '^s /mnt/s virtiofs rw,.*dax=never' /proc/mounts || echo no options; "
         "cat /mnt/s/there; echo x > /mnt/s/new; echo x > /mnt/other/new || echo refused")
     check(status == 0, f"status {status}: {out} {err}")
     same("output", out.decode().splitlines(), ["before", "refused"])
@@ -121,6 +124,8 @@ def signals():
 def complaints():
     """What can't work is said in one line that names it."""
     share = ("--share", "shared:s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
     for words, *args in (("/no/such/directory", "--share", "/no/such/directory:s", "--", "true"),
                          ("sometimes", *share, "--cache", "sometimes", "--", "true"),
                          ("/no/kernel", *share, "--kernel", "/no/kernel", "--", "true"),
@@ -129,6 +134,13 @@ def complaints():
                          ("needs QEMU 11.1", *share, "--dax", "1G", "--qemu", "/bin/true", "--",
                           "true"),
                          ("DAX windows", *share, "--dax", "1G", "--memory", "256M", "--", "true"),
+                         ("/no/module", *share, "--module", "/no/module", "--", "true"),
+                         ("is no kernel module", *share, "--module", "/bin/true", "--", "true"),
+                         ("r0", "--share", "shared:s:r0", "--", "true"),
+                         ("option of 's' is empty", "--share", "shared:s:ro,", "--", "true"),
+                         ("needs PATH:TAG", "--socket", "socket", "--", "true"),
+                         ("no socket", "--socket", "shared:s", "--", "true"),
+                         ("no driver", "--share", "shared:s:fstype=nothing", "--", "true"),
                          ("not enough memory", *share, "--memory", "9000G", "--", "true"),
                          ("--no-such-option", "--no-such-option")):
         status, out, err = causeway(*args)

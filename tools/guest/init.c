@@ -196,6 +196,13 @@ static void conf_share(struct guest *g, char *value)
 		(struct share){.tag = value + 3, .readonly = !strncmp(value, "ro:", 3)};
 }
 
+static struct share *last_share(struct guest *g)
+{
+	if (!g->nshares)
+		die(g, "something is told of a share before the share");
+	return &g->shares[g->nshares - 1];
+}
+
 static void conf(struct guest *g, const struct frame *f)
 {
 	char *value = f->len ? strndup((const char *)f->data + 1, f->len - 1) : NULL;
@@ -218,8 +225,16 @@ static void conf(struct guest *g, const struct frame *f)
 		conf_share(g, value);
 		break;
 	case CONF_BIND:
-		if (g->nshares)
-			g->shares[g->nshares - 1].bind = value;
+		last_share(g)->bind = value;
+		break;
+	case CONF_TYPE:
+		last_share(g)->type = value;
+		break;
+	case CONF_DEVICE:
+		last_share(g)->device = value;
+		break;
+	case CONF_OPTIONS:
+		last_share(g)->options = value;
 		break;
 	case CONF_ENV:
 		add_word(g, &g->env, &g->envc, value);

@@ -15,6 +15,7 @@
 struct share {
 	char *tag;
 	char *bind; // where else it is visible, or NULL
+	char *type, *options, *device; // as CONF_TYPE and so on, or NULL
 	bool readonly;
 };
 
@@ -49,6 +50,9 @@ void unmount_shares(struct guest *g);
 
 // module.c: loads /modules/*.ko in the order of their names.
 void load_modules(struct guest *g);
+
+// device.c: gives the share's device to the driver that is called like the share's type.
+void bind_device(struct guest *g, const struct share *s);
 
 // session.c: runs the command and carries its streams; the status a shell would report. Leaves no
 // process behind.

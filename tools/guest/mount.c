@@ -158,6 +158,17 @@ void start_directory(const struct guest *g, char *buf, size_t size)
 		snprintf(buf, size, "/");
 }
 
+static void mount_share(struct guest *g, const struct share *s, const char *dir)
+{
+	const char *type = s->type ? s->type : "virtiofs";
+
+	if (s->device)
+		bind_device(g, s);
+	if (mount(s->tag, dir, type, s->readonly ? MS_RDONLY : 0, s->options))
+		die(g, "cannot mount the share %s as %s%s%s: %s", s->tag, type,
+			s->options ? " with " : "", s->options ? s->options : "", strerror(errno));
+}
+
 void mount_shares(struct guest *g)
 {
 	for (size_t i = 0; i < g->nshares; i++) {
@@ -166,8 +177,7 @@ void mount_shares(struct guest *g)
 
 		snprintf(dir, sizeof(dir), SHARE_DIR "/%s", s->tag);
 		make_dirs(dir);
-		if (mount(s->tag, dir, "virtiofs", s->readonly ? MS_RDONLY : 0, NULL))
-			die(g, "cannot mount the share %s: %s", s->tag, strerror(errno));
+		mount_share(g, s, dir);
 		if (!s->bind)
 			continue;
 		make_dirs(s->bind);

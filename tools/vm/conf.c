@@ -104,6 +104,19 @@ static void put_bind(struct bytes *out, const struct vm_options *o, const struct
 	put(out, CONF_BIND, s->dir);
 }
 
+// What the guest cannot know of a share: nothing of a device says its tag before a driver has it.
+static void put_type(struct bytes *out, const struct vm_share *s, unsigned int nr)
+{
+	AUTO_FREE char *device = format("0000:00:%02x.0", VM_SHARE_SLOT + nr);
+
+	if (s->type) {
+		put(out, CONF_TYPE, s->type);
+		put(out, CONF_DEVICE, device);
+	}
+	if (s->options)
+		put(out, CONF_OPTIONS, s->options);
+}
+
 int vm_conf_put(struct bytes *out, const struct vm_options *o, const struct vm_kernel *k)
 {
 	char tty[4] = "", *t = tty;
@@ -124,6 +137,7 @@ int vm_conf_put(struct bytes *out, const struct vm_options *o, const struct vm_k
 		if (o->shares[i].is_root)
 			continue;
 		put(out, CONF_SHARE, share);
+		put_type(out, &o->shares[i], i);
 		put_bind(out, o, &o->shares[i]);
 	}
 	put_env(out, o);

@@ -56,6 +56,9 @@ enum conf_key {
 			  // initramfs
 	CONF_SHARE = 's', // "ro" or "rw", a colon, the tag
 	CONF_BIND = 'b',  // absolute path where the last share is visible as well
+	CONF_TYPE = 'f',  // file system type of the last share; else virtiofs
+	CONF_DEVICE = 'd', // PCI address of its device, which the type's driver is to have
+	CONF_OPTIONS = 'o', // its mount options
 	CONF_KMOD = 'm',  // the kernel's module tree in the root
 	CONF_ENV = 'e',	  // NAME=VALUE
 	CONF_ARG = 'a',	  // one word of the command; none: a login shell

@@ -105,6 +105,8 @@ static int add_modules(struct bytes *b, const struct vm_kernel *k, const struct 
 
 	if (!ret && !o->root_minimal)
 		ret = vm_modules_find(k, modules_host_root, &files);
+	for (unsigned int i = 0; !ret && i < o->modules.n; i++)
+		ret = vm_module_file(k, o->modules.v[i], &files);
 	for (unsigned int i = 0; !ret && i < files.n; i++)
 		ret = add_module(b, i, files.v[i]);
 	return ret;

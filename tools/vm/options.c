@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct option_row {
@@ -22,93 +21,14 @@ struct option_row {
 
 #define FIELD(o, row, type) ((type *)((char *)(o) + (row)->offset))
 
-static bool is_dir(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && S_ISDIR(st.st_mode);
-}
-
-static int add_share(struct vm_options *o, struct vm_share share)
-{
-	if (!share.tag)
-		share.tag = o->nshares ? format("share%u", o->nshares + 1) : format("share");
-	if (!*share.tag || strlen(share.tag) > VM_TAG_MAX || strchr(share.tag, '/') ||
-		share.tag[0] == '.') {
-		say("'%s' cannot be a tag: 1 to %d bytes, no '/', no leading '.'", share.tag,
-			VM_TAG_MAX);
-		return -EINVAL;
-	}
-	for (unsigned int i = 0; i < o->nshares; i++)
-		if (!strcmp(o->shares[i].tag, share.tag)) {
-			say("two shares have the tag '%s'", share.tag);
-			return -EINVAL;
-		}
-	// One place stays free for the root.
-	if (o->nshares == VM_SHARES_MAX - 1) {
-		say("too many shares (at most %d)", VM_SHARES_MAX - 1);
-		return -EINVAL;
-	}
-	share.conn = -1;
-	o->shares[o->nshares++] = share;
-	return 0;
-}
-
 static int set_share(struct vm_options *o, const struct option_row *row, char *value)
 {
-	struct vm_share share = {.dir = value};
-	char *colon;
-	int ret;
-
-	// A directory whose name has a colon is taken as it is.
-	if (!is_dir(value) && (colon = strchr(value, ':'))) {
-		*colon = 0;
-		share.tag = colon + 1;
-		colon = strchr(share.tag, ':');
-		if (colon) {
-			*colon = 0;
-			if (strcmp(colon + 1, "ro") && strcmp(colon + 1, "rw")) {
-				say("--%s: after DIR:TAG comes 'ro', not '%s'", row->name,
-					colon + 1);
-				return -EINVAL;
-			}
-			share.readonly = !strcmp(colon + 1, "ro");
-		}
-		if (!*share.tag)
-			share.tag = NULL;
-	}
-	share.dir = realpath(value, NULL);
-	if (!share.dir || !is_dir(share.dir)) {
-		say("--%s: %s: %s", row->name, value, strerror(share.dir ? ENOTDIR : errno));
-		ret = -EINVAL;
-	} else if (share.tag && !strcmp(share.tag, VM_ROOT_TAG)) {
-		say("--%s: the tag '%s' is the root's", row->name, VM_ROOT_TAG);
-		ret = -EINVAL;
-	} else {
-		ret = add_share(o, share);
-	}
-	if (ret)
-		free(share.dir);
-	return ret;
+	return vm_share_add_dir(o, row->name, value);
 }
 
 static int set_socket(struct vm_options *o, const struct option_row *row, char *value)
 {
-	char *colon = strrchr(value, ':');
-	struct stat st;
-
-	if (!colon) {
-		say("--%s: needs PATH:TAG, not '%s'", row->name, value);
-		return -EINVAL;
-	}
-	*colon = 0;
-	if (stat(value, &st) || !S_ISSOCK(st.st_mode)) {
-		say("--%s: %s: no socket there", row->name, value);
-		return -EINVAL;
-	}
-	return add_share(o, (struct vm_share){.socket = value,
-				    .tag = colon + 1,
-				    .is_root = !strcmp(colon + 1, VM_ROOT_TAG)});
+	return vm_share_add_socket(o, row->name, value);
 }
 
 static int set_memory(struct vm_options *o, const struct option_row *row, char *value)
@@ -195,8 +115,9 @@ static int set_env(struct vm_options *o, const struct option_row *row, char *val
 #define AT(field) .offset = offsetof(struct vm_options, field)
 
 static const struct option_row rows[] = {
-	{"share", "DIR[:TAG[:ro]]", set_share,
-		.help = "share DIR, at /mnt/TAG in the guest (default TAG: share, share2, ...)"},
+	{"share", "DIR[:TAG[:OPTION,...]]", set_share,
+		.help = "share DIR, at /mnt/TAG in the guest (default TAG: share, share2, ...); "
+			"OPTIONs are ro, fstype=TYPE and those of TYPE"},
 	{"cache", "MODE", set_string, AT(cache), .choices = "none never auto always metadata",
 		.help = "caching mode of the shares: none, never, auto, always, metadata (default: "
 			"auto)"},
@@ -213,6 +134,8 @@ static const struct option_row rows[] = {
 		.help = "memory of the guest, as 512M or 2G (default: 1G, less on a small host)"},
 	{"kernel", "FILE", set_string, AT(kernel),
 		.help = "the guest's Linux kernel, with its modules beside it"},
+	{"module", "FILE", set_words, AT(modules),
+		.help = "load the kernel module FILE, and what it needs, at the guest's start"},
 	{"root", "WHICH", set_root, .choices = "host minimal",
 		.help = "the guest's root: the host's own under an overlay, or minimal, just "
 			"busybox (default: host)"},
@@ -221,7 +144,7 @@ static const struct option_row rows[] = {
 		.help = "request queues of each share (default: 1)"},
 	{"accel", "HOW", set_accel, .choices = "auto kvm tcg",
 		.help = "kvm, tcg (emulation), or auto: kvm where it works (default: auto)"},
-	{"socket", "PATH:TAG", set_socket,
+	{"socket", "PATH:TAG[:OPTION,...]", set_socket,
 		.help = "attach a vhost-user-fs back-end that listens at PATH"},
 	{"daemon-option", "ARG", set_words, AT(daemon_options),
 		.help = "pass ARG to the causewayd of each share"},

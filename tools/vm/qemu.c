@@ -45,7 +45,8 @@ static char *kernel_cmdline(const struct vm_options *o)
 	return line;
 }
 
-// In a list of QEMU's options a comma in a value is written twice.
+// In a list of QEMU's options a comma in a value is written twice. The slot is ours to say, for the
+// guest is told where it finds the device (conf.c).
 static void add_fs_device(
 	struct words *w, const struct vm_options *o, const struct vm_share *s, unsigned int nr)
 {
@@ -53,7 +54,8 @@ static void add_fs_device(
 	AUTO_FREE char *queues =
 		o->queues ? format(",num-request-queues=%ld", o->queues) : format("%s", "");
 
-	words_addf(w, "vhost-user-fs-pci,chardev=fs%u,tag=%s,queue-size=1024%s", nr, tag, queues);
+	words_addf(w, "vhost-user-fs-pci,chardev=fs%u,addr=0x%x,tag=%s,queue-size=1024%s", nr,
+		VM_SHARE_SLOT + nr, tag, queues);
 }
 
 // The only device of QEMU that asks its back-end for a window. It knows nothing of file systems:
@@ -61,8 +63,9 @@ static void add_fs_device(
 static void add_dax_device(struct words *w, const struct vm_options *o, unsigned int nr)
 {
 	words_addf(w,
-		VM_DAX_DEVICE ",chardev=fs%u,virtio-id=26,num_vqs=%ld,vq_size=1024,config_size=40",
-		nr, 1 + (o->queues ? o->queues : 1));
+		VM_DAX_DEVICE ",chardev=fs%u,addr=0x%x,virtio-id=26,num_vqs=%ld,vq_size=1024,"
+			      "config_size=40",
+		nr, VM_SHARE_SLOT + nr, 1 + (o->queues ? o->queues : 1));
 }
 
 static void add_share(

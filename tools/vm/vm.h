@@ -15,6 +15,7 @@
 #define VM_SHARES_MAX 24    // PCI slots of the root bus bound it
 #define VM_ROOT_TAG "causeway-root"
 #define VM_TAG_MAX 36
+#define VM_SHARE_SLOT 2 // of the root bus, for the first share; the others follow
 #define VM_DAX_DEVICE "vhost-user-test-device-pci"
 #define VM_DAX_MIN (4ull << 20) // two of the pieces that Linux cuts a window into
 
@@ -22,6 +23,8 @@ struct vm_share {
 	char *dir;    // directory to share; NULL for a foreign back-end
 	char *socket; // where a foreign back-end listens; NULL for a causewayd of ours
 	char *tag;
+	char *type;    // of file system that the guest mounts it as; NULL: virtiofs
+	char *options; // for that type; NULL: none
 	bool readonly;
 	bool is_root; // serves the guest's root
 	int conn; // the VMM's end of the connection to its daemon; kept to see the daemon hang up
@@ -43,6 +46,7 @@ struct vm_options {
 	int accel;
 	long queues;
 	const char *qemu;
+	struct words modules; // files
 	struct words daemon_options, qemu_options, append, env;
 	bool verbose;
 	char **command; // NULL-terminated; empty: a shell
@@ -50,6 +54,10 @@ struct vm_options {
 
 // options.c. 0 to go on; else *status is the exit status (--help: 0).
 int vm_options_parse(struct vm_options *o, int argc, char **argv, int *status);
+
+// shares.c: shares as the option of that name has them. 0 or -EINVAL after saying what is wrong.
+int vm_share_add_dir(struct vm_options *o, const char *name, char *value);
+int vm_share_add_socket(struct vm_options *o, const char *name, char *value);
 
 struct vm_kernel {
 	char *image;   // what the VMM loads
@@ -67,6 +75,9 @@ bool vm_kernel_at_least(const struct vm_kernel *k, int major, int minor);
 // modules.c. Files of the modules that `names` (NULL-terminated) need, in the order to load them,
 // without those that are built in. 0 or -1 after saying what is wrong.
 int vm_modules_find(const struct vm_kernel *k, const char *const *names, struct words *files);
+
+// modfile.c. The same for a module in a file: what it needs, then itself.
+int vm_module_file(const struct vm_kernel *k, const char *file, struct words *files);
 
 // initramfs.c. A memfd with the archive, or -1 after saying what is wrong.
 int vm_initramfs(const struct vm_kernel *k, const struct vm_options *o);
