@@ -24,6 +24,11 @@ def headers(kernel):
     return setup_path(f"headers-{kernel}")[0]
 
 
+def release(kernel):
+    """As uname -r says it."""
+    return os.path.basename(headers(kernel)).replace("linux-headers-", "")
+
+
 def image(kernel):
     return setup_path(f"kernel-{kernel}")[0]
 
@@ -63,12 +68,11 @@ def build(kernel):
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = tempfile.mkdtemp(prefix=f".{kernel}-", dir=BUILDS)
         try:
-            release = os.path.basename(headers(kernel)).replace("linux-headers-", "")
-            place = os.path.join(BUILDS, f"{release}-{digest(source(made))}")
+            place = os.path.join(BUILDS, f"{release(kernel)}-{digest(source(made))}")
             if not os.path.exists(place):
                 make(made, kernel, "-s")
                 for old in os.listdir(BUILDS):
-                    if old.startswith(f"{release}-"):
+                    if old.startswith(f"{release(kernel)}-"):
                         shutil.rmtree(os.path.join(BUILDS, old))
                 os.rename(made, place)
         finally:
@@ -88,7 +92,6 @@ class KmodGuest(Guest):
 
     def __init__(self, kernel, *words, **more):
         self.module = build(kernel)
-        self.devices = None
         super().__init__("--kernel", image(kernel), "--module", self.module, *PANIC, *words, **more)
 
     def device(self, number):
