@@ -229,11 +229,11 @@ static void open_export(struct daemon *d, const struct isolated *where)
 		.config_size = o->tag ? sizeof(d->config) : 0,
 		.shmem_sizes = {
 			[VHOST_SHMEM_DAX] = o->dax_window,
-			[VHOST_SHMEM_VERSIONS] = versions_region(d->versions,
-				o->dax_window),
+			[VHOST_SHMEM_VERSIONS] = versions_region(d->versions, o->dax_window),
 		},
 		.shmem_ready = front_end_ready,
 		.owns_memory = owns_memory,
+		.poll_limit_ns = o->poll_us * 1000ull,
 	};
 	r = vhost_backend_init(&d->backend, &d->device);
 	if (r < 0)

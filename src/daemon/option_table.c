@@ -252,29 +252,6 @@ static int set_socket_group(struct parse *p, const char *arg)
 	return 0;
 }
 
-static int set_count(struct parse *p, const char *arg, int *count)
-{
-	char *end;
-	unsigned long n;
-
-	errno = 0;
-	n = strtoul(arg, &end, 10);
-	if (errno || *arg < '0' || *arg > '9' || *end || n > INT_MAX)
-		return fail(p, "--%s: '%s' is not a number from 0 to %d", p->name, arg, INT_MAX);
-	*count = (int)n;
-	return 0;
-}
-
-static int set_rlimit_nofile(struct parse *p, const char *arg)
-{
-	return set_count(p, arg, &p->o->rlimit_nofile);
-}
-
-static int set_thread_pool_size(struct parse *p, const char *arg)
-{
-	return set_count(p, arg, &p->o->thread_pool_size);
-}
-
 static int set_allow_mmap(struct parse *p, const char *arg)
 {
 	p->o->fuse.allow_mmap = true;
@@ -379,6 +356,7 @@ const struct option_desc option_descs[] = {
 	{"uid-map", "MAP", set_uid_map, "user ids of the sandbox, as :INSIDE:OUTSIDE:COUNT:"},
 	{"gid-map", "MAP", set_gid_map, "group ids of the sandbox, as :INSIDE:OUTSIDE:COUNT:"},
 	{"thread-pool-size", "N", set_thread_pool_size, "threads for what waits for disks, beside one for each queue [4]"},
+	{"poll", "MICROSECONDS", set_poll, "stay awake so long for the next request at most, 0: never [50]"},
 	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
 	{"log-level", "LEVEL", set_log_level, "off, error, warn, info, debug or trace [info]"},
 	{"syslog", NULL, set_syslog, "log to syslog(3) instead of standard error"},

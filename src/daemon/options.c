@@ -6,6 +6,7 @@
 
 #include "base/util.h"
 #include "daemon/parse.h"
+#include "vhost/poll.h"
 
 /*
  * How long guests keep the name of a file that they map, unless told otherwise: Linux drops an
@@ -143,6 +144,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		.log_level = LOG_INFO,
 		.rlimit_nofile = -1,
 		.thread_pool_size = POOL_SIZE,
+		.poll_us = VHOST_POLL_LIMIT_NS / 1000,
 	};
 	for (size_t i = 0; i < option_count; i++)
 		longs[i] = (struct option){.name = option_descs[i].name,

@@ -37,6 +37,7 @@ struct options {
 	const char *record; /* the file of a recording, or NULL */
 	bool record_data;
 	bool keep_listening;
+	int poll_us; /* for how long a queue is looked at when it is empty (vhost/poll.h) */
 	int thread_pool_size; /* threads beside those of the queues */
 	int rlimit_nofile; /* 0: as it is, -1: the hard limit */
 	bool help, version, print_capabilities;

@@ -40,6 +40,11 @@ int set_modcaps(struct parse *p, const char *arg);
 int set_uid_map(struct parse *p, const char *arg);
 int set_gid_map(struct parse *p, const char *arg);
 
+/* option_limits.c */
+int set_thread_pool_size(struct parse *p, const char *arg);
+int set_poll(struct parse *p, const char *arg);
+int set_rlimit_nofile(struct parse *p, const char *arg);
+
 /* option_dax.c */
 int set_dax_window(struct parse *p, const char *arg);
 int set_dax(struct parse *p, const char *arg);

@@ -61,6 +61,11 @@ void mem_enter(struct mem *mem, struct mem_gate *gate)
 	pthread_mutex_lock(&gate->lock);
 }
 
+bool mem_try_enter(struct mem *mem, struct mem_gate *gate)
+{
+	return !mem_is_closing(mem) && pthread_mutex_trylock(&gate->lock) == 0;
+}
+
 void mem_leave(struct mem_gate *gate)
 {
 	pthread_mutex_unlock(&gate->lock);

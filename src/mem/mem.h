@@ -81,6 +81,8 @@ void mem_gate_remove(struct mem *mem, struct mem_gate *gate);
 
 void mem_enter(struct mem *mem, struct mem_gate *gate);
 void mem_leave(struct mem_gate *gate);
+/* The same without waiting: false where somebody is inside, or a change waits. */
+bool mem_try_enter(struct mem *mem, struct mem_gate *gate);
 
 /* Whether a change waits for readers to leave: who stays inside for long has to ask. */
 static inline bool mem_is_closing(const struct mem *mem)

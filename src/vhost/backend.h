@@ -6,10 +6,10 @@
  * Threads. The main thread reads messages (serve.c, messages.c) and changes state. Each ring
  * that was ever kicked has a thread of its own (queue.c) that pops chains, has them answered by
  * the device's request() and pushes them back; it alone touches the ring, also where another
- * thread finishes a chain (deferred.c). The main thread
- * changes a ring only while its thread is stopped, guest memory only with the gates closed
- * (mem/mem.h), and the call and error descriptors inside the ring's gate. Any other thread may ask
- * the front-end for something (shmem.h).
+ * thread finishes a chain (deferred.c), unless another ring's thread has borrowed it (poll.h).
+ * The main thread changes a ring only while its thread is stopped, guest memory only with the
+ * gates closed (mem/mem.h), and the call and error descriptors inside the ring's gate. Any other
+ * thread may ask the front-end for something (shmem.h).
  *
  * Failure classes. A message that breaks the protocol ends the connection with one log line. A
  * ring that breaks a rule stops and signals VRING_ERR; the device goes on. What a request says
@@ -27,6 +27,7 @@
 #include "mem/mem.h"
 #include "vhost/deferred.h"
 #include "vhost/msg.h"
+#include "vhost/poll.h"
 #include "vhost/shmem.h"
 #include "virtq/virtq.h"
 
@@ -41,7 +42,8 @@ struct vhost_device {
 	void *(*start_worker)(void *opaque, unsigned int queue);
 	void (*stop_worker)(void *worker);
 
-	/* Answers one chain; returns how many bytes it wrote to chain->out, or VHOST_DEFERRED
+	/* Answers one chain, on the worker's thread, or another one that has taken its place for
+	 * the time; returns how many bytes it wrote to chain->out, or VHOST_DEFERRED
 	 * (deferred.h). */
 	uint32_t (*request)(void *worker, const struct virtq_chain *chain);
 
@@ -59,6 +61,9 @@ struct vhost_device {
 	/* The device's configuration space (virtio 1.2, section 5.11.4); NULL: do not offer it. */
 	const void *config;
 	uint32_t config_size; /* at most VU_CONFIG_MAX */
+
+	/* For how long a ring is looked at before its thread sleeps, at most (poll.h). */
+	uint64_t poll_limit_ns;
 
 	/* Features of the device's type (virtio 1.2, section 5), offered besides. */
 	uint64_t features;
@@ -78,6 +83,8 @@ struct vhost_queue_stats {
 	_Atomic uint64_t requests;
 	_Atomic uint64_t kicks;  /* times that a kick woke the thread */
 	_Atomic uint64_t calls;  /* times that the driver was called */
+	_Atomic uint64_t caught; /* times that a look at the empty ring found something */
+	_Atomic uint64_t polled_ns; /* time of looks that found nothing */
 	_Atomic uint64_t errors; /* times that the driver broke the ring */
 };
 
@@ -97,6 +104,9 @@ struct vhost_queue {
 	_Atomic bool stop;
 	struct mem_gate gate;
 	struct vhost_deferred_list deferred;
+	void *worker; /* the device's, of the thread */
+	struct vhost_poll poll;
+	struct vhost_lending lending; /* of queue 0 */
 
 	struct vhost_queue_stats stats;
 };
@@ -104,6 +114,8 @@ struct vhost_queue {
 struct vhost_backend {
 	const struct vhost_device *device;
 	int sock;
+	unsigned int pollers_max; /* poll.h */
+	_Atomic unsigned int pollers; /* threads that do */
 	bool heard; /* the front-end has sent something */
 	uint64_t features;  /* acknowledged */
 	uint64_t protocol_features;
@@ -150,7 +162,15 @@ bool vhost_queue_is_ready(const struct vhost_queue *q);
 void vhost_queue_start(struct vhost_queue *q);
 void vhost_queue_stop(struct vhost_queue *q);
 
-/* Shows the driver what was pushed; on the ring's thread. */
+/* Answers what is in the ring, or until its thread has to leave it. Inside the gate, by whoever
+ * holds that. Returns how many chains, or -errno when the ring broke, of which its own thread will
+ * tell. */
+int vhost_queue_drain(struct vhost_queue *q);
+
+/* Whether whoever works at the ring has to leave it, whatever is there. */
+bool vhost_queue_leaves(const struct vhost_queue *q);
+
+/* Shows the driver what was pushed; inside the gate. */
 void vhost_queue_publish(struct vhost_queue *q);
 
 /* Ends the sleep of the ring's thread, from any thread. */

@@ -52,9 +52,13 @@ void vhost_queue_publish(struct vhost_queue *q)
 	}
 }
 
-/* Answers what is in the ring, or until the thread is wanted elsewhere. Returns how many chains,
- * or -errno when the ring broke. */
-static int drain(struct vhost_queue *q, void *worker)
+bool vhost_queue_leaves(const struct vhost_queue *q)
+{
+	return atomic_load_explicit(&q->stop, memory_order_relaxed) ||
+		mem_is_closing(&q->dev->mem);
+}
+
+int vhost_queue_drain(struct vhost_queue *q)
 {
 	const struct vhost_device *device = q->dev->device;
 	struct virtq_chain chain;
@@ -62,16 +66,13 @@ static int drain(struct vhost_queue *q, void *worker)
 	int done = 0;
 	int r;
 
-	while (!atomic_load_explicit(&q->stop, memory_order_relaxed) &&
-		!mem_is_closing(&q->dev->mem)) {
+	while (!vhost_queue_leaves(q)) {
 		r = vhost_deferred_push(q);
 		if (r >= 0)
 			r = virtq_pop(&q->vq, &chain);
-		if (r < 0)
-			break_queue(q, q->vq.broken_by);
 		if (r <= 0)
 			return r < 0 ? r : done;
-		written = device->request(worker, &chain);
+		written = device->request(q->worker, &chain);
 		count(q->stats.requests);
 		done++;
 		if (virtq_check_strayed(&q->vq) < 0)
@@ -107,6 +108,7 @@ static int sleep_until_kick(struct vhost_queue *q)
 		return -errno;
 	if (fds[0].revents)
 		take_wakes(q);
+	vhost_poll_slept(q);
 	if (!fds[1].revents)
 		return 0;
 	n = read(q->kick_fd, &kicks, sizeof(kicks));
@@ -128,23 +130,25 @@ static void wait_for_stop(struct vhost_queue *q)
 }
 
 /* One round: drain, and if nothing came, arm the kicks. True when the thread should sleep. */
-static int run_once(struct vhost_queue *q, void *worker, bool *idle)
+static int run_once(struct vhost_queue *q, bool *idle)
 {
 	struct mem *mem = &q->dev->mem;
 	int r;
 
 	*idle = false;
 	mem_enter(mem, &q->gate);
-	/* Memory may have changed while the thread slept, and the ring be gone. */
+	/* Memory may have changed while the thread slept, and the ring be gone; or whoever borrowed
+	 * it has found something there that broke it. */
 	r = q->vq.broken;
+	if (r == 0) {
+		virtq_refuse_kicks(&q->vq);
+		do {
+			r = vhost_queue_drain(q);
+		} while (r >= 0 && !vhost_queue_leaves(q) && vhost_poll(q));
+	}
 	if (r < 0) {
 		break_queue(q, q->vq.broken_by);
-		mem_leave(&q->gate);
-		return r;
-	}
-	virtq_refuse_kicks(&q->vq);
-	r = drain(q, worker);
-	if (r >= 0) {
+	} else {
 		virtq_want_kicks(&q->vq);
 		/* What was finished while the gates were about to close is still there. */
 		*idle = !virtq_pending(&q->vq) && !vhost_deferred_pending(q);
@@ -153,12 +157,12 @@ static int run_once(struct vhost_queue *q, void *worker, bool *idle)
 	return r;
 }
 
-static void run(struct vhost_queue *q, void *worker)
+static void run(struct vhost_queue *q)
 {
 	while (!atomic_load(&q->stop)) {
 		bool idle;
 
-		if (run_once(q, worker, &idle) < 0)
+		if (run_once(q, &idle) < 0)
 			return;
 		if (idle && !atomic_load(&q->stop) && sleep_until_kick(q) < 0) {
 			break_queue(q, "its kick descriptor is closed or unusable");
@@ -171,31 +175,34 @@ static void *queue_thread(void *arg)
 {
 	struct vhost_queue *q = arg;
 	const struct vhost_device *device = q->dev->device;
-	void *worker = device->start_worker(device->opaque, q->index);
 	char name[16];
 	int r = 0;
 
 	snprintf(name, sizeof(name), "queue %u", q->index);
 	pthread_setname_np(pthread_self(), name);
+	q->worker = device->start_worker(device->opaque, q->index);
 	mem_enter(&q->dev->mem, &q->gate);
-	if (!worker)
+	if (!q->worker)
 		break_queue(q, "out of memory");
 	else
 		r = virtq_resolve(&q->vq);
 	if (r < 0)
 		break_queue(q, q->vq.broken_by);
 	mem_leave(&q->gate);
-	if (worker && r == 0)
-		run(q, worker);
+	if (q->worker && r == 0) {
+		vhost_poll_lend(q, true);
+		run(q);
+		vhost_poll_lend(q, false);
+	}
 	wait_for_stop(q);
 	/* Outside the gate: it may wait for other threads. */
-	if (worker && device->finish_deferred)
-		device->finish_deferred(worker);
+	if (q->worker && device->finish_deferred)
+		device->finish_deferred(q->worker);
 	mem_enter(&q->dev->mem, &q->gate);
 	vhost_deferred_end(q);
 	mem_leave(&q->gate);
-	if (worker)
-		device->stop_worker(worker);
+	if (q->worker)
+		device->stop_worker(q->worker);
 	return NULL;
 }
 

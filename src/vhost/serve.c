@@ -21,6 +21,7 @@ int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *dev
 	memset(dev, 0, sizeof(*dev));
 	dev->device = device;
 	dev->sock = -1;
+	dev->pollers_max = vhost_pollers_max();
 	mem_init(&dev->mem);
 	mem_set_owner(&dev->mem, device->owns_memory, device->opaque);
 	r = vhost_shmem_init(dev);
@@ -32,6 +33,7 @@ int vhost_backend_init(struct vhost_backend *dev, const struct vhost_device *dev
 		q->vq.mem = &dev->mem;
 		q->kick_fd = q->call_fd = q->err_fd = -1;
 		pthread_mutex_init(&q->deferred.lock, NULL);
+		pthread_mutex_init(&q->lending.lock, NULL);
 		q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (q->wake_fd < 0)
 			r = -errno;
@@ -44,6 +46,7 @@ void vhost_backend_destroy(struct vhost_backend *dev)
 	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
 		close_fd(&dev->queues[i].wake_fd);
 		pthread_mutex_destroy(&dev->queues[i].deferred.lock);
+		pthread_mutex_destroy(&dev->queues[i].lending.lock);
 	}
 	vhost_shmem_destroy(dev);
 	mem_destroy(&dev->mem);

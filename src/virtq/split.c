@@ -132,20 +132,24 @@ bool split_publish(struct virtq *vq)
 	return !known || ring_need_event(used_event(vq), vq->next_used, old);
 }
 
+static uint16_t *avail_event(struct virtq *vq)
+{
+	return (uint16_t *)&vq->used->ring[vq->size];
+}
+
 void split_want_kicks(struct virtq *vq)
 {
-	if (vq->event_idx) {
-		uint16_t *avail_event = (uint16_t *)&vq->used->ring[vq->size];
-
-		shared_store(avail_event, vq->next_avail);
-	} else {
+	if (vq->event_idx)
+		shared_store(avail_event(vq), vq->next_avail);
+	else
 		shared_store(&vq->used->flags, 0);
-	}
 }
 
 void split_refuse_kicks(struct virtq *vq)
 {
-	/* With an event index that stays behind, the driver does not kick again by itself. */
-	if (!vq->event_idx)
+	/* An event index that is behind is not passed again before the indices have gone round. */
+	if (vq->event_idx)
+		shared_store(avail_event(vq), (uint16_t)(vq->next_avail - 1));
+	else
 		shared_store(&vq->used->flags, RING_USED_F_NO_NOTIFY);
 }
