@@ -42,7 +42,7 @@ struct cw_inode {
 	u32 attr_flags;         /* FUSE_ATTR_* */
 	struct timespec64 btime;
 	bool btime_known;
-	loff_t server_size;     /* what the server's size was, last (i_size may be ahead: writeback) */
+	loff_t server_size;     /* the server's size, last (i_size may be ahead: writeback) */
 
 	/* Data (data.c): pages are good as of this. */
 	struct cw_kept data;

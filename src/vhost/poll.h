@@ -4,8 +4,8 @@
  *
  * To sleep and to be woken costs some 10 µs on each side: the guest's kick, the thread's way
  * through the scheduler. A thread that looks for the next chain instead has it at once, and the
- * guest makes no system call (or leaves its virtual machine) to kick. That pays where the next chain
- * comes soon, and is a processor wasted where it does not. So the window learns:
+ * guest makes no system call (or leaves its virtual machine) to kick. That pays where the next
+ * chain comes soon, and is a processor wasted where it does not. So the window learns:
  *
  *   - after a sleep that the limit would have caught it is doubled, from VHOST_POLL_FIRST_NS on;
  *   - after a longer one it is halved, at last to 0: a share that nobody uses is looked at once
