@@ -100,7 +100,8 @@ bool cw_moves(const struct cw_conn *c, const struct cw_words *w, unsigned int bi
 
 
 /* After INIT: VT_HELLO, and the table. With cache=shared 0 or -errno and a message by fc; the
- * server's id decides which of the places (virtio shared memory region 1, ivshmem BARs) is taken. */
+ * server's id decides which of the places (virtio shared memory region 1, ivshmem BARs) is
+ * taken. */
 struct fs_context;
 int cw_coherence_start(struct cw_conn *c, struct fs_context *fc);
 /* After the last request: waits for RCU readers, unmaps. */
