@@ -135,6 +135,11 @@ def run_here(directory, only=None):
     return read(text)
 
 
+def names_of(lines):
+    """The cases that a transcript is of."""
+    return {k.split(": ")[0] for k in lines}
+
+
 def cases_of(lines, names):
     """Those lines of a transcript that belong to the cases."""
     return {k: v for k, v in lines.items() if k.split(": ")[0] in names}
@@ -142,7 +147,7 @@ def cases_of(lines, names):
 
 def differences(oracle, share, mode, explained=None):
     """What is wrong with a share's transcript, as lines of text; empty when nothing is."""
-    cases = {k.split(": ")[0] for k in oracle}
+    cases = names_of(oracle)
     table = {e.line: e for e in (EXPLAINED if explained is None else explained)
              if (e.modes is ALL or mode in e.modes) and e.line.split(": ")[0] in cases}
     wrong = []
