@@ -195,11 +195,12 @@ static int leave_newer(struct dax_file *f, char *now, const char *before, size_t
 }
 
 /* The file is about to be written: said once, until flush_piece() has ended. */
-static void begin_writing(struct dax_file *f)
+static int begin_writing(struct dax_file *f)
 {
-	if (f->watch.before && !f->is_written)
-		f->watch.before(f->watch.opaque);
-	f->is_written = true;
+	int r = f->watch.before && !f->is_written ? f->watch.before(f->watch.opaque) : 0;
+
+	f->is_written |= r == 0;
+	return r;
 }
 
 static void end_writing(struct dax_file *f)
@@ -213,12 +214,12 @@ static void end_writing(struct dax_file *f)
 static int flush_page(struct dax_file *f, char *now, const char *before, size_t n, uint64_t offset,
 	bool careful)
 {
-	int r = 0;
+	int r;
 
 	if (memcmp(now, before, n) == 0)
 		return 0;
-	begin_writing(f);
-	if (careful)
+	r = begin_writing(f);
+	if (r == 0 && careful)
 		r = leave_newer(f, now, before, n, offset);
 	if (r == 0)
 		r = write_changed(f->fd, now, before, n, offset);

@@ -101,9 +101,10 @@ void dax_window_count(struct dax_window *w, struct dax_count *count);
 struct dax_file *dax_file_new(struct dax_window *w, int fd, bool writable, bool safe);
 
 /* Who wants to know when what a guest has stored in copies is written to a file: before, and after.
- * Called with `state` held, at any time in which a function here runs that may write. */
+ * Called with `state` held, at any time in which a function here runs that may write. before: 0, or
+ * -errno where it must not be written now: it stays to be written, and there is no after. */
 struct dax_watch {
-	void (*before)(void *opaque);
+	int (*before)(void *opaque);
 	void (*after)(void *opaque);
 	void *opaque;
 };

@@ -3,7 +3,7 @@
 /*
  * What a guest has stored in a copy of a DAX window is written back by some request, or by none:
  * each time that is one change of the file, in the version table too, and where nothing was stored
- * it is none.
+ * it is none. Where there is no table to mark it in, it is not written.
  */
 #include "dax_frontend.h"
 
@@ -203,6 +203,40 @@ static void test_without(void **state)
 		try(&ways[i], false);
 }
 
+/* There is no table that others have too: what was stored waits until there is one, or ends with the
+ * window. */
+static void try_lost(const struct way *way, bool request)
+{
+	start();
+	store();
+	t->lost = true;
+	if (request)
+		vtable_request_begin(&v, t, true);
+	way->act();
+	if (request)
+		vtable_request_end(&v);
+	if (in_the_file() != 0)
+		fail_msg("%s writes back without a table", way->what);
+	t->lost = false;
+	assert_true(vt_is_quiet(word(attr_slot)) && vt_is_quiet(word(data_slot)));
+	if (!way->ends) {
+		assert_int_equal(do_syncfs(), 0);
+		assert_int_equal(in_the_file(), stored);
+	}
+	finish(NULL);
+}
+
+static void test_lost(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		/* A request that is a change comes no further than src/fuse then. */
+		if (ways[i].changes)
+			continue;
+		try_lost(&ways[i], true);
+		try_lost(&ways[i], false);
+	}
+}
+
 static _Atomic bool renewed;
 
 static void *renew(void *arg)
@@ -240,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_requests, finish),
 		cmocka_unit_test_teardown(test_without, finish),
+		cmocka_unit_test_teardown(test_lost, finish),
 		cmocka_unit_test_teardown(test_renewal, finish),
 	};
 

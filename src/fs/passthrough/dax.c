@@ -276,11 +276,11 @@ void passthrough_drop_window(struct fs *fs)
 }
 
 /* What copies hold is written back at any time: a change of its own (version.h). */
-static void before_write(void *opaque)
+static int before_write(void *opaque)
 {
 	struct pt_dax_file *d = opaque;
 
-	pt_own_begin(d->pt, d->node, &d->writing);
+	return pt_own_begin(d->pt, d->node, &d->writing);
 }
 
 static void after_write(void *opaque)

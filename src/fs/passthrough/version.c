@@ -289,7 +289,7 @@ void pt_recall_listing(const struct pt_node *dir, const struct vt_stamp *stamp)
 		vtable_request_recall(v, o, stamp);
 }
 
-void pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own)
+int pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own)
 {
 	struct vtable_request *v = vtable_request_now();
 	struct pt_inode inode = inode_of(node);
@@ -299,9 +299,15 @@ void pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_
 	if (!own->t) {
 		own->t = pt->config.table;
 		if (!own->t)
-			return;
+			return 0;
 		own->entered = true;
 		vtable_enter(own->t);
+	}
+	if (vtable_is_lost(own->t)) {
+		if (own->entered)
+			vtable_leave(own->t);
+		own->t = NULL;
+		return -EIO;
 	}
 	slots[0] = vtable_slot(own->t, VTABLE_ATTR, inode.dev, inode.ino);
 	slots[1] = vtable_slot(own->t, VTABLE_DATA, inode.dev, inode.ino);
@@ -310,6 +316,7 @@ void pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_
 		own->t = NULL;
 	else
 		vtable_begin(own->t, &own->change, slots, 2);
+	return 0;
 }
 
 void pt_own_end(struct pt_own *own)

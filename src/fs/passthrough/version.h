@@ -96,14 +96,15 @@ void pt_recall_listing(const struct pt_node *dir, const struct vt_stamp *stamp);
 
 /*
  * A change that no request marks: of what a guest has stored in copies of a DAX window, written
- * back. One that this thread's request has marked is the request's. pt_own_end() ends it.
+ * back. One that this thread's request has marked is the request's. pt_own_end() ends it. -EIO:
+ * there is no table to mark it in, so it must not be made, and there is nothing to end.
  */
 struct pt_own {
 	struct vtable *t; /* NULL: there is nothing to end */
 	bool entered;
 	struct vtable_change change;
 };
-void pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own);
+int pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own);
 void pt_own_end(struct pt_own *own);
 
 /* Inside the table, with a request or without: for what has such changes, before it takes locks
