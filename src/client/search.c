@@ -5,12 +5,13 @@
  *
  * That it may be searched is known under the word of its attributes: from ACCESS, or from a LOOKUP
  * in it that was not refused, if the word was the same before and after. Names that we make and
- * remove in it move the word, and leave this as it is.
+ * remove in it move the word, and leave this as it is. Where ACCESS refuses, the LOOKUP decides: a
+ * back-end may answer the one by the rights of who asks, and the other by its own.
  */
 #include <errno.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/file.h"
 #include "client/walk.h"
 
 static bool may_be_searched(struct causeway *c, struct node *dir)
@@ -23,20 +24,24 @@ static bool may_be_searched(struct causeway *c, struct node *dir)
 	return may;
 }
 
-struct validity search_begin(struct causeway *c, struct node *dir)
+struct validity search_begin(struct causeway *c, struct node *dir, bool refused)
 {
 	struct validity v = {.word = NULL};
+	struct fuse_attr unused;
 	bool known;
 
 	if (!c->options.cache->by_words)
 		return v;
+	/* An error has no words: those of the attributes say how long what LOOKUP says is so. */
+	if (refused)
+		client_know_attr(c, dir, NULL, &unused);
 	pthread_mutex_lock(&c->nodes.lock);
 	known = validity_holds(c, &dir->search_valid);
 	if (!known && validity_holds(c, &dir->attr_valid))
 		v = dir->attr_valid;
 	pthread_mutex_unlock(&c->nodes.lock);
 	/* Where it may not be searched the LOOKUP is told so. */
-	if (!known && !v.word)
+	if (!known && !v.word && !refused)
 		search_check(c, dir);
 	return v;
 }

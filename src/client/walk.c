@@ -22,7 +22,9 @@ struct trail {
 	unsigned int symlinks;
 };
 
-static int lookup(struct causeway *c, struct node *parent, const char *name, struct node **node)
+/* refused: ACCESS has said that the directory may not be searched. */
+static int lookup(struct causeway *c, struct node *parent, const char *name, bool refused,
+	struct node **node)
 {
 	struct fuse_entry_out entry;
 	struct call call = {
@@ -34,7 +36,7 @@ static int lookup(struct causeway *c, struct node *parent, const char *name, str
 		.out_size = sizeof(entry),
 		.out_least = sizeof(entry),
 	};
-	struct validity valid, search = search_begin(c, parent);
+	struct validity valid, search = search_begin(c, parent, refused);
 	int r = client_call(c, &call);
 
 	/* An error says nothing of how long it is so. */
@@ -65,14 +67,15 @@ int walk_lookup(struct causeway *c, struct node *parent, const char *name, struc
 	int r = 0;
 
 	if (state == ENTRY_UNKNOWN)
-		return lookup(c, parent, name, node);
+		return lookup(c, parent, name, false, node);
 	if (c->options.cache->by_words)
 		r = search_check(c, parent);
 	if (r < 0 && state == ENTRY_THERE)
 		node_put(c, *node);
-	/* A back-end that does not tell refuses the LOOKUP, where it must. */
-	if (r == -ENOSYS)
-		return lookup(c, parent, name, node);
+	/* A back-end that does not tell refuses the LOOKUP, where it must; one that says no may find
+	 * the name all the same, for it has other rights than the one who asks. */
+	if (r == -ENOSYS || r == -EACCES)
+		return lookup(c, parent, name, r == -EACCES, node);
 	return r < 0 ? r : state == ENTRY_THERE ? 0 : -ENOENT;
 }
 

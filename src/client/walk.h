@@ -37,9 +37,9 @@ int walk_lookup(struct causeway *c, struct node *parent, const char *name, struc
 
 /*
  * search.c. Before a LOOKUP in a directory, and when it was not refused: whether that shows that it
- * may be searched.
+ * may be searched. refused: ACCESS has just said that it may not.
  */
-struct validity search_begin(struct causeway *c, struct node *dir);
+struct validity search_begin(struct causeway *c, struct node *dir, bool refused);
 void search_passed(struct causeway *c, struct node *dir, const struct validity *v);
 
 /* Whether the directory of a name that is kept may be searched: 0 or -errno. */

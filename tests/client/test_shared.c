@@ -35,21 +35,27 @@ static struct {
 	} words;
 } world;
 
-static struct causeway *start(const char *table)
+static struct causeway *start_as(const char *table, const char *uid, const char *cache)
 {
 	struct causeway *c = causeway_new();
 	char option[128];
 
+	assert_int_equal(causeway_set(c, "uid", uid), 0);
 	snprintf(option, sizeof(option), "--version-table=%s", table);
 	assert_int_equal(causeway_set(c, "daemon", peer_causewayd()), 0);
 	assert_int_equal(causeway_set(c, "daemon-option", "--xattr"), 0);
 	assert_int_equal(causeway_set(c, "daemon-option", option), 0);
-	assert_int_equal(causeway_set(c, "cache", "shared"), 0);
+	assert_int_equal(causeway_set(c, "cache", cache), 0);
 	if (strcmp(table, "memfd") != 0)
 		assert_int_equal(causeway_set(c, "version-table", table), 0);
 	if (causeway_share(c, world.dir) < 0)
 		fail_msg("%s", causeway_error(c));
 	return c;
+}
+
+static struct causeway *start(const char *table)
+{
+	return start_as(table, "0", "shared");
 }
 
 static void *beat(void *arg)
@@ -325,6 +331,34 @@ static void test_permissions(void **state)
 	assert_int_equal(COST(b, assert_int_equal(stat_of(b, "d/f", &st), 0)), 0);
 }
 
+/* A client that is not root: a name that is kept is found and refused as one that is not. */
+static void test_other_user(void **state)
+{
+	static const char *const paths[] = {"d/f", "d/none", "d/sub/g"};
+	static const mode_t modes[] = {0755, 0700, 0711, 0600, 0};
+	struct causeway *a = world.c[0];
+	struct causeway *kept = start_as(world.table, "1000", "shared");
+	struct causeway *asked = start_as(world.table, "1000", "none");
+
+	assert_int_equal(causeway_mkdir(a, NULL, "d", 0755), 0);
+	assert_int_equal(causeway_mkdir(a, NULL, "d/sub", 0755), 0);
+	make(a, "d/f", "");
+	make(a, "d/sub/g", "");
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		assert_int_equal(causeway_chmod(a, NULL, "d", modes[i], 0), 0);
+		for (size_t j = 0; j < 2 * ARRAY_SIZE(paths); j++) {
+			const char *path = paths[j % ARRAY_SIZE(paths)];
+			int r = stat_of(kept, path, NULL), expected = stat_of(asked, path, NULL);
+
+			if (r != expected)
+				fail_msg("%s below a directory of mode %o: %d, not %d", path,
+					modes[i], r, expected);
+		}
+	}
+	causeway_free(kept);
+	causeway_free(asked);
+}
+
 /* A server's own memory comes with its channel. */
 static void test_region(void **state)
 {
@@ -523,6 +557,7 @@ int main(void)
 		CASE(test_symlinks_and_xattrs),
 		CASE(test_data),
 		CASE(test_permissions),
+		CASE(test_other_user),
 		CASE(test_region),
 		CASE(test_random),
 	};

@@ -35,6 +35,7 @@ enum world_fault {
 	LOOKS_SHORT,  /* an entry of READDIRPLUS ends before its looks */
 	ALL_TIMED,    /* all looks are good by time only */
 	NO_ACCESS,    /* ENOSYS */
+	FINDS_ANYWAY, /* not hostile: finds names in directories that ACCESS refuses */
 	OVERLAP,      /* not hostile: a name is made while the right to search is taken away */
 };
 

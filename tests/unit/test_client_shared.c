@@ -162,8 +162,9 @@ static void test_search(void **state)
 	assert_int_equal(stat_of("d/f", NULL), 0);
 	assert_int_equal(stat_of("d/x", NULL), -ENOENT);
 	OTHER(&w, attr, w.both->inodes[DIR_D].mode = S_IFDIR | 0600);
-	assert_int_equal(COST(assert_int_equal(stat_of("d/f", NULL), -EACCES)), 1);
-	assert_int_equal(stat_of("d/x", NULL), -EACCES);
+	/* ACCESS refuses, and so does LOOKUP. (Between them the attributes are asked for.) */
+	assert_int_equal(COST(assert_int_equal(stat_of("d/f", NULL), -EACCES)), 3);
+	assert_int_equal(COST(assert_int_equal(stat_of("d/x", NULL), -EACCES)), 2);
 	OTHER(&w, attr, w.both->inodes[DIR_D].mode = S_IFDIR | 0700);
 	assert_int_equal(COST(assert_int_equal(stat_of("d/f", NULL), 0)), 1);
 	assert_int_equal(COST(assert_int_equal(stat_of("d/x", NULL), -ENOENT)), 0);
@@ -184,6 +185,28 @@ static void test_search(void **state)
 	assert_int_equal(stat_of("d/f", NULL), -EACCES);
 	OTHER(&w, attr, w.both->inodes[DIR_D].mode = S_IFDIR | 0700);
 	assert_int_equal(stat_of("d/f", NULL), 0);
+}
+
+/* A back-end that finds names for whom the mode does not let search: as it does where nothing is
+ * kept, and what it says is kept too. */
+static void test_found_anyway(void **state)
+{
+	const uint32_t attr[] = {slot_of(&w, VTABLE_ATTR, DIR_D)};
+
+	w.both->fault = FINDS_ANYWAY;
+	assert_int_equal(stat_of("d/f", NULL), 0);
+	assert_int_equal(stat_of("d/x", NULL), -ENOENT);
+	OTHER(&w, attr, w.both->inodes[DIR_D].mode = S_IFDIR | 0600);
+	assert_int_equal(COST(assert_int_equal(stat_of("d/f", NULL), 0)), 3);
+	assert_int_equal(COST(assert_int_equal(stat_of("d/f", NULL), 0)), 0);
+	assert_int_equal(COST(assert_int_equal(stat_of("d/x", NULL), -ENOENT)), 0);
+	assert_int_equal(causeway_mkdir(w.c, NULL, "d/sub", 0755), 0);
+	assert_int_equal(COST(assert_int_equal(stat_of("d/f", NULL), 0)), 0);
+	/* It is no more than what is so now. */
+	w.both->fault = WORLD_GOOD;
+	OTHER(&w, attr, w.both->inodes[DIR_D].mode = S_IFDIR | 0400);
+	assert_int_equal(stat_of("d/f", NULL), -EACCES);
+	assert_int_equal(stat_of("d/x", NULL), -EACCES);
 }
 
 static void test_symlinks(void **state)
@@ -273,6 +296,7 @@ int main(void)
 		CASE(test_names),
 		CASE(test_own_names),
 		CASE(test_search),
+		CASE(test_found_anyway),
 		CASE(test_symlinks),
 		CASE(test_xattrs),
 		cmocka_unit_test_setup_teardown(test_one_slot, set_up_one, tear_down),
