@@ -388,6 +388,15 @@ static void reply(struct serving *s)
 		forge_reply(s->f, bytes, words + s->len);
 }
 
+/* What was read stays as it is, whatever others do meanwhile on other queues. */
+static void hold_back(uint32_t opcode)
+{
+	if (!atomic_compare_exchange_strong(&world->both->hold, &opcode, HELD))
+		return;
+	while (atomic_load(&world->both->hold) == HELD)
+		usleep(200);
+}
+
 static void serve(struct forged *f)
 {
 	struct serving *s = calloc(1, sizeof(*s));
@@ -397,9 +406,12 @@ static void serve(struct forged *f)
 	s->f = f;
 	s->ino = f->in.nodeid;
 	must(s->ino < INODES);
+	/* What one that is held back has read, it read before this. */
+	atomic_load(&world->both->hold);
 	vtable_request_begin(&s->v, table, true);
 	error = handlers[f->in.opcode](s);
 	vtable_request_settle(&s->v);
+	hold_back(f->in.opcode);
 	if (error)
 		forge_error(f, error);
 	else

@@ -15,6 +15,7 @@
 #include "forger.h"
 
 #define WORLD_BYTES 60000
+#define HELD        UINT32_MAX
 
 /* Inodes, whose numbers are those of their nodes. */
 enum { ROOT = FUSE_ROOT_ID, DIR_D, FILE_F, FILE_G, LINK_L, FREE_INODE, INODES = 16 };
@@ -60,6 +61,9 @@ struct shared_world {
 	struct {
 		_Atomic int fault;
 		_Atomic uint64_t served; /* requests that are none of forgetting */
+		/* An opcode: the next such request is served, and its reply held back (HELD) until
+		 * this is 0. */
+		_Atomic uint32_t hold;
 		struct world_inode inodes[INODES];
 		struct world_name names[INODES];
 	} *both;

@@ -8,10 +8,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "shared_world.h"
+
+#define PATIENCE_S 60
+#define LENGTH     12 /* of the content of a file */
 
 static struct shared_world w;
 
@@ -29,17 +34,29 @@ static int set_up(void **state)
 	return set_up_with(1 << 16);
 }
 
-static int tear_down(void **state)
-{
-	world_end(&w);
-	return 0;
-}
-
 static int stat_of(const char *path, struct stat *st)
 {
 	struct stat unused;
 
 	return causeway_stat(w.c, NULL, path, st ? st : &unused, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Threads have queues of their own. */
+static int set_up_queues(void **state)
+{
+	world_make(&w, 1 << 16);
+	assert_int_equal(causeway_set(w.c, "queues", "8"), 0);
+	if (world_connect(&w) < 0)
+		fail_msg("%s", causeway_error(w.c));
+	world_watch(&w);
+	assert_int_equal(stat_of("d/f", NULL), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	world_end(&w);
+	return 0;
 }
 
 static mode_t mode_of(const char *path)
@@ -209,6 +226,93 @@ static void test_found_anyway(void **state)
 	assert_int_equal(stat_of("d/x", NULL), -EACCES);
 }
 
+/* Another thread asks, and the back-end has read what it answers, but holds the answer back. */
+static pthread_t older_begin(uint32_t opcode, void *(*ask)(void *))
+{
+	time_t end = time(NULL) + PATIENCE_S;
+	pthread_t thread;
+
+	w.both->hold = opcode;
+	assert_int_equal(pthread_create(&thread, NULL, ask, NULL), 0);
+	while (w.both->hold != HELD && time(NULL) < end)
+		usleep(200);
+	assert_int_equal(w.both->hold, HELD);
+	return thread;
+}
+
+static void older_end(pthread_t thread)
+{
+	w.both->hold = 0;
+	pthread_join(thread, NULL);
+}
+
+static struct causeway_file *shared_file;
+
+static void *ask_attributes(void *arg)
+{
+	struct stat st;
+
+	must(causeway_fstat(shared_file, &st) == 0 && (st.st_mode & 07777) == 0644);
+	return NULL;
+}
+
+static void *ask_bytes(void *arg)
+{
+	char bytes[LENGTH];
+
+	must(causeway_pread(shared_file, bytes, LENGTH, 0) == LENGTH && bytes[0] == 'c');
+	return NULL;
+}
+
+static void *ask_name(void *arg)
+{
+	must(stat_of("d/new", NULL) == -ENOENT);
+	return NULL;
+}
+
+/* Answers to what was asked before a change of ours, and come after it: they are of the state
+ * before it, and put nothing in the place of what the change has told us. */
+static void test_older_attributes(void **state)
+{
+	const uint32_t attr[] = {slot_of(&w, VTABLE_ATTR, FILE_F)};
+	pthread_t older;
+
+	shared_file = must_open("d/f", O_RDWR);
+	OTHER(&w, attr, );
+	older = older_begin(FUSE_GETATTR, ask_attributes);
+	assert_int_equal(causeway_fchmod(shared_file, 0600), 0);
+	older_end(older);
+	assert_int_equal(COST(assert_int_equal(mode_of("d/f"), 0600)), 0);
+	causeway_close(shared_file);
+}
+
+static void test_older_bytes(void **state)
+{
+	char bytes[LENGTH];
+	pthread_t older;
+
+	shared_file = must_open("d/f", O_RDWR);
+	older = older_begin(FUSE_READ, ask_bytes);
+	assert_int_equal(causeway_pwrite(shared_file, "C", 1, 0), 1);
+	older_end(older);
+	assert_int_equal(COST(assert_int_equal(causeway_pread(shared_file, bytes, LENGTH, 0),
+		LENGTH)), 1);
+	assert_int_equal(bytes[0], 'C');
+	causeway_close(shared_file);
+}
+
+static void test_older_name(void **state)
+{
+	struct causeway_file *f;
+	pthread_t older;
+
+	older = older_begin(FUSE_LOOKUP, ask_name);
+	f = must_open("d/new", O_CREAT | O_RDWR);
+	older_end(older);
+	assert_int_equal(COST(assert_int_equal(stat_of("d/new", NULL), 0)), 0);
+	causeway_close(f);
+}
+
 static void test_symlinks(void **state)
 {
 	const uint32_t data[] = {slot_of(&w, VTABLE_DATA, LINK_L)};
@@ -286,7 +390,8 @@ static int set_up_one(void **state)
 	return set_up_with(1);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CASE(f)            cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CASE_OF_THREADS(f) cmocka_unit_test_setup_teardown(f, set_up_queues, tear_down)
 
 int main(void)
 {
@@ -297,6 +402,9 @@ int main(void)
 		CASE(test_own_names),
 		CASE(test_search),
 		CASE(test_found_anyway),
+		CASE_OF_THREADS(test_older_attributes),
+		CASE_OF_THREADS(test_older_bytes),
+		CASE_OF_THREADS(test_older_name),
 		CASE(test_symlinks),
 		CASE(test_xattrs),
 		cmocka_unit_test_setup_teardown(test_one_slot, set_up_one, tear_down),
