@@ -150,11 +150,11 @@ int file_find(struct vtable *t, const char *path, const char **why)
 	return examine_owner(&st, S_IRWXG | S_IRWXO, why);
 }
 
-int file_lock(struct vtable *t, short type, bool wait)
+int file_lock(struct vtable *t, short type)
 {
 	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
-	while (fcntl(t->lock, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0) {
+	while (fcntl(t->lock, F_OFD_SETLK, &lock) < 0) {
 		if (errno != EINTR)
 			return errno == EACCES ? -EAGAIN : -errno;
 	}

@@ -32,9 +32,13 @@ int file_find(struct vtable *t, const char *path, const char **why);
  * then says so. */
 int file_read_key(struct vtable *t, bool *fresh, const char **why);
 
-/* Takes, changes or gives up (F_UNLCK) the lock; without waiting -EAGAIN where others are in the
+/* Takes, changes or gives up (F_UNLCK) the lock, without waiting: -EAGAIN where others are in the
  * way. */
-int file_lock(struct vtable *t, short type, bool wait);
+int file_lock(struct vtable *t, short type);
+
+/* The process that has the exclusive lock; 0 where that cannot be found out. Reads all of /proc.
+ * (holder.c) */
+pid_t file_find_holder(const struct vtable *t);
 
 /* Fills memory with random bytes. */
 int file_random(void *out, size_t size);

@@ -18,6 +18,10 @@
 
 #define RETRY_MS 5
 
+/* How long a table may be in the making for those who are patient: as long as it takes a busy host
+ * to fill a large one. */
+#define MAKING_MS(patience) (2000 + 5 * (patience))
+
 static struct vtable *new_table(uint64_t slots)
 {
 	struct vtable *t = aligned_alloc(_Alignof(struct vtable), sizeof(*t));
@@ -123,15 +127,15 @@ static int attach_beside(struct vtable *t, const char **why)
  * one. After an error there is neither a lock nor a map. */
 static int attach(struct vtable *t, const char **why)
 {
-	int r = file_lock(t, F_WRLCK, false);
+	int r = file_lock(t, F_WRLCK);
 
 	if (r == 0) {
 		r = attach_alone(t, why);
 		/* From exclusive to shared in one step: nobody gets in between. */
 		if (r == 0)
-			r = file_lock(t, F_RDLCK, false);
+			r = file_lock(t, F_RDLCK);
 	} else if (r == -EAGAIN) {
-		r = file_lock(t, F_RDLCK, false);
+		r = file_lock(t, F_RDLCK);
 		if (r == 0)
 			r = attach_beside(t, why);
 		if (r == 0 && vtable_is_poisoned(t))
@@ -139,7 +143,22 @@ static int attach(struct vtable *t, const char **why)
 	}
 	if (r < 0) {
 		file_unmap(t);
-		file_lock(t, F_UNLCK, false);
+		file_lock(t, F_UNLCK);
+	}
+	return r;
+}
+
+/* Somebody has the exclusive lock, and is to come to an end with it soon. -EBUSY: does not,
+ * stopped by a signal perhaps. */
+static int wait_for_maker(struct vtable *t, int patience)
+{
+	uint64_t end = clock_ms() + (uint64_t)patience;
+	int r;
+
+	while ((r = file_lock(t, F_RDLCK)) == -EAGAIN) {
+		if (clock_ms() >= end)
+			return -EBUSY;
+		nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000}, NULL);
 	}
 	return r;
 }
@@ -148,7 +167,7 @@ static int attach(struct vtable *t, const char **why)
  * The exclusive lock can be had only in a moment when nobody has the shared one, so between
  * attempts we have neither; nothing of ours is in flight meanwhile. At the end we are attached to
  * what is there, be it poisoned (1, else 0): so long as we are, no other table can come into use
- * that our changes are not marked in.
+ * that our changes are not marked in. After an error there is neither a lock nor a map.
  */
 static int attach_patiently(struct vtable *t, int patience, const char **why)
 {
@@ -163,10 +182,30 @@ static int attach_patiently(struct vtable *t, int patience, const char **why)
 			break;
 		nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000}, NULL);
 	}
-	r = file_lock(t, F_RDLCK, true);
+	/* Once is enough, where others wait for us meanwhile and are told so. */
+	r = wait_for_maker(t, t->lost ? patience : MAKING_MS(patience));
+	if (r == -EBUSY)
+		*why = "a process that began to make it does not come to an end";
 	if (r == 0)
 		r = attach_beside(t, why);
-	return r < 0 ? r : vtable_is_poisoned(t);
+	if (r == 0)
+		return vtable_is_poisoned(t);
+	file_unmap(t);
+	file_lock(t, F_UNLCK);
+	return r;
+}
+
+/* An administrator can do something about it, if told who it is. */
+static void name_maker(const struct vtable *t, const char *path)
+{
+	pid_t pid = file_find_holder(t);
+
+	if (pid)
+		log_error("version table %s: process %d has %s locked; continue it if it is "
+			  "stopped, or end it", path, (int)pid, t->key_name);
+	else
+		log_error("version table %s: the process that has %s locked has to be continued, "
+			  "or ended", path, t->key_name);
 }
 
 int vtable_open(struct vtable **out, const char *path, uint64_t slots, int patience)
@@ -183,6 +222,8 @@ int vtable_open(struct vtable **out, const char *path, uint64_t slots, int patie
 	if (r < 0) {
 		log_error("version table %s: %s (%s)", path, why ? why : "it cannot be attached",
 			strerror(-r));
+		if (r == -EBUSY)
+			name_maker(t, path);
 		vtable_close(t);
 		return r;
 	}
@@ -269,7 +310,7 @@ static int replace(struct vtable *t, int patience)
 	if (t->lock < 0) {
 		r = fill_memory(t);
 	} else {
-		file_lock(t, F_UNLCK, false);
+		file_lock(t, F_UNLCK);
 		r = attach_patiently(t, patience, &why);
 	}
 	if (r >= 0) {

@@ -59,8 +59,9 @@ struct vtable {
  * that is attached by others keeps the number that it has; 0: any, VTABLE_SLOTS for a new one. The
  * folder is on a tmpfs. Waits for up to `patience` milliseconds for a poisoned table to be
  * replaced; after that it is attached as it is, see vtable_renew(). -EINVAL: the file is no table,
- * or its key no key; -EPERM: others may write to it; -EXDEV: not on a tmpfs; or what a system call
- * says. The reason has been logged.
+ * or its key no key; -EPERM: others may write to it; -EXDEV: not on a tmpfs; -EBUSY: somebody is
+ * making it, and takes several times as long; or what a system call says. The reason has been
+ * logged.
  */
 int vtable_open(struct vtable **out, const char *path, uint64_t slots, int patience);
 

@@ -15,7 +15,7 @@
 /* Of a table that is replaced, its key, and memory in its place. (Its folder's file system and what
  * is there are looked at once, before there is a sandbox.)
  *
- * #syscalls(versions): memfd_create fcntl:1=F_ADD_SEALS fcntl:1=F_OFD_SETLK fcntl:1=F_OFD_SETLKW
+ * #syscalls(versions): memfd_create fcntl:1=F_ADD_SEALS fcntl:1=F_OFD_SETLK
  * #syscalls(versions): openat fstat newfstatat pread64 pwrite64 fallocate ftruncate fchmod fchown
  * #syscalls(versions): unlinkat renameat geteuid getegid clock_nanosleep nanosleep poll ppoll */
 

@@ -24,7 +24,7 @@
  * #syscalls(watcher): rt_sigreturn rt_sigprocmask rt_sigaction restart_syscall exit_group getpid
  * #syscalls(watcher): gettid tgkill write sendto poll ppoll newfstatat fstat fstatfs openat
  * #syscalls(watcher): clock_nanosleep nanosleep getrandom pread64 pwrite64 fallocate ftruncate
- * #syscalls(watcher): fcntl:1=F_OFD_SETLKW renameat unlinkat fchmod fchown geteuid getegid */
+ * #syscalls(watcher): renameat unlinkat fchmod fchown geteuid getegid */
 
 #define POISON_MS   1000
 #define PATIENCE_MS 2000

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "coherence/file.h"
 #include "coherence/table.h"
 #include "coherence/words.h"
 #include "proto/version_wire.h"
@@ -458,6 +459,130 @@ static void test_other_number(void **state)
 	vtable_close(a);
 }
 
+/* Whether nobody has any lock on the first byte of the key. */
+static bool is_unlocked(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+	int fd = open("t.key", O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+	close(fd);
+	return lock.l_type == F_UNLCK;
+}
+
+/* A child that has the exclusive lock, and has been stopped over it. */
+static pid_t stop_a_maker(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		int fd = open("t.key", O_RDWR | O_CLOEXEC);
+
+		must(fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+	return child;
+}
+
+static void continue_maker(pid_t child)
+{
+	int status;
+
+	assert_int_equal(kill(child, SIGCONT), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+/* Who begins to make a table and goes no further holds up nobody for ever, and is named. */
+static void test_stopped_maker(void **state)
+{
+	struct vtable *t = open_table("t"), *none = NULL;
+	pid_t child;
+
+	vtable_close(t);
+	child = stop_a_maker();
+	assert_int_equal(vtable_open(&none, "t", SLOTS, 0), -EBUSY);
+	assert_null(none);
+	continue_maker(child);
+	/* A server that has left its table for another one changes nothing until that is there. */
+	t = open_table("t");
+	assert_int_equal(file_find_holder(t), 0);
+	vtable_poison(t);
+	assert_int_equal(file_lock(t, F_UNLCK), 0);
+	child = stop_a_maker();
+	assert_int_equal(file_find_holder(t), child);
+	assert_int_equal(vtable_renew(t, 0), -EBUSY);
+	assert_true(vtable_is_lost(t));
+	assert_int_equal(vtable_renew(t, 0), -EBUSY);
+	continue_maker(child);
+	assert_true(is_unlocked());
+	assert_int_equal(vtable_renew(t, PATIENCE), 0);
+	assert_false(vtable_is_lost(t));
+	vtable_close(t);
+}
+
+struct late {
+	struct vtable *t;
+	_Atomic pid_t tid;
+	int result;
+};
+
+static void *renew_late(void *arg)
+{
+	struct late *l = arg;
+
+	atomic_store(&l->tid, gettid());
+	l->result = vtable_renew(l->t, 0);
+	return NULL;
+}
+
+/* Nothing but the maker is what it can sleep for. */
+static bool is_asleep(pid_t tid)
+{
+	char path[64], text[128] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* It has ended: then it does not wait either. */
+	if (fd < 0)
+		return true;
+	must(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return strstr(text, ") S ");
+}
+
+/* The maker comes to an end, and has made nothing: who waited for it is in nobody's way. */
+static void test_lost_beside(void **state)
+{
+	struct late l = {.t = open_table("t")};
+	pthread_t thread;
+	pid_t child;
+
+	vtable_poison(l.t);
+	assert_int_equal(file_lock(l.t, F_UNLCK), 0);
+	child = stop_a_maker();
+	assert_int_equal(rename("t", "elsewhere"), 0);
+	assert_int_equal(pthread_create(&thread, NULL, renew_late, &l), 0);
+	while (!atomic_load(&l.tid) || !is_asleep(l.tid))
+		usleep(200);
+	continue_maker(child);
+	pthread_join(thread, NULL);
+	assert_int_equal(l.result, -ENOENT);
+	assert_true(vtable_is_lost(l.t));
+	assert_true(is_unlocked());
+	assert_int_equal(vtable_renew(l.t, PATIENCE), 0);
+	assert_false(vtable_is_lost(l.t));
+	vtable_close(l.t);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -478,6 +603,8 @@ int main(void)
 		CASE(test_renew_together),
 		CASE(test_renew_waits),
 		CASE(test_other_number),
+		CASE(test_stopped_maker),
+		CASE(test_lost_beside),
 	};
 
 	log_open("test", LOG_OFF);
