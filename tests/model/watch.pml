@@ -5,7 +5,8 @@
  * Host processes: they change what is shared without a word in the table; a watcher hears of it and
  * moves the words. Its queue may overflow, something may be mounted over a directory, the watcher may
  * die and be followed by another. What a guest keeps is right as soon as no event is on its way; while
- * nobody watches it is right by time, which passes here by a clock that ticks.
+ * nobody watches it is right by time, which passes here by a clock that ticks. Between two ticks there
+ * is time enough for a watcher to pass on what waits, and for guests to miss the beat of a dead one.
  *
  * without FORGET_OVERFLOW: the epoch stays when events are lost
  * without FORGET_MOUNT: the epoch stays when something is mounted
@@ -13,6 +14,8 @@
  * without SILENT_TAKEOVER: the next watcher does not move the epoch
  * without EARLY_EPOCH: the next watcher moves the epoch before it listens
  * without NO_LEASE: a guest trusts words while nobody watches
+ * without LEASE_FIRST: a guest loads the watcher's word after the epoch
+ * without CATCH_UP: the next watcher's word moves while something older than that waits
  * without ENTER_FIRST: a file system is shown first and watched then
  * reaches HIT: what is kept is used, while somebody watches
  * reaches AGED: what is kept is used by time
@@ -38,7 +41,11 @@ byte deaths, ticks;
 byte aged;             /* the truth when the clock last ticked */
 bool fresh;            /* the guest's copy is younger than that */
 
-#define settled_now (alive && lease && !overflow && !mounted && !handling && queue == 0)
+bool old;              /* what waits happened before that */
+
+#define waits       (overflow || mounted || handling || queue > 0)
+#define passed_on   (alive && !waits)
+#define settled_now (passed_on && lease)
 
 #ifdef NO_LEASE
 #define no_lease true
@@ -80,7 +87,7 @@ end:
 active proctype watcher()
 {
 again:
-	/* It takes over: the marks, then the epoch, then the lease. */
+	/* It takes over: the marks, then the epoch, then the lease, once nothing old waits. */
 	atomic { !alive && !lease -> alive = true }
 #ifdef EARLY_EPOCH
 	epoch++;
@@ -91,22 +98,26 @@ again:
 	epoch++;
 #endif
 #endif
-	lease = true;
 end:
 	do
+#ifdef CATCH_UP
+	:: atomic { !lease -> lease = true }
+#else
+	:: atomic { !lease && !old -> lease = true }
+#endif
 	:: atomic { queue > 0 -> queue--; handling = true }
-		atomic { word = word + VERSION; handling = false }
+		atomic { word = word + VERSION; handling = false; old = old && waits }
 	:: elsewhere -> elsewhere = false
 	:: atomic { overflow -> overflow = false; handling = true }
 #ifndef FORGET_OVERFLOW
 		epoch++;
 #endif
-		handling = false
+		atomic { handling = false; old = old && waits }
 	:: atomic { mounted -> mounted = false; handling = true }
 #ifndef FORGET_MOUNT
 		epoch++;
 #endif
-		handling = false
+		atomic { handling = false; old = old && waits }
 	:: atomic {
 		deaths < 1 ->
 		deaths++;
@@ -115,7 +126,8 @@ end:
 		queue = 0;
 		elsewhere = false;
 		overflow = false;
-		mounted = false
+		mounted = false;
+		old = false
 	   }
 		/* Its beat is missed after a while. */
 		lease = false;
@@ -128,7 +140,13 @@ active proctype clock()
 {
 end:
 	do
-	:: atomic { ticks < 1 -> ticks++; aged = truth; fresh = false }
+	:: atomic {
+		ticks < 1 && (passed_on || !lease) ->
+		ticks++;
+		old = waits;
+		aged = truth;
+		fresh = false
+	   }
 	od
 }
 
@@ -140,15 +158,22 @@ active proctype guest()
 end:
 	do
 	:: atomic { least = (settled_now -> truth : 0); by_time = aged }
+		/* The epoch moves before the lease says again that somebody watches. */
+#ifndef LEASE_FIRST
+		watched = lease;
+#endif
 		w = word;
 		e = epoch;
+#ifdef LEASE_FIRST
 		watched = lease;
+#endif
 		if
 		:: atomic {
 			kept && w == kept_word && e == kept_epoch && (no_lease || watched || fresh) ->
+			assert(value >= by_time);
 			if
 			:: watched -> assert(value >= least); reached(HIT)
-			:: else -> assert(value >= by_time); reached(AGED)
+			:: else -> reached(AGED)
 			fi
 		   }
 		:: else ->
