@@ -49,6 +49,11 @@ void vtable_close(struct vtable *t)
 	free(t);
 }
 
+void vtable_disown_descriptors(struct vtable *t)
+{
+	t->fd = t->dir = t->lock = t->proc = -1;
+}
+
 void vtable_enter(struct vtable *t)
 {
 	door_enter(&t->inside);
@@ -243,6 +248,8 @@ static int fill_memory(struct vtable *t)
 	if (fchmod(fd, 0600) < 0)
 		return -errno;
 	r = file_fill(t, fd, t->wanted);
+	if (r == 0 && t->share)
+		t->share(t->opaque, fd);
 	if (r == 0 && fcntl(fd, F_ADD_SEALS,
 			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		r = -errno;
@@ -298,6 +305,21 @@ static void put_back(struct vtable *t, const struct attached *a)
 	t->slots = a->slots;
 	t->fd = a->fd;
 	memcpy(t->id, a->id, sizeof(t->id));
+}
+
+int vtable_adopt(struct vtable *t, int fd)
+{
+	struct attached old = take_off(t);
+	const char *why = NULL;
+	int r = file_map(t, fd, &why);
+
+	if (r < 0) {
+		put_back(t, &old);
+		return r;
+	}
+	munmap(old.map, old.bytes);
+	close_fd(&old.fd);
+	return 0;
 }
 
 /* Nobody is inside: 0, 1 (a poisoned one), or -errno with the old one as it was. */

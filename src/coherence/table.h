@@ -47,6 +47,10 @@ struct vtable {
 	int dir, lock; /* of FILE and FILE.key; -1 for memory of our own */
 	int proc;      /* /proc/self/fd, where that name leads elsewhere; or -1. Not ours */
 	char *name, *key_name;
+	/* Or NULL: who else writes to memory of our own is given each new one here, by a
+	 * descriptor, before that is sealed. */
+	void (*share)(void *opaque, int fd);
+	void *opaque;
 	uint64_t wanted; /* slots of a table that we make; 0: as many as the one before had */
 	_Atomic uint64_t moved_ms;      /* when we last moved the epoch (limit.c) */
 	uint64_t timed, timed_since_ms; /* as vtable_tick() last saw it */
@@ -67,6 +71,13 @@ int vtable_open(struct vtable **out, const char *path, uint64_t slots, int patie
 
 /* A table of our own. */
 int vtable_make(struct vtable **out, uint64_t slots);
+
+/* In a process that was forked and has closed what it inherited: no descriptor is the table's. */
+void vtable_disown_descriptors(struct vtable *t);
+
+/* Maps memory that another process has made and shares, in the place of its last one, which had the
+ * same key. Nobody is inside. 0, or -errno with the old one as it was. */
+int vtable_adopt(struct vtable *t, int fd);
 
 /* Nobody is inside. Leaves the table to the others, and a file where it is. */
 void vtable_close(struct vtable *t);

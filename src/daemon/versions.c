@@ -75,6 +75,10 @@ static void start_watch(struct versions *v, const char *path, const struct isola
 	watch_start(&v->watch, &config);
 	if (!v->watch)
 		die("--version-table: %s", strerror(ENOMEM));
+	if (!path) {
+		v->table->share = watch_share;
+		v->table->opaque = v->watch;
+	}
 }
 
 struct versions *versions_open(const char *where, uint64_t slots,

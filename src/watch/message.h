@@ -16,6 +16,8 @@ enum watch_op {
 	WATCH_DROP,   /* id; no answer */
 	WATCH_SYNC,   /* follower: all that its server shows has been added; value: its number */
 	WATCH_LOOK,   /* server: the table is poisoned; no answer */
+	WATCH_TABLE,  /* server: the memory of the table that follows, to be mapped before it is
+		       * sealed */
 	WATCH_RECENT, /* memory with what changed lately; no answer */
 };
 

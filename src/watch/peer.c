@@ -163,6 +163,17 @@ static int do_look(struct watcher *w, struct peer *peer, const struct watch_mess
 	return 0;
 }
 
+/* What is passed on from now on is so in the next table; of what was before it has no words. */
+static int do_table(struct watcher *w, struct peer *peer, const struct watch_message *m,
+	struct watch_extra *extra)
+{
+	int r = is_own(w, peer) && w->in_memory ? vtable_adopt(w->t, extra->fd) : -EINVAL;
+
+	if (r == 0)
+		w->beating = false;
+	return r;
+}
+
 static int (*const actions[])(struct watcher *w, struct peer *peer, const struct watch_message *m,
 	struct watch_extra *extra) = {
 	[WATCH_JOIN] = do_join,
@@ -170,6 +181,7 @@ static int (*const actions[])(struct watcher *w, struct peer *peer, const struct
 	[WATCH_DROP] = do_drop,
 	[WATCH_SYNC] = do_sync,
 	[WATCH_LOOK] = do_look,
+	[WATCH_TABLE] = do_table,
 };
 
 /* A server that ends takes its watcher with it. */

@@ -75,12 +75,14 @@ static void close_others(int sock)
 	close_range(from, ~0u, 0);
 }
 
-/* Its own opening of the files: what it inherited of the server's is gone, and the server's locks
- * are the server's alone. */
+/* Its own opening of the files, and nothing of what it inherited: the server's locks are the
+ * server's alone, and the memory of a table that is replaced goes when nobody maps it any more. */
 static void attach(struct watcher *w, const char *path)
 {
-	int r = vtable_open(&w->t, path, 0, PATIENCE_MS);
+	int r;
 
+	vtable_close(w->t);
+	r = vtable_open(&w->t, path, 0, PATIENCE_MS);
 	if (r < 0)
 		give_up(w, r, "the watcher cannot attach to the version table");
 	w->locks = openat(w->t->dir, w->t->key_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
@@ -123,7 +125,8 @@ static void try_privileges(struct watcher *w)
 		give_up(w, -errno, "/proc/self/mountinfo cannot be opened");
 }
 
-/* A table that follows a poisoned one: of memory, it is the server's own, and we never saw it. */
+/* A table that follows a poisoned one. Of memory, it is the server that makes it, and gives it to
+ * us (WATCH_TABLE). */
 static void look_after_table(struct watcher *w, uint64_t now)
 {
 	bool lost;
@@ -131,10 +134,8 @@ static void look_after_table(struct watcher *w, uint64_t now)
 	if (now - w->look_ms < POISON_MS)
 		return;
 	w->look_ms = now;
-	if (!vtable_is_poisoned(w->t))
+	if (w->in_memory || !vtable_is_poisoned(w->t))
 		return;
-	if (w->in_memory)
-		_exit(1);
 	/* If it cannot be had now, there is another time; nobody trusts this one. The server says
 	 * why, if it has to. */
 	w->t->told = true;
@@ -216,6 +217,7 @@ _Noreturn void watcher_run(int sock, struct vtable *t, const char *path,
 	prctl(PR_SET_NAME, "causeway-watch");
 	umask(077);
 	close_others(sock);
+	vtable_disown_descriptors(t);
 	for (size_t i = 0; i < MEMBERS; i++)
 		w->peers[i] = (struct peer){.sock = -1, .pidfd = -1, .member = -1};
 	w->peers[0].sock = sock;

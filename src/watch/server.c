@@ -23,6 +23,8 @@
 /* #syscalls(versions): sendmsg recvmsg poll ppoll futex close fstat newfstatat
  * #syscalls(versions): mmap:2&PROT_EXEC=0 */
 
+#define SHARE_MS 2000
+
 struct watch {
 	pthread_mutex_t lock; /* one call at a time */
 	int sock;
@@ -51,13 +53,12 @@ static void take_recent(void *opaque, const struct watch_message *m, int fd)
 	close_fd(&fd);
 }
 
-static int call(struct watch *w, struct watch_message m, int fd)
+static int call_for(struct watch *w, int patience, struct watch_message m, int fd)
 {
 	const struct watch_call c = {
 		.sock = w->sock,
 		.fd = fd,
-		/* It may have to ask the leader first. */
-		.patience = 2 * CALL_MS,
+		.patience = patience,
 		.other = take_recent,
 		.opaque = w,
 	};
@@ -67,6 +68,12 @@ static int call(struct watch *w, struct watch_message m, int fd)
 	r = atomic_load(&w->lost) ? -EPIPE : message_call(&c, &m);
 	pthread_mutex_unlock(&w->lock);
 	return r;
+}
+
+/* It may have to ask the leader first. */
+static int call(struct watch *w, struct watch_message m, int fd)
+{
+	return call_for(w, 2 * CALL_MS, m, fd);
 }
 
 static struct watch *new_watch(void)
@@ -180,6 +187,15 @@ void watch_leave(struct watch *w)
 	/* Where that has no room, it looks by itself within a second. */
 	if (!atomic_load(&w->lost))
 		message_send(w->sock, &m, -1, MSG_DONTWAIT);
+}
+
+void watch_share(void *opaque, int fd)
+{
+	struct watch *w = opaque;
+
+	/* Requests wait meanwhile. */
+	if (call_for(w, SHARE_MS, (struct watch_message){.op = WATCH_TABLE}, fd) < 0)
+		atomic_store(&w->lost, true);
 }
 
 bool watch_tick(struct watch *w)

@@ -279,6 +279,23 @@ static void test_end(void **state)
 	vtable_close(w->table);
 }
 
+/* How often a process has a table mapped, also one whose file has gone. */
+static unsigned int tables_mapped(pid_t pid)
+{
+	char path[32], line[512];
+	unsigned int n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, "/t\n") || strstr(line, "/t (deleted)") ||
+			strstr(line, "/t.new (deleted)");
+	fclose(f);
+	return n;
+}
+
 static void test_renewed(void **state)
 {
 	struct world *w = &world;
@@ -291,6 +308,8 @@ static void test_renewed(void **state)
 	assert_int_equal(vtable_renew(w->table, 30000), 0);
 	wait_for_beat();
 	check_strangers("in another table");
+	/* The memory of the old one is nobody's. */
+	assert_int_equal(tables_mapped(world_leader()), 1);
 	world_unwatch(w);
 }
 
@@ -303,8 +322,39 @@ static void test_memory(void **state)
 	world_watch(w, NULL);
 	wait_for_beat();
 	check_strangers("in memory");
+	w->table->share = watch_share;
+	w->table->opaque = w->watch;
+	for (int i = 0; i < 3; i++) {
+		vtable_poison(w->table);
+		assert_int_equal(vtable_renew(w->table, 30000), 0);
+		wait_for_beat();
+		check_strangers("in other memory");
+		assert_false(watch_tick(w->watch));
+	}
+	world_unwatch(w);
+}
+
+static void share_nothing(void *opaque, int fd)
+{
+	watch_share(opaque, -1);
+}
+
+/* A watcher that has not got the next table is lost, and no word beats in that. */
+static void test_memory_not_shared(void **state)
+{
+	struct world *w = &world;
+
+	if (no_world)
+		skip();
+	world_watch(w, NULL);
+	wait_for_beat();
+	w->table->share = share_nothing;
+	w->table->opaque = w->watch;
 	vtable_poison(w->table);
-	assert_true(world_wait(is_lost, NULL));
+	assert_int_equal(vtable_renew(w->table, 30000), 0);
+	assert_true(watch_tick(w->watch));
+	assert_true(watch_is_lost(w->watch));
+	assert_true(world_beat(w) == 0);
 	world_unwatch(w);
 }
 
@@ -343,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_renewed),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory_not_shared),
 		cmocka_unit_test(test_unprivileged),
 	};
 
