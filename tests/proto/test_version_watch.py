@@ -18,6 +18,7 @@ from versions import ALONE, KEEP, TIMED, Guest, Table, folder
 from world import World
 
 NOBODY = 65534
+POISON = 72
 WATCHER = 128
 GETATTR = struct.pack("<IIQ", 0, 0, 0)
 UNWATCHED = "host processes are not watched"
@@ -191,6 +192,50 @@ def _():
         pass_on(w, attr)
     finally:
         subprocess.run(["umount", "-l", at], check=True)
+    w.check()
+
+
+def memory(w):
+    """The table in the daemon's memory: where that is mapped, its inode, a descriptor for reading;
+    None while it is replaced."""
+    fds = f"/proc/{w.daemon.pid}/fd"
+    with open(f"/proc/{w.daemon.pid}/maps") as f:
+        lines = [line for line in f if "memfd:causeway-versions" in line and " rw-s " in line]
+    for path in (os.path.join(fds, fd) for fd in os.listdir(fds)):
+        try:
+            inode = os.stat(path).st_ino
+            if lines and int(lines[0].split()[4]) == inode and "versions" in os.readlink(path):
+                return int(lines[0].split("-")[0], 16), inode, os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    return None
+
+
+@case("a daemon's own memory is replaced, and is watched as the one before")
+def _():
+    w = World("--version-table", "memfd")
+    w.fs.__class__ = Guest
+    w.fs.begin()
+    lines = [line for line in w.daemon.stderr_lines() if UNWATCHED in line]
+    if lines:
+        raise Skip(lines[0])
+    for _ in range(2):
+        at, inode, fd = memory(w)
+        w.table = Table(fd=fd)
+        os.close(fd)
+        wait_for_beat(w)
+        check_strangers(w)
+        # As a word in which too many changes are in flight would.
+        with open(f"/proc/{w.daemon.pid}/mem", "r+b", buffering=0) as f:
+            f.seek(at + POISON)
+            f.write(struct.pack("<Q", 1))
+
+        def replaced():
+            new = memory(w)
+            if new:
+                os.close(new[2])
+            return new and new[1] != inode
+        until("no other table", replaced)
     w.check()
 
 
