@@ -178,6 +178,78 @@ static void test_watcher_dies(void **state)
 	world_unwatch(w);
 }
 
+static bool is_stopped(void *opaque)
+{
+	char path[32], text[128] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)*(pid_t *)opaque);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return strstr(text, ") T ");
+}
+
+/* What was changed while nobody watched. */
+struct unseen {
+	uint64_t beat, epoch, word;
+	uint32_t slot;
+};
+
+/* Whoever sees that somebody watches again can trust nothing from before. */
+static bool beats_again(void *opaque)
+{
+	const struct unseen *u = opaque;
+
+	if (world_beat(&world) == u->beat)
+		return false;
+	assert_true(world_epoch(&world) != u->epoch);
+	assert_true(atomic_load(words_slot(world.table, u->slot)) != u->word);
+	return true;
+}
+
+/* The one that leads is stopped for so long that another gives it up, but cannot take its place;
+ * then it goes on, without what the other has shown meanwhile. */
+static void test_leader_stalls(void **state)
+{
+	CLEANUP_FD int leader = -1, share = open(".", O_PATH | O_CLOEXEC);
+	struct world *w = &world;
+	struct world_server first;
+	struct unseen u;
+	struct stat st;
+	pid_t pid;
+
+	if (no_world)
+		skip();
+	first = world_server_start(w, TABLE);
+	world_watch(w, TABLE);
+	wait_for_beat();
+	pid = world_leader();
+	leader = open_leader();
+	world_sync(w);
+	assert_int_equal(stat("dir", &st), 0);
+	signal_leader(leader, SIGSTOP);
+	assert_true(world_wait(is_stopped, &pid));
+	u = (struct unseen){.beat = world_beat(w), .epoch = world_epoch(w)};
+	u.slot = vtable_slot(w->table, VTABLE_ATTR, st.st_dev, st.st_ino);
+	u.word = atomic_load(words_slot(w->table, u.slot));
+	world_stranger(act_chmod, NULL);
+	/* Ours asks it in vain, and looks for another. */
+	assert_int_equal(watch_add(w->watch, share, 9), 0);
+	world_stranger(act_chmod, NULL);
+	assert_int_equal(world_leader(), pid);
+	assert_true(world_beat(w) == u.beat);
+	signal_leader(leader, SIGCONT);
+	assert_true(world_wait(beats_again, &u));
+	wait_for_beat();
+	assert_int_equal(world_leader(), pid);
+	check_strangers("after it was stopped");
+	world_server_kill(&first);
+	wait_for_beat();
+	check_strangers("after its end");
+	world_unwatch(w);
+}
+
 static int make_many(void *opaque)
 {
 	unsigned int n = *(unsigned int *)opaque;
@@ -388,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_servers),
 		cmocka_unit_test(test_server_dies),
 		cmocka_unit_test(test_watcher_dies),
+		cmocka_unit_test(test_leader_stalls),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_untold),
 		cmocka_unit_test(test_end),
