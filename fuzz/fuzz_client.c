@@ -4,12 +4,16 @@
  * back-end says to the requests that come of them. It stands in the place of the transport; each
  * reply begins as a good one that the input changes, so that zeros are an honest back-end.
  *
+ * With cache=shared there is a version table (words.h), which others change too: the input, between
+ * calls and before the client looks at a reply.
+ *
  * With a window, the back-end has mapped the first half of it with something, and of the rest it
  * only says so.
  *
  * Input: u8 which minor version of FUSE is asked for, and what is kept (below), then calls: u8
  * which, u8 how. Each request takes, when it is sent: u8 flags (below), u8 kind of node or number
- * of error, u8 bytes of change, and those bytes, which are XORed into the reply.
+ * of error, u8 bytes of change, and those bytes, which are XORed into the reply; u8 where, u8 by what
+ * the table changes then.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,6 +27,7 @@
 
 #include "client/file.h"
 #include "fuzz.h"
+#include "words.h"
 
 #define CALLS   64
 #define HANDLES 4
@@ -34,6 +39,7 @@
 /* The first byte. */
 #define MINOR     0x0f
 #define CACHE     4 /* shift: cache_mode_at() */
+#define SHARED    0x30 /* without WRITEBACK: cache=shared */
 #define WRITEBACK 0x40
 #define WINDOW    0x80
 
@@ -45,6 +51,7 @@
 #define CUT        0x10 /* less is written than the header says: by the second byte */
 #define LOST       0x20 /* the back-end goes, now */
 #define INTERRUPTS 0x40 /* while it is waited for, another thread interrupts */
+#define CHANGES    0x80 /* the table changes */
 
 static struct input *in;
 static struct causeway *c;
@@ -71,6 +78,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	must(window != MAP_FAILED);
 	close(fd);
+	words_make_tables();
 	return 0;
 }
 
@@ -88,7 +96,7 @@ static struct fuse_attr attr_of(uint64_t node, uint8_t kind)
 	};
 }
 
-static size_t listing(char *reply, bool plus, uint8_t kind)
+static size_t listing(char *reply, uint64_t dir, bool plus, uint8_t kind)
 {
 	size_t at = 0;
 
@@ -104,6 +112,12 @@ static size_t listing(char *reply, bool plus, uint8_t kind)
 		memcpy(reply + at, &d, sizeof(d));
 		memcpy(reply + at + sizeof(d), "names", d.namelen);
 		at += FUSE_DIRENT_ALIGN(sizeof(d) + d.namelen);
+		if (plus && c->table.words) {
+			struct vt_entry_looks looks = words_of_entry(dir, entry.nodeid);
+
+			memcpy(reply + at, &looks, sizeof(looks));
+			at += sizeof(looks);
+		}
 	}
 	return at;
 }
@@ -114,6 +128,12 @@ static size_t put(char *reply, const void *bytes, size_t len)
 	return len;
 }
 
+/* The node that an entry is of. */
+static uint64_t child_of(uint8_t kind)
+{
+	return 2 + kind / 4 % 8;
+}
+
 /* What a good back-end says: how many bytes. args is what follows the request's header. */
 static size_t good_reply(const struct fuse_in_header *head, const char *args, uint8_t kind,
 	char *reply)
@@ -122,7 +142,8 @@ static size_t good_reply(const struct fuse_in_header *head, const char *args, ui
 	const struct fuse_getxattr_in *xattr = (const void *)args;
 	const struct fuse_init_in *init = (const void *)args;
 	const struct fuse_read_in *data = (const void *)args;
-	uint64_t node = 2 + kind / 4 % 8;
+	uint64_t node = child_of(kind);
+	struct vt_hello_out hello = words_hello();
 	struct fuse_attr_out attr = {.attr = attr_of(head->nodeid, kind)};
 	struct fuse_statx_out statx = {.attr_valid = 0};
 	struct fuse_create_out entry = {
@@ -170,7 +191,7 @@ static size_t good_reply(const struct fuse_in_header *head, const char *args, ui
 		return put(reply, "a/b", 3);
 	case FUSE_READDIR:
 	case FUSE_READDIRPLUS:
-		return listing(reply, head->opcode == FUSE_READDIRPLUS, kind);
+		return listing(reply, head->nodeid, head->opcode == FUSE_READDIRPLUS, kind);
 	case FUSE_GETXATTR:
 	case FUSE_LISTXATTR:
 		return xattr->size ? put(reply, "user.a\0user.b", 14) :
@@ -178,6 +199,8 @@ static size_t good_reply(const struct fuse_in_header *head, const char *args, ui
 	case FUSE_STATFS:
 		return put(reply, &(struct fuse_statfs_out){.st = {.bsize = 512}},
 			sizeof(struct fuse_statfs_out));
+	case VT_HELLO:
+		return put(reply, &hello, sizeof(hello));
 	case FUSE_GETLK:
 		return put(reply, args + 16, sizeof(struct fuse_lk_out));
 	default:
@@ -205,21 +228,32 @@ static void write_out(struct request *r, const char *reply, size_t len)
 	}
 }
 
+/* The client asks for the next table once a second, but there is no time here. */
+static void change_table(uint8_t where)
+{
+	if (words_change(where, take_u8(in)))
+		c->table.next_ms = 0;
+}
+
 static void answer(struct request *r)
 {
-	static char reply[sizeof(struct fuse_out_header) + ROOM + 256];
+	static char reply[sizeof(struct fuse_out_header) + WORDS_MAX + ROOM + 256];
 	const struct fuse_in_header *head = (const void *)at(&r->buffers[0]);
 	const char *args = r->nin > 1 ? at(&r->buffers[1]) : "";
 	struct fuse_out_header out = {.unique = head->unique};
 	uint8_t flags = take_u8(in), kind = take_u8(in);
 	uint8_t changes = flags & CHANGED ? take_u8(in) : 0;
-	size_t len, from;
+	size_t len, words = 0, from;
 
 	memset(reply, 0, sizeof(reply));
-	len = good_reply(head, args, kind, reply + sizeof(out));
+	if (c->table.words)
+		words = words_of_reply(head->opcode, head->nodeid, child_of(kind),
+			reply + sizeof(out));
+	len = words + good_reply(head, args, kind, reply + sizeof(out) + words);
 	if (flags & IS_ERROR) {
+		/* No error is a success that says nothing. */
 		out.error = -(int32_t)kind;
-		len = 0;
+		len = kind ? 0 : words;
 	}
 	from = flags & HEADER ? 0 : sizeof(out) + (flags & LONGER ? len : 0);
 	len += flags & LONGER ? changes : 0;
@@ -227,6 +261,8 @@ static void answer(struct request *r)
 	memcpy(reply, &out, sizeof(out));
 	for (size_t i = 0; i < changes; i++)
 		reply[from + i] ^= (char)take_u8(in);
+	if (flags & CHANGES)
+		change_table(take_u8(in));
 	len += sizeof(out);
 	write_out(r, reply, flags & CUT && kind < len ? len - kind : len);
 	interrupts = flags & INTERRUPTS;
@@ -318,6 +354,12 @@ void transport_wait(struct transport *t, unsigned int queue, struct request *r)
 unsigned int transport_my_queue(struct transport *t)
 {
 	return 1;
+}
+
+/* Nobody waits for the next table (client/table.c). */
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	return 0;
 }
 
 void transport_why(struct transport *t, char *text, size_t size)
@@ -634,6 +676,11 @@ static void unmap_all(void)
 	}
 }
 
+static void call_table(struct causeway_file **h, uint8_t how)
+{
+	change_table(how);
+}
+
 /* What is called, and whether it wants a handle that is open. */
 static const struct {
 	void (*call)(struct causeway_file **h, uint8_t how);
@@ -650,6 +697,7 @@ static const struct {
 	{call_lock, true},
 	{call_async, true},
 	{call_map, true},
+	{call_table, false},
 };
 
 /* No node is left but the root, which is there from the beginning. */
@@ -666,6 +714,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = {data, size};
 	uint8_t config;
 	char minor[4];
+	bool shared;
 
 	in = &input;
 	config = take_u8(in);
@@ -673,7 +722,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(c);
 	snprintf(minor, sizeof(minor), "%d", 31 + (config & MINOR) % 15);
 	must(causeway_set(c, "minor", minor) == 0);
-	must(causeway_set(c, "cache", cache_mode_at((config >> CACHE & 3) % 3)->name) == 0);
+	shared = (config & (SHARED | WRITEBACK)) == SHARED;
+	must(causeway_set(c, "cache", shared ? "shared" :
+		cache_mode_at((config >> CACHE & 3) % 3)->name) == 0);
+	must(causeway_set(c, "version-table", words_path()) == 0);
+	words_reset();
 	must(causeway_set(c, "writeback", config & WRITEBACK ? "1" : "0") == 0);
 	must(causeway_set(c, "cache-entries", "4") == 0);
 	must(causeway_set(c, "cache-memory", "524288") == 0);
@@ -690,7 +743,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	token = causeway_token_new(c);
 	buffer = causeway_buffer_alloc(c, ARENA_PAGE);
 	must(token && buffer);
-	if (client_init(c) == 0) {
+	if (client_init(c) == 0 && (!shared || table_agree(c) == 0)) {
 		for (unsigned int i = 0; i < CALLS && in->left > 0; i++) {
 			uint8_t which = take_u8(in), how = take_u8(in);
 			struct causeway_file **h = &handles[which >> 4 & 3];

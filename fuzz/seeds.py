@@ -411,8 +411,8 @@ def fuse_seeds():
 
 # ---- fuzz_client -----------------------------------------------------------------------------
 
-OPEN, CLOSE, DATA, LIST, ATTR, NAMES, XATTR, SPACE, LOCK, ASYNC, MAP = range(11)
-CHANGED, LONGER, IS_ERROR, HEADER, CUT, LOST, INTERRUPTS = (1 << n for n in range(7))
+OPEN, CLOSE, DATA, LIST, ATTR, NAMES, XATTR, SPACE, LOCK, ASYNC, MAP, CHANGE = range(12)
+CHANGED, LONGER, IS_ERROR, HEADER, CUT, LOST, INTERRUPTS, CHANGES = (1 << n for n in range(8))
 FILE, DIRECTORY, LINK = range(3)  # kinds of node
 RDWR, DIRECTORY_ROOT = 1 << 3, 4 << 3 | 2
 ENOSYS = 38
@@ -426,6 +426,92 @@ def reply(kind=FILE, flags=0, change=b""):
     if change:
         return bytes([flags | CHANGED, kind, len(change)]) + change
     return bytes([flags, kind])
+
+
+# Words of the table: 16 slots, then of the header; other tables. Which byte of them: << 5.
+EPOCH, POISON, TIMED, BEAT, ID, SLOTS, MAGIC, ZERO, TABLE_0, TABLE_1, TABLE_64, TABLE_OPEN = \
+    range(16, 28)
+SHARED = 0x30
+
+
+def table(where, by=1, byte=0):
+    """The table changes, between calls."""
+    return call(CHANGE, where | byte << 5) + bytes([by])
+
+
+def changing(where, by=1, byte=0, kind=FILE):
+    """A reply before which it does, after its words were looked at."""
+    return bytes([CHANGES, kind, where | byte << 5, by])
+
+
+def shared_seeds(listed):
+    """cache=shared: INIT, and VT_HELLO twice. A first walk asks ACCESS before each LOOKUP."""
+    ok = reply()
+    begin = bytes([14 | SHARED]) + ok * 3
+    opened = call(OPEN, RDWR) + ok * 3
+    stat = call(ATTR, 0)
+    read, write_two, write_more = call(DATA, 16), call(DATA, 1 << 5 | 3), call(DATA, 5 << 5 | 3)
+    get, setx = call(XATTR, 0x80), call(XATTR, 2 << 3)
+    readlink, end = call(NAMES, 6 << 3), reply(0, IS_ERROR)
+    file_attr, file_data = 4 * 2, 4 * 2 + 1  # of node 2 (words.c)
+    rows = {
+        "kept": [opened, stat, table(file_attr, 1, 2), stat, ok, table(file_attr, 1), stat, ok,
+                 stat, ok, table(EPOCH), stat, ok * 2, stat],
+        "beat": [opened, table(BEAT, 3), stat, table(BEAT, 3), table(TIMED), stat, table(TIMED),
+                 stat],
+        "own": [opened, read, ok, write_two, ok, read, ok, write_more, changing(file_data, 1, 2),
+                read, ok, call(ATTR, 2 << 3), ok, stat, call(ATTR, 4 << 3), ok, read, ok],
+        "next": [opened, read, ok, table(POISON), table(TABLE_1), stat, ok * 4, stat, read, ok,
+                 table(POISON), table(TABLE_64), stat, ok * 4, read, ok, read],
+        "next-bad": [opened, table(POISON), table(TABLE_1), table(MAGIC), stat, ok * 3,
+                     table(TABLE_64), table(SLOTS, 0x7f), stat, ok * 3, table(TABLE_OPEN), stat,
+                     ok * 3, table(TABLE_0), table(ID, 9), stat, ok * 3],
+        "words": [opened, table(file_attr, 1, 2), stat, reply(change=b"\x01"), stat,
+                  reply(change=bytes(16 + 8) + b"\xff" * 4), stat,
+                  reply(change=bytes(16 + 12) + b"\x03"), stat, reply(change=bytes(16) + b"\x01"),
+                  stat, ok],
+        "moves": [opened, read, ok, write_two, reply(change=bytes(16 + 24 + 16) + b"\xff" * 4),
+                  read, ok, write_two, reply(change=bytes(16 + 24 + 8) + b"\x01"), read, ok,
+                  write_two, reply(change=bytes(16 + 20) + b"\x01"), read, ok],
+        "short": [opened, table(file_attr, 1, 2), stat, reply(80, CUT), stat, reply(120, CUT), stat,
+                  reply(0, LONGER, bytes(40))],
+        "names": [call(NAMES, 0), ok, stat, ok, call(NAMES, 2 << 3), ok, call(NAMES, 3 << 3), ok,
+                  stat, ok, call(NAMES, 4 << 3), ok, call(NAMES, 1 << 3), ok * 2,
+                  stat, ok],
+        "missing": [call(ATTR, 1), reply(2, IS_ERROR), reply(2, IS_ERROR), stat, ok * 2,
+                    call(NAMES, 1 << 3), ok, stat, reply(2, IS_ERROR), stat],
+        "denied": [opened, table(4, 1, 2), stat, reply(13, IS_ERROR), ok * 2, stat, table(4, 2, 2),
+                   stat, reply(13, IS_ERROR), ok, reply(13, IS_ERROR), table(4, 4, 2), stat,
+                   reply(38, IS_ERROR), ok, stat, ok],
+        "symlinks": [readlink, ok, reply(LINK), ok, readlink, table(file_data, 1, 2), readlink,
+                     ok],
+        "xattrs": [opened, get, ok, get, setx, ok, get, ok, table(file_attr, 1, 2), get,
+                   reply(61, IS_ERROR), get, call(XATTR, 1 << 3 | 0x80), ok,
+                   call(XATTR, 1 << 3 | 0x80)],
+        "list": [listed, call(LIST, 1), ok, *[call(LIST, 1)] * 3, end, call(CLOSE), ok, listed,
+                 *[call(LIST, 1)] * 4, call(CLOSE), ok, table(4 + 2, 1, 2), listed,
+                 call(LIST, 1), ok, *[call(LIST, 1)] * 3, changing(4 + 2, 1, 2), call(LIST, 1)],
+        "plus": [listed, call(LIST), ok * 3, *[call(LIST)] * 3, end, call(CLOSE), ok,
+                 table(4 + 2, 1, 2), listed, call(LIST), reply(change=bytes(64 + 160) + b"\xff" * 31), ok * 2,
+                 *[call(LIST)] * 2, stat, ok],
+        "changes": [opened, read, changing(file_data, 1, 2), read, changing(POISON), stat,
+                    changing(EPOCH), stat, changing(TABLE_1), stat, ok * 3],
+        "async": [opened, read, ok, call(ASYNC, 1 << 5 | 3), ok, call(ASYNC, 5 << 5), read, ok,
+                  call(ASYNC, 3), changing(file_data), call(ASYNC, 5 << 5)],
+        "space": [opened, read, ok, *(call(SPACE, way) + ok for way in range(4)), read, ok],
+        "lost": [opened, stat, table(file_attr, 1, 2), stat, reply(0, LOST), stat],
+    }
+    for name, parts in rows.items():
+        write("fuzz_client", f"shared-{name}", begin + b"".join(parts))
+    write("fuzz_client", "shared-window", bytes([14 | SHARED | 0x80]) + ok * 3 + opened + b"".join(
+        [call(MAP, 16), ok * 2, read, ok, write_two, ok, read, table(file_data, 1, 2), read]))
+    for name, hello in (("no", reply(ENOSYS, IS_ERROR)), ("wire", reply(change=b"\x03")),
+                        ("layout", reply(change=bytes(4) + b"\x02")),
+                        ("other", reply(change=bytes(8) + b"\xff")),
+                        ("slots", reply(change=bytes(24) + b"\xff"))):
+        write("fuzz_client", f"shared-hello-{name}", bytes([14 | SHARED]) + ok + hello + stat)
+    write("fuzz_client", "shared-hello-moves", bytes([14 | SHARED]) + ok + changing(TABLE_1) +
+          ok * 2 + stat + ok)
 
 
 def client_seeds():
@@ -466,6 +552,7 @@ def client_seeds():
     for name in ("data", "list", "names", "map"):
         for way, how in (("kept", 0x10), ("none", 0x20), ("behind", 0x40), ("window", 0x80)):
             write("fuzz_client", f"{name}-{way}", bytes([14 | how]) + init + b"".join(rows[name]))
+    shared_seeds(listed)
     write("fuzz_client", "oldest", bytes([0]) + init + b"".join(rows["xattr"]))
     write("fuzz_client", "bad-init", bytes([14]) + reply(0, 0, b"\x0f"))
 
