@@ -12,8 +12,8 @@
  *
  * Input: u8 which minor version of FUSE is asked for, and what is kept (below), then calls: u8
  * which, u8 how. Each request takes, when it is sent: u8 flags (below), u8 kind of node or number
- * of error, u8 bytes of change, and those bytes, which are XORed into the reply; u8 where, u8 by what
- * the table changes then.
+ * of error, u8 bytes of change, and those bytes, which are XORed into the reply; u8 where, u8 by
+ * what the table changes then.
  */
 #include <dirent.h>
 #include <errno.h>

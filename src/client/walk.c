@@ -72,8 +72,8 @@ int walk_lookup(struct causeway *c, struct node *parent, const char *name, struc
 		r = search_check(c, parent);
 	if (r < 0 && state == ENTRY_THERE)
 		node_put(c, *node);
-	/* A back-end that does not tell refuses the LOOKUP, where it must; one that says no may find
-	 * the name all the same, for it has other rights than the one who asks. */
+	/* A back-end that does not tell refuses the LOOKUP, where it must; one that says no may
+	 * find the name all the same, for it has other rights than the one who asks. */
 	if (r == -ENOSYS || r == -EACCES)
 		return lookup(c, parent, name, r == -EACCES, node);
 	return r < 0 ? r : state == ENTRY_THERE ? 0 : -ENOENT;

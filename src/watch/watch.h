@@ -60,8 +60,8 @@ void watch_drop(struct watch *w, uint64_t id);
 /* The table is poisoned, and is left now: the watcher has to leave it at the same time. */
 void watch_leave(struct watch *w);
 
-/* The next table in memory of our own (a struct vtable's share): the watcher goes on in it. Where it
- * does not answer it is lost. opaque: the watch. */
+/* The next table in memory of our own (a struct vtable's share): the watcher goes on in it. Where
+ * it does not answer it is lost. opaque: the watch. */
 void watch_share(void *opaque, int fd);
 
 /*

@@ -203,8 +203,8 @@ static void test_without(void **state)
 		try(&ways[i], false);
 }
 
-/* There is no table that others have too: what was stored waits until there is one, or ends with the
- * window. */
+/* There is no table that others have too: what was stored waits until there is one, or ends with
+ * the window. */
 static void try_lost(const struct way *way, bool request)
 {
 	start();
