@@ -23,7 +23,8 @@ struct cw_valid {
 	u64 value;  /* of the slot, where by_word */
 	u64 epoch;
 	u32 slot;
-	bool by_word; /* until is then for where words alone do not do (timed, no watcher) */
+	bool by_word; /* until is then for where words alone do not do: */
+	bool timed;   /* never; else where the table is timed, or nobody watches */
 };
 
 /* One that is read without its writer's lock (RCU walk). Writers have a lock of their own. */
@@ -72,8 +73,12 @@ unsigned int cw_entry_looks_size(const struct cw_conn *c);
 
 enum cw_what { CW_ATTR, CW_ENTRY, CW_NEGATIVE, CW_DATA, CW_LIST };
 
-/* What the server says is valid for so long, as the mount options and the mode of caching have it;
- * without words. */
+/*
+ * What the server says is valid for so long, as the mount options and the mode of caching have it;
+ * without words. auto: the server's time, but data for ever (what tells that it is another's work
+ * drops it); always: for ever; none, and shared: not at all. What an option says comes before that,
+ * but in the mode shared, where it is how long words are trusted that nobody watches.
+ */
 struct cw_valid cw_valid_for(const struct cw_conn *c, enum cw_what what, u64 sec, u32 nsec);
 
 /* The same where a reply has words: as of the look of a bit (VT_*). Where the mode is shared and no
@@ -93,11 +98,11 @@ static inline bool cw_kept_holds(const struct cw_conn *c, const struct cw_kept *
 	return cw_valid_holds(c, &v);
 }
 
-/* Our own change (docs/coherence.md, "Own changes"): whether what is held under *v goes on, *v
- * being moved then; false: it is to be dropped. Under the writer's lock of *v. */
+/* Our own change (docs/coherence.md, "Own changes"): whether what is held under *v, and has the
+ * change in it, goes on, *v being moved then; false: it is to be dropped. Under the writer's lock
+ * of *v. Where there are no words it goes on as it was. */
 bool cw_moves(const struct cw_conn *c, const struct cw_words *w, unsigned int bit,
 	      struct cw_valid *v);
-
 
 /* After INIT: VT_HELLO, and the table. With cache=shared 0 or -errno and a message by fc; the
  * server's id decides which of the places (virtio shared memory region 1, ivshmem BARs) is
@@ -106,7 +111,10 @@ struct fs_context;
 int cw_coherence_start(struct cw_conn *c, struct fs_context *fc);
 /* After the last request: waits for RCU readers, unmaps. */
 void cw_coherence_stop(struct cw_conn *c);
-/* Once a second at most, before a request: whether the table is poisoned, and the next one. */
+/* Before each request, in any context: where the table is poisoned the next one is looked for, by a
+ * work item, once a second at most. */
 void cw_coherence_tend(struct cw_conn *c);
+/* What is read of the table for /sys/fs/causeway: "none", "good", "timed", "poisoned". */
+const char *cw_coherence_state(struct cw_conn *c);
 
 #endif

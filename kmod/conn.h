@@ -4,10 +4,10 @@
  *
  * The way of a request: a room (dir.c, file.c, ...) fills in a struct cw_call and hands it to
  * cw_call() or cw_call_start(); request.c puts headers, arguments and room for the reply into
- * memory that the device may use; virtio.c puts that into a virtqueue; the reply comes back the
- * same way, is checked once, and copied to where the call says.
+ * memory that the device may use; virtio.c puts that into a virtqueue; reply.c gets the reply,
+ * checks it once, and copies it to where the call says.
  *
- * What a server sends is not trusted: lengths, errors and numbers are checked in request.c, what
+ * What a server sends is not trusted: lengths, errors and numbers are checked in reply.c, what
  * they mean in the room that asked.
  */
 #ifndef KMOD_CONN_H
@@ -15,12 +15,16 @@
 
 #include <linux/bitmap.h>
 #include <linux/completion.h>
+#include <linux/bvec.h>
 #include <linux/fs.h>
+#include <linux/kobject.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "compat/compat.h"
 #include "proto/fuse_ops.h"
@@ -45,8 +49,9 @@ struct cw_options {
 	unsigned int server_ms;    /* how long the server may leave its high-priority queue alone */
 };
 
-struct cw_dev;   /* virtio.c */
-struct cw_table; /* coherence.c */
+struct cw_dev;   /* virtio.h */
+struct cw_table; /* table.c */
+struct cw_search; /* coherence.c */
 struct cw_dax_window; /* dax.c */
 
 /*
@@ -55,7 +60,8 @@ struct cw_dax_window; /* dax.c */
  */
 struct cw_conn {
 	refcount_t refs;
-	struct cw_dev *dev; /* NULL after the device has gone */
+	struct cw_dev *dev;
+	bool dead; /* nothing is sent any more; never unset */
 	struct cw_options opt;
 
 	/* From INIT (init.c). */
@@ -64,15 +70,18 @@ struct cw_conn {
 	unsigned int max_write, max_read; /* bytes, whole pages */
 	unsigned int max_pages;
 	u32 time_gran;
+	u32 map_alignment;   /* log2 of bytes: of what may be mapped (DAX) */
 	DECLARE_BITMAP(absent, FUSE_OPCODE_MAX); /* what the server answered ENOSYS to */
 
 	atomic64_t unique;
 	atomic64_t attr_version; /* counts what we know better than a reply that is under way */
-	bool dead;           /* nothing is sent any more; set once, under dev's lock */
+	atomic64_t evicted_version; /* the highest attr_version of inodes that have gone */
 
 	/* coherence.c: NULL without cache=shared, or without a table. */
 	struct cw_table __rcu *table;
+	struct cw_search *search; /* of the next table; NULL in other modes */
 	bool words;          /* replies have them (VT_HELLO_BEGIN) */
+	bool ours;           /* the server knows CW_HELLO */
 	u32 extensions;      /* CW_EXT_* that both sides have */
 
 	struct cw_dax_window *window; /* dax.c: or NULL */
@@ -81,16 +90,27 @@ struct cw_conn {
 	struct rw_semaphore supers_lock;
 	struct list_head supers; /* of cw_super.entry */
 
-	/* Forgets that wait to be sent together (request.c). */
+	/* Forgets that wait to be sent together (forget.c). */
 	spinlock_t forget_lock;
 	struct list_head forgets;
 	unsigned int nforgets;
-	struct work_struct forget_work;
+	struct delayed_work forget_work;
+
+	/* Whether the server still lives (conn.c). */
+	atomic_t waiting;            /* requests without a reply, but those nobody waits for */
+	atomic_t returned;           /* what the server has given back */
+	unsigned int seen;           /* ... when it was looked at last */
+	bool asked;                  /* for a sign of life, since then */
+	struct delayed_work watch_work;
+
+	/* Replies that are handled outside the interrupt (reply.c). */
+	struct llist_head answered;
+	struct work_struct answered_work;
 
 	atomic64_t sent; /* requests, forgets too; shown in /sys/fs/causeway */
-	atomic64_t sent_by_op[FUSE_OPCODE_MAX];
-	atomic_t waiting;
+	atomic64_t sent_by_op[FUSE_OPCODE_MAX]; /* [0]: of the opcodes beyond */
 	struct kobject kobj; /* /sys/fs/causeway/TAG */
+	struct completion kobj_gone;
 };
 
 /* ---- a call ------------------------------------------------------------------------------- */
@@ -123,14 +143,18 @@ struct cw_call {
 
 	struct cw_words *words; /* or NULL: what the reply had of them is not wanted */
 
+	unsigned int ext_len; /* so much of the last in[] is extensions (total_extlen), 8 times n */
+
 	bool as_kernel;  /* uid and gid 0: nobody in particular asks (writeback) */
 	bool nofail;     /* memory for it is waited for */
 	bool unkillable; /* RELEASE and the like: a signal does not end the wait */
-	kuid_t uid;      /* set by cw_call() unless as_kernel */
+	bool ids;        /* uid and gid are set already: a creator's, through an idmapped mount */
+	kuid_t uid;      /* else set by cw_call() */
 	kgid_t gid;
 	pid_t pid;
 
-	/* cw_call_start() only: called once, from a context that may not sleep, with the result. */
+	/* cw_call_start() only: called once, with the result. It may not sleep for long: others
+	 * wait behind it. */
 	void (*end)(struct cw_call *call, int result);
 };
 
@@ -143,10 +167,10 @@ struct cw_call {
  */
 int cw_call(struct cw_conn *c, struct cw_call *call);
 
-/* The same without waiting; call and all that it points to stay until end() is called, which may
- * be before this returns. 0, or -errno, and end() is not called. May sleep for room in the queue
- * only without `atomic`. */
-int cw_call_start(struct cw_conn *c, struct cw_call *call, bool atomic);
+/* The same without waiting; call and all that it points to stay until end() is called, by a kernel
+ * thread, which may be before this returns. 0, or -errno, and end() is not called. It may sleep for
+ * room in the queue. */
+int cw_call_start(struct cw_conn *c, struct cw_call *call);
 
 /* Names and simple replies: cw_simple(c, op, nodeid, arg, name, out). Any but op may be NULL/0. */
 int cw_simple(struct cw_conn *c, u32 opcode, u64 nodeid, const void *arg, unsigned int arg_len,
@@ -174,39 +198,72 @@ static inline void cw_set_absent(struct cw_conn *c, u32 opcode)
 /* Ends all that waits, and all that will be asked, with -ENOTCONN. Any context that may sleep. */
 void cw_conn_abort(struct cw_conn *c);
 
-struct cw_conn *cw_conn_get(struct cw_conn *c);
+/* A connection to a device, which it opens: an error pointer. The last reference closes it. */
+struct cw_conn *cw_conn_new(struct cw_dev *dev, const struct cw_options *opt);
 void cw_conn_put(struct cw_conn *c);
 
-/* ---- virtio.c, for request.c -------------------------------------------------------------- */
+static inline struct cw_conn *cw_conn_get(struct cw_conn *c)
+{
+	refcount_inc(&c->refs);
+	return c;
+}
 
-struct cw_req; /* request.c */
+/* conn.c, for request.c: a request waits for the server from now on; and the server has given one
+ * back, or what gets no answer. */
+void cw_conn_waits(struct cw_conn *c);
+void cw_conn_heard(struct cw_conn *c, bool answer);
 
-/* Puts a request into a queue: 0 is the high-priority one, else chosen by CPU. out_sg are read by
- * the device, in_sg written. -ENOTCONN, -ENOSPC (with atomic), -ENOMEM. */
+/* forget.c: sends what waits; frees what cannot be sent any more. */
+void cw_forget_init(struct cw_conn *c);
+void cw_forget_end(struct cw_conn *c);
+
+/* Sends what gets no reply, on the high-priority queue: FORGET, BATCH_FORGET, INTERRUPT. */
+enum cw_wait { CW_WAIT, CW_WAIT_KILLABLE, CW_NO_WAIT }; /* for room in the queue */
+int cw_send(struct cw_conn *c, u32 opcode, u64 nodeid, const struct cw_in *in, unsigned int nin,
+	    enum cw_wait wait);
+
+/* ---- virtio.c, reply.c --------------------------------------------------------------------- */
+
+struct cw_req; /* request.h */
+
+/* Puts a request into a queue: the high-priority one, or that of this processor. The device reads
+ * the first `out` lists, and writes the others. -ENOTCONN, -EINTR, -ENOMEM, and without waiting
+ * for room -ENOSPC. */
 struct cw_sgs {
-	struct scatterlist *sgs[8];
+	struct scatterlist *sgs[4];
 	unsigned int out, in;
 };
-int cw_dev_submit(struct cw_dev *dev, bool high_priority, struct cw_sgs *sgs, struct cw_req *req,
-		  bool atomic);
 
-/* request.c: the device has given a request back (len bytes written), or gives it up (-errno).
- * Called without locks, in a context that may not sleep. */
-void cw_req_done(struct cw_req *req, unsigned int len);
+int cw_dev_submit(struct cw_dev *dev, bool high_priority, struct cw_sgs *sgs, struct cw_req *req,
+		  enum cw_wait wait);
+
+/* reply.c, from the interrupt: a request that the device is done with (it has written len bytes)
+ * becomes part of a chain; the chain, without locks; and one that the device will not answer. */
+struct cw_req *cw_req_chain(struct cw_req *chain, struct cw_req *req, unsigned int len);
+void cw_reqs_done(struct cw_req *chain);
 void cw_req_gone(struct cw_req *req, int err);
 
-/* The device of a tag, for one connection: -ENODEV, -EBUSY. It holds the device's memory, not the
- * device, until cw_dev_close(), after which no request is in it. */
-struct cw_dev *cw_dev_open(const char *tag, struct cw_conn *c);
-void cw_dev_close(struct cw_dev *dev);
+/* ---- device.c ------------------------------------------------------------------------------- */
 
-/* Room that DAX and the version table look for (virtio 1.2, section 2.10): false where there is
- * none. */
+/* The device of a tag, referenced: -ENODEV. The reference is to our memory; the device may go. */
+struct cw_dev *cw_dev_find(const char *tag);
+void cw_dev_put(struct cw_dev *dev);
+
+/* Takes the device for one connection (-EBUSY, -ENODEV), and gives it back when no request is in it
+ * any more; what is still there after so many milliseconds (0: never) is given up. After
+ * cw_dev_closing() whoever wants to open it waits for the end. */
+int cw_dev_open(struct cw_dev *dev, struct cw_conn *c);
+void cw_dev_closing(struct cw_dev *dev);
+void cw_dev_close(struct cw_dev *dev, unsigned int ms);
+
+/* Gives the server up: the device is reset, and all requests in it end with -ENOTCONN. Nothing
+ * happens where another connection has the device by now. */
+void cw_dev_stop(struct cw_dev *dev, const struct cw_conn *c);
+
+/* Shared memory (virtio 1.2, section 2.10): false where the device has no such region. */
 bool cw_dev_region(struct cw_dev *dev, u8 id, phys_addr_t *start, size_t *size);
-unsigned int cw_dev_queues(const struct cw_dev *dev); /* request queues */
-struct device *cw_dev_device(struct cw_dev *dev);
-
-int cw_virtio_register(void);
-void cw_virtio_unregister(void);
+unsigned int cw_dev_max_pages(const struct cw_dev *dev); /* of one request; virtio.c */
+int cw_dev_in_flight(const struct cw_dev *dev); /* requests that the device has */
+const char *cw_dev_tag(const struct cw_dev *dev);
 
 #endif

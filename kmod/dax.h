@@ -5,8 +5,8 @@
  *
  * An inode is DAX or not from its cw_iget() on, until it is evicted (S_DAX). The last page of a
  * file that ends within it cannot be mapped by the back-end (docs/dax.md): read(2) and write(2) of
- * it go by READ and WRITE, and an mmap(2) that reaches it is given to the page cache: the file
- * leaves DAX for as long as it is mapped so (dax.c says how).
+ * it go by READ and WRITE, and where a program's memory needs it the file leaves DAX (daxio.c):
+ * cw_is_dax() says whether it goes through the window now, IS_DAX() whether it ever might.
  */
 #ifndef KMOD_DAX_H
 #define KMOD_DAX_H
@@ -19,6 +19,10 @@
  * never; -errno where dax=always was asked for and there is none. */
 int cw_dax_start(struct cw_conn *c, struct fs_context *fc);
 void cw_dax_stop(struct cw_conn *c);
+/* Before a suspend, with user space frozen: takes all that is mapped out of the window, as a reset
+ * of the device would without a word; it comes back with the next faults. -EBUSY where somebody has
+ * pages pinned. */
+int cw_dax_pause(struct cw_conn *c);
 
 /* Whether a new inode is to be DAX, and its part of struct cw_inode: 0 or -ENOMEM. */
 bool cw_dax_wants(const struct cw_conn *c, umode_t mode, u32 attr_flags);
@@ -28,6 +32,8 @@ void cw_dax_inode_end(struct inode *inode); /* evict */
 ssize_t cw_dax_read(struct kiocb *kiocb, struct iov_iter *to);
 ssize_t cw_dax_write(struct kiocb *kiocb, struct iov_iter *from);
 int cw_dax_mmap(struct file *file, struct vm_area_struct *vma);
+/* Before the device stops for a while: nothing is mapped any more. -EBUSY: pages are pinned. */
+int cw_dax_pause(struct cw_conn *c);
 /* Around a change of size: with i_rwsem and the mapping's invalidate_lock held for writing; waits
  * until nobody has pages from `from` on pinned. */
 int cw_dax_break(struct inode *inode, loff_t from);

@@ -11,14 +11,13 @@ version=$1
 dir=${MESON_INSTALL_DESTDIR_PREFIX:+$MESON_INSTALL_DESTDIR_PREFIX/}$2
 
 install -d "$dir/kmod/compat" "$dir/proto"
-for file in "$top"/kmod/*.[ch]; do
+for file in "$top"/kmod/*.[ch] "$top"/kmod/compat/*.[ch]; do
 	case $file in
-	*.mod.c) ;; # a build makes it
-	*) install -m 644 "$file" "$dir/kmod" ;;
+	*.mod.c | *'*'*) ;; # a build makes it; there is none
+	*) install -m 644 "$file" "$dir/${file#"$top/"}" ;;
 	esac
 done
 install -m 644 "$top/kmod/Kbuild" "$top/kmod/Makefile" "$dir/kmod"
-install -m 644 "$top"/kmod/compat/*.h "$dir/kmod/compat"
 install -m 644 "$top"/proto/*.h "$dir/proto"
 install -m 644 "$top/LICENSE" "$dir"
 sed "s/@VERSION@/$version/" "$top/kmod/dkms.conf.in" >"$dir/dkms.conf"

@@ -13,7 +13,10 @@
  * With CW_FH_NODE go READ, WRITE, FSYNC, LSEEK, FALLOCATE and COPY_FILE_RANGE (either side).
  * Others, of locks and ioctls, need a handle. WRITE has O_APPEND, O_SYNC and O_DSYNC in its flags
  * and means them: the server appends where the end is by then, and the data is stable with the
- * reply. READ and WRITE have O_DIRECT likewise.
+ * reply. O_DIRECT is between a guest and its own page cache: a server that passes it on to a disk
+ * gives no pins. What was pinned stays so whatever becomes of the node's mode. A guest that maps
+ * all files in a DAX window should not ask for pins, for a descriptor that is kept may be in the
+ * way of that.
  */
 #ifndef PROTO_CAUSEWAY_WIRE_H
 #define PROTO_CAUSEWAY_WIRE_H
