@@ -8,6 +8,7 @@
  * QEMU's old one takes it ill. A fatal signal ends the wait.
  */
 #include <linux/cred.h>
+#include <linux/delay.h>
 #include <linux/freezer.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
@@ -42,6 +43,19 @@ static unsigned int padded(unsigned int size)
 	return ALIGN(size, max_t(unsigned int, ARCH_DMA_MINALIGN, sizeof(u64)));
 }
 
+/* More than two pages are not to be asked for with __GFP_NOFAIL, which the kernel warns of: so few
+ * as these come sooner or later. */
+static void *allocate(size_t size, gfp_t gfp)
+{
+	void *at;
+
+	if (size <= 2 * PAGE_SIZE || !(gfp & __GFP_NOFAIL))
+		return kmalloc(size, gfp);
+	while (!(at = kmalloc(size, gfp & ~__GFP_NOFAIL)))
+		msleep(20);
+	return at;
+}
+
 /* Room for lists, what is read, and what is written, one behind another. */
 static bool place(struct cw_req *req, gfp_t gfp)
 {
@@ -51,7 +65,7 @@ static bool place(struct cw_req *req, gfp_t gfp)
 	char *at = req->memory;
 
 	if (all > sizeof(req->memory)) {
-		at = kmalloc(all, gfp);
+		at = allocate(all, gfp);
 		if (!at)
 			return false;
 		req->space = at;
