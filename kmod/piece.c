@@ -182,9 +182,11 @@ size_t cw_piece_copy_out(struct cw_piece *p, size_t n, struct iov_iter *to)
 
 	for (unsigned int i = 0; done < n; i++) {
 		size_t part = min_t(size_t, n - done, p->pages[i].bv_len);
-		size_t got =
-			copy_page_to_iter(p->pages[i].bv_page, p->pages[i].bv_offset, part, to);
+		size_t got;
 
+		/* A pipe takes the page itself, as if it were a cache's. */
+		SetPageUptodate(p->pages[i].bv_page);
+		got = copy_page_to_iter(p->pages[i].bv_page, p->pages[i].bv_offset, part, to);
 		done += got;
 		if (got < part)
 			break;
