@@ -21,24 +21,9 @@
 
 #define BLKBITS_MAX 30
 
-static bool is_known_type(u32 mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-	case S_IFDIR:
-	case S_IFLNK:
-	case S_IFCHR:
-	case S_IFBLK:
-	case S_IFIFO:
-	case S_IFSOCK:
-		return true;
-	}
-	return false;
-}
-
 bool cw_attr_is_good(const struct fuse_attr *attr)
 {
-	return is_known_type(attr->mode) && attr->size <= LLONG_MAX;
+	return fs_umode_to_ftype(attr->mode) != FT_UNKNOWN && attr->size <= LLONG_MAX;
 }
 
 u64 cw_attr_version(struct cw_conn *c)
