@@ -84,7 +84,6 @@ struct vhost_queue_stats {
 	_Atomic uint64_t kicks;  /* times that a kick woke the thread */
 	_Atomic uint64_t calls;  /* times that the driver was called */
 	_Atomic uint64_t caught; /* times that a look at the empty ring found something */
-	_Atomic uint64_t polled_ns; /* time of looks that found nothing */
 	_Atomic uint64_t errors; /* times that the driver broke the ring */
 };
 
@@ -162,10 +161,10 @@ bool vhost_queue_is_ready(const struct vhost_queue *q);
 void vhost_queue_start(struct vhost_queue *q);
 void vhost_queue_stop(struct vhost_queue *q);
 
-/* Answers what is in the ring, or until its thread has to leave it. Inside the gate, by whoever
- * holds that. Returns how many chains, or -errno when the ring broke, of which its own thread will
- * tell. */
-int vhost_queue_drain(struct vhost_queue *q);
+/* Answers what is in the ring, `most` chains at most, or until its thread has to leave it. Inside
+ * the gate, by whoever holds that. Returns how many chains, or -errno when the ring broke, of which
+ * its own thread will tell. */
+int vhost_queue_drain(struct vhost_queue *q, int most);
 
 /* Whether whoever works at the ring has to leave it, whatever is there. */
 bool vhost_queue_leaves(const struct vhost_queue *q);

@@ -66,10 +66,11 @@ static void give_back(struct vhost_queue *other)
 	pthread_mutex_unlock(&other->lending.lock);
 }
 
-/* Not for longer than it is there: whoever stops it, or changes memory, waits for us. */
+/* Not for longer than it is there: whoever stops it, or changes memory, waits for us. And one chain
+ * only: a driver that never lets the ring become empty would keep us from our own. */
 static int serve_other(struct vhost_queue *other)
 {
-	return vhost_queue_leaves(other) ? -EINTR : vhost_queue_drain(other);
+	return vhost_queue_leaves(other) ? -EINTR : vhost_queue_drain(other, 1);
 }
 
 /* Until something is there in q, or the window has passed. */

@@ -5,12 +5,13 @@
  * Chains that another thread has finished (deferred.h) go back before the next one is popped.
  *
  * It pops a chain, hands it to the device, pushes it back and publishes it at once (a finished
- * request must not wait for the next one), until the ring is empty; then it asks for kicks,
- * looks once more, and sleeps until a kick or the main thread's stop. A broken ring sleeps until
- * it is stopped.
+ * request must not wait for the next one), until the ring is empty; then it looks at the ring for
+ * as long as that pays (poll.h), asks for kicks, looks once more, and sleeps until a kick or the
+ * main thread's stop. A broken ring sleeps until it is stopped.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,7 +59,7 @@ bool vhost_queue_leaves(const struct vhost_queue *q)
 		mem_is_closing(&q->dev->mem);
 }
 
-int vhost_queue_drain(struct vhost_queue *q)
+int vhost_queue_drain(struct vhost_queue *q, int most)
 {
 	const struct vhost_device *device = q->dev->device;
 	struct virtq_chain chain;
@@ -66,7 +67,7 @@ int vhost_queue_drain(struct vhost_queue *q)
 	int done = 0;
 	int r;
 
-	while (!vhost_queue_leaves(q)) {
+	while (done < most && !vhost_queue_leaves(q)) {
 		r = vhost_deferred_push(q);
 		if (r >= 0)
 			r = virtq_pop(&q->vq, &chain);
@@ -143,7 +144,7 @@ static int run_once(struct vhost_queue *q, bool *idle)
 	if (r == 0) {
 		virtq_refuse_kicks(&q->vq);
 		do {
-			r = vhost_queue_drain(q);
+			r = vhost_queue_drain(q, INT_MAX);
 		} while (r >= 0 && !vhost_queue_leaves(q) && vhost_poll(q));
 	}
 	if (r < 0) {

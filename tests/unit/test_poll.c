@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * For how long a ring is looked at: what is learnt from a sleep (vhost/poll.h). What happens while
- * it is looked at is tests/proto/test_poll.py's.
+ * For how long a ring is looked at: what is learnt from a sleep (vhost/poll.h), and what a driver
+ * cannot make of it. What happens while it is looked at is tests/proto/test_poll.py's.
  */
+#include "ring_driver.h"
 #include "unit.h"
 
 #include "base/clock.h"
@@ -21,10 +22,8 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
+	assert_int_equal(vhost_backend_init(&w->dev, &w->device), 0);
 	w->q = &w->dev.queues[1];
-	w->q->dev = &w->dev;
-	w->dev.device = &w->device;
-	w->q->index = 1;
 	w->device.poll_limit_ns = LIMIT;
 	w->dev.pollers_max = 1;
 	*state = w;
@@ -33,7 +32,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	free(*state);
+	struct world *w = *state;
+
+	vhost_backend_destroy(&w->dev);
+	free(w);
 	return 0;
 }
 
@@ -146,6 +148,56 @@ static void test_not_at_all(void **state)
 	assert_false(vhost_poll(w->q));
 }
 
+#define BUSY 10   /* requests of the busy ring before the other one is stopped */
+#define ENDLESS 1000 /* ... and when the ring itself is, so that the test ends */
+
+struct busy {
+	struct world *world;
+	struct ring_driver driver;
+	unsigned int requests;
+};
+
+/* A driver that offers the next chain before it gets this one back. */
+static uint32_t offer_again(void *worker, const struct virtq_chain *chain)
+{
+	struct busy *b = worker;
+
+	rd_offer(&b->driver, chain->head);
+	if (++b->requests == BUSY)
+		b->world->q->stop = true;
+	if (b->requests == ENDLESS)
+		b->world->dev.queues[0].stop = true;
+	return 0;
+}
+
+/* Whoever borrows a ring that never becomes empty is there for its own all the same. */
+static void test_busy_borrowed(void **state)
+{
+	struct world *w = *state;
+	struct vhost_queue *other = &w->dev.queues[0];
+	struct busy b = {.world = w};
+	struct ring_driver own;
+
+	rd_open(&b.driver, 8, 0);
+	rd_open(&own, 8, 0);
+	rd_desc(&b.driver, 0, RD_DATA_GPA, 1, 0, 0);
+	rd_offer(&b.driver, 0);
+	other->vq = *b.driver.vq;
+	w->q->vq = *own.vq;
+	other->worker = &b;
+	w->device.request = offer_again;
+	mem_gate_add(&w->dev.mem, &other->gate);
+	vhost_poll_lend(other, true);
+	w->q->poll.window_ns = LIMIT;
+	assert_true(vhost_poll(w->q));
+	assert_int_equal(b.requests, BUSY);
+	/* Its own thread has to go on with it. */
+	assert_true(virtq_pending(&other->vq));
+	mem_gate_remove(&w->dev.mem, &other->gate);
+	rd_close(&own);
+	rd_close(&b.driver);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +206,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_in_a_row_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_at_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_busy_borrowed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
