@@ -178,12 +178,12 @@ def refusal():
 
 
 MORTAL = """
-import subprocess, sys
+import os, subprocess, sys
 daemon = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True)
 for line in daemon.stderr:
     if "MKDIR" in line:
         daemon.kill()
-        sys.exit(3)
+        os._exit(3)
 """
 
 

@@ -18,7 +18,7 @@
 
 #define RETRY_MS 5
 #define END_MS 5000
-#define EXPLAIN_MS 1000
+#define EXPLAIN_MS 5000
 #define LISTENS (1u << 16) // __SO_ACCEPTCON
 
 // A connection or 0, or -errno; -ENOENT and -ECONNREFUSED: not yet.
