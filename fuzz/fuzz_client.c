@@ -237,7 +237,7 @@ static void change_table(uint8_t where)
 
 static void answer(struct request *r)
 {
-	static char reply[sizeof(struct fuse_out_header) + WORDS_MAX + ROOM + 256];
+	static char reply[sizeof(struct fuse_out_header) + VT_WORDS_MAX + ROOM + 256];
 	const struct fuse_in_header *head = (const void *)at(&r->buffers[0]);
 	const char *args = r->nin > 1 ? at(&r->buffers[1]) : "";
 	struct fuse_out_header out = {.unique = head->unique};

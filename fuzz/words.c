@@ -29,14 +29,6 @@ static unsigned int now; /* which has the name */
 static int name = -1;
 static char path[32];
 
-static const struct {
-	uint32_t looks, changes;
-} ops[FUSE_OPCODE_MAX] = {
-#define OP(opcode, looks, marks, more, when) [FUSE_##opcode] = {looks, (marks) | (more)},
-	VT_OPS(OP)
-#undef OP
-};
-
 static uint64_t *word_at(size_t offset)
 {
 	return (uint64_t *)(void *)(tables[now].map + offset);
@@ -168,8 +160,8 @@ static struct vt_move move_at(uint32_t slot, const char *moves, size_t n)
 
 size_t words_of_reply(uint32_t opcode, uint64_t node, uint64_t child, char *to)
 {
-	uint32_t looks = opcode < FUSE_OPCODE_MAX ? ops[opcode].looks : 0;
-	uint32_t changes = opcode < FUSE_OPCODE_MAX ? ops[opcode].changes : 0;
+	const struct vt_row row = vt_row(opcode);
+	uint32_t looks = row.looks, changes = row.changes;
 	struct vt_reply head = {.epoch = *word_at(offsetof(struct vt_header, epoch))};
 	char *p = to + sizeof(head), *moves;
 
@@ -188,8 +180,7 @@ size_t words_of_reply(uint32_t opcode, uint64_t node, uint64_t child, char *to)
 
 		memcpy(p, &look, sizeof(look));
 	}
-	return opcode < FUSE_OPCODE_MAX ?
-		vt_words_size(ops[opcode].looks, ops[opcode].changes) : 0;
+	return vt_row_size(row);
 }
 
 struct vt_entry_looks words_of_entry(uint64_t dir, uint64_t node)

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/version_wire.h"
+#include "proto/version_rows.h"
 
 /* Makes the tables; once. */
 void words_make_tables(void);

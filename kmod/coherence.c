@@ -73,27 +73,9 @@ struct cw_valid cw_valid_for(const struct cw_conn *c, enum cw_what what, u64 sec
 
 /* ---- while a word stands ------------------------------------------------------------------ */
 
-static const struct {
-	u32 looks, changes;
-} ops[FUSE_OPCODE_MAX] = {
-#define OP(opcode, looks, marks, more, when) [FUSE_##opcode] = { looks, (marks) | (more) },
-	VT_OPS(OP)
-#undef OP
-};
-
-#define OP(opcode, looks, marks, more, when)                                                       \
-	static_assert(sizeof(struct vt_reply) +                                                    \
-			      __builtin_popcount(looks) * sizeof(struct vt_look) +                 \
-			      __builtin_popcount((marks) | (more)) * sizeof(struct vt_move) <=     \
-		      CW_WORDS_MAX);
-VT_OPS(OP)
-#undef OP
-
 unsigned int cw_words_size(const struct cw_conn *c, u32 opcode)
 {
-	if (!READ_ONCE(c->words) || opcode >= ARRAY_SIZE(ops))
-		return 0;
-	return vt_words_size(ops[opcode].looks, ops[opcode].changes);
+	return READ_ONCE(c->words) ? vt_row_size(vt_row(opcode)) : 0;
 }
 
 unsigned int cw_entry_looks_size(const struct cw_conn *c)
@@ -103,7 +85,7 @@ unsigned int cw_entry_looks_size(const struct cw_conn *c)
 
 static bool have(const struct cw_words *w)
 {
-	return w && w->came && w->opcode < ARRAY_SIZE(ops);
+	return w && w->came;
 }
 
 u64 cw_words_epoch(const struct cw_words *w)
@@ -147,13 +129,14 @@ struct cw_valid cw_shown(const struct cw_conn *c, const struct cw_words *w, unsi
 			 enum cw_what what, u64 sec, u32 nsec)
 {
 	struct vt_look look;
-	size_t at;
+	struct vt_row row;
 
-	if (!have(w) || !(ops[w->opcode].looks & bit))
+	if (!have(w))
 		return cw_valid_for(c, what, sec, nsec);
-	at = sizeof(struct vt_reply) +
-	     vt_bits(ops[w->opcode].looks & (bit - 1)) * sizeof(struct vt_look);
-	memcpy(&look, w->bytes + at, sizeof(look));
+	row = vt_row(w->opcode);
+	if (!(row.looks & bit))
+		return cw_valid_for(c, what, sec, nsec);
+	memcpy(&look, w->bytes + vt_look_at(row, bit), sizeof(look));
 	return cw_shown_look(c, cw_words_epoch(w), &look, what, sec, nsec);
 }
 
@@ -161,15 +144,16 @@ bool cw_moves(const struct cw_conn *c, const struct cw_words *w, unsigned int bi
 	      struct cw_valid *v)
 {
 	struct vt_move move;
-	size_t at;
+	struct vt_row row;
 
 	if (c->opt.cache != CW_CACHE_SHARED)
 		return true;
-	if (!have(w) || !v->by_word || !(ops[w->opcode].changes & bit))
+	if (!have(w) || !v->by_word)
 		return false;
-	at = sizeof(struct vt_reply) + vt_bits(ops[w->opcode].looks) * sizeof(struct vt_look) +
-	     vt_bits(ops[w->opcode].changes & (bit - 1)) * sizeof(struct vt_move);
-	memcpy(&move, w->bytes + at, sizeof(move));
+	row = vt_row(w->opcode);
+	if (!(row.changes & bit))
+		return false;
+	memcpy(&move, w->bytes + vt_move_at(row, bit), sizeof(move));
 	/* That the change was alone is not only to be said. */
 	if (!(move.flags & VT_ALONE) || !vt_is_alone(move.before, move.after) ||
 	    v->slot != move.slot || v->value != move.before || v->epoch != cw_words_epoch(w))

@@ -13,7 +13,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-#include "proto/version_wire.h"
+#include "proto/version_rows.h"
 
 struct cw_conn;
 struct super_block;
@@ -58,12 +58,11 @@ static inline struct cw_valid cw_kept(const struct cw_kept *k)
 	return v;
 }
 
-/* Words of a reply; the most are those to a rename. */
-#define CW_WORDS_MAX 304
+/* Words of a reply. */
 struct cw_words {
 	u32 opcode;
 	bool came;
-	char bytes[CW_WORDS_MAX] __aligned(8);
+	char bytes[VT_WORDS_MAX] __aligned(8);
 };
 
 /* How many bytes of words a successful reply to an opcode has on this connection, now. */

@@ -5,26 +5,9 @@
 
 #include "client/client.h"
 
-static const struct {
-	uint32_t looks, changes;
-} ops[FUSE_OPCODE_MAX] = {
-#define OP(opcode, looks, marks, more, when) [FUSE_##opcode] = {looks, (marks) | (more)},
-	VT_OPS(OP)
-#undef OP
-};
-
-/* A bound for what is copied: no operation's words may be more. */
-#define OP(opcode, looks, marks, more, when)                                                       \
-	_Static_assert(sizeof(struct vt_reply) +                                                   \
-				__builtin_popcount(looks) * sizeof(struct vt_look) +               \
-				__builtin_popcount((marks) | (more)) * sizeof(struct vt_move) <=   \
-			WORDS_MAX, "words of " #opcode);
-VT_OPS(OP)
-#undef OP
-
 unsigned int words_size(uint32_t opcode)
 {
-	return opcode < FUSE_OPCODE_MAX ? vt_words_size(ops[opcode].looks, ops[opcode].changes) : 0;
+	return vt_row_size(vt_row(opcode));
 }
 
 uint64_t words_epoch(const struct words *w)
@@ -55,14 +38,12 @@ struct validity words_look(const struct causeway *c, uint64_t epoch, const struc
 
 struct validity words_shown(const struct causeway *c, const struct words *w, unsigned int bit)
 {
+	const struct vt_row row = vt_row(w->opcode);
 	struct vt_look look;
-	size_t at;
 
-	if (!w->came || !(ops[w->opcode].looks & bit))
+	if (!w->came || !(row.looks & bit))
 		return (struct validity){.until_ns = 0};
-	at = sizeof(struct vt_reply) +
-		vt_bits(ops[w->opcode].looks & (bit - 1)) * sizeof(struct vt_look);
-	memcpy(&look, w->bytes + at, sizeof(look));
+	memcpy(&look, w->bytes + vt_look_at(row, bit), sizeof(look));
 	return words_look(c, words_epoch(w), &look);
 }
 
@@ -70,14 +51,12 @@ bool words_move(const struct causeway *c, const struct words *w, unsigned int bi
 	struct validity *v)
 {
 	const struct vtable_view *view = table_view(&c->table);
+	const struct vt_row row = vt_row(w->opcode);
 	struct vt_move move;
-	size_t at;
 
-	if (!w->came || !view || !v->word || !(ops[w->opcode].changes & bit))
+	if (!w->came || !view || !v->word || !(row.changes & bit))
 		return false;
-	at = sizeof(struct vt_reply) + vt_bits(ops[w->opcode].looks) * sizeof(struct vt_look) +
-		vt_bits(ops[w->opcode].changes & (bit - 1)) * sizeof(struct vt_move);
-	memcpy(&move, w->bytes + at, sizeof(move));
+	memcpy(&move, w->bytes + vt_move_at(row, bit), sizeof(move));
 	/* That it was alone is not only to be said. */
 	if (!(move.flags & VT_ALONE) || !vt_is_alone(move.before, move.after) ||
 		move.slot >= view->slots || v->word != words_slot(view, move.slot) ||

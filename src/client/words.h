@@ -10,15 +10,12 @@
 #include <stdint.h>
 
 #include "client/validity.h"
-#include "proto/version_wire.h"
-
-/* The most that one reply has: those to a rename. */
-#define WORDS_MAX 304
+#include "proto/version_rows.h"
 
 struct words {
 	uint32_t opcode;
 	bool came;
-	_Alignas(8) char bytes[WORDS_MAX];
+	_Alignas(8) char bytes[VT_WORDS_MAX];
 };
 
 /* How many bytes of words a successful reply to an opcode has. */

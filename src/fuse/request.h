@@ -10,6 +10,7 @@
 #include "fuse/session.h"
 #include "mem/cursor.h"
 #include "proto/fuse_ops.h"
+#include "proto/version_rows.h"
 
 /* The longest request that is copied whole: SYMLINK's name and target, RENAME2's two names. */
 #define FUSE_ARGS_MAX 8192
@@ -19,8 +20,6 @@
  * sends is bounded by its own limit and by the size of its ring (Linux: 256 pages, unless
  * fs.fuse.max_pages_limit says more). */
 #define FUSE_DATA_MAX (16u << 20)
-/* The most words that a reply has (RENAME). */
-#define FUSE_WORDS_MAX 256
 /* iovecs that one read or write is passed on with. */
 #define FUSE_IOV_MAX 1024
 
@@ -44,7 +43,7 @@ struct fuse_worker {
 		char bytes[512];
 		uint64_t align;
 	} reply;
-	char words[FUSE_WORDS_MAX]; /* of the reply to the request that was run last */
+	char words[VT_WORDS_MAX]; /* of the reply to the request that was run last */
 	char buffer[FUSE_BUFFER_MAX];
 	struct iovec iov[FUSE_IOV_MAX];
 	struct fuse_ext ext;

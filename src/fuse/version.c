@@ -31,7 +31,6 @@ enum {
 };
 #define LATER (FUSE_OP_SIZES | FUSE_OP_SLEEPS | FUSE_OP_MAPS | FUSE_OP_ENDS)
 #define FITS(op, fixed, names, tail, reply, flags)                                                 \
-	_Static_assert(WORDS_##op <= FUSE_WORDS_MAX, #op " has too many words");                   \
 	_Static_assert(!((flags) & LATER) || sizeof(struct fuse_out_header) + WORDS_##op +         \
 		sizeof(reply) <= FUSE_DEFERRED_REPLY, #op " has too long a reply");
 FUSE_OPS(FITS)

@@ -9,13 +9,16 @@ import sys
 ROOT = os.environ["CAUSEWAY_SRC"]
 # What <linux/types.h> of a kernel gives them.
 TYPES = """
+#pragma once
 typedef unsigned char uint8_t; typedef unsigned short uint16_t; typedef unsigned int uint32_t;
-typedef unsigned long long uint64_t; typedef _Bool bool;
+typedef unsigned long long uint64_t; typedef int int32_t; typedef long long int64_t;
+typedef _Bool bool;
 enum { false, true };
 """
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wdeclaration-after-statement",
          "-Werror", "-ffreestanding", "-nostdinc", "-D__KERNEL__", "-Ikernel", f"-I{ROOT}", "-fsyntax-only")
-FAULTS = ("#include <stdint.h>", "#include <string.h>", "static inline int64_t f(void) { return 0; }")
+FAULTS = ("#include <stdint.h>", "#include <string.h>",
+          "static inline uint_fast64_t f(void) { return 0; }")
 
 
 def compile_one(text):
@@ -27,6 +30,11 @@ def compile_one(text):
 
 
 os.makedirs("kernel/linux", exist_ok=True)
+# As it is before it is installed for a C library.
+with open("/usr/include/linux/fuse.h", encoding="utf-8") as installed:
+    fuse = installed.read()
+with open("kernel/linux/fuse.h", "w", encoding="utf-8") as header:
+    header.write(fuse.replace("<stdint.h>", "<linux/types.h>"))
 with open("kernel/linux/types.h", "w", encoding="utf-8") as types:
     types.write(TYPES)
 headers = []

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "proto/version_rows.h"
+
 #define DEV 1
 
 /* Of the back-end's process. */
@@ -14,14 +16,6 @@ static struct shared_world *world;
 static struct vtable *table;
 static _Atomic bool agreed; /* words mean something; once it was, there is room for them */
 static _Atomic bool framed;
-
-static const struct {
-	uint32_t looks, changes;
-} ops[FUSE_OPCODE_MAX] = {
-#define OP(opcode, looks, marks, more, when) [FUSE_##opcode] = {looks, (marks) | (more)},
-	VT_OPS(OP)
-#undef OP
-};
 
 static uint32_t slot(enum vtable_kind kind, uint64_t ino)
 {
@@ -345,17 +339,17 @@ static void spoil_look(const struct forged *f, struct vt_look *look)
 /* Makes the words what a hostile back-end would make them. */
 static void spoil(const struct forged *f, char *words)
 {
-	uint32_t opcode = f->in.opcode;
+	const struct vt_row row = vt_row(f->in.opcode);
 	char *p = words + sizeof(struct vt_reply);
 	struct vt_look look;
 	struct vt_move move;
 
-	for (unsigned int i = 0; i < vt_bits(ops[opcode].looks); i++, p += sizeof(look)) {
+	for (unsigned int i = 0; i < vt_bits(row.looks); i++, p += sizeof(look)) {
 		memcpy(&look, p, sizeof(look));
 		spoil_look(f, &look);
 		memcpy(p, &look, sizeof(look));
 	}
-	for (unsigned int i = 0; i < vt_bits(ops[opcode].changes); i++, p += sizeof(move)) {
+	for (unsigned int i = 0; i < vt_bits(row.changes); i++, p += sizeof(move)) {
 		memcpy(&move, p, sizeof(move));
 		if (world->both->fault == SLOT_BEYOND)
 			move.slot = UINT32_MAX;
@@ -370,12 +364,12 @@ static void spoil(const struct forged *f, char *words)
 /* The reply to a request that was done, with its words. */
 static void reply(struct serving *s)
 {
-	uint32_t opcode = s->f->in.opcode;
+	const struct vt_row row = vt_row(s->f->in.opcode);
 	char bytes[FORGER_ROOM];
 	size_t words = 0;
 
 	if (framed)
-		words = vtable_request_words(&s->v, ops[opcode].looks, ops[opcode].changes, bytes);
+		words = vtable_request_words(&s->v, row.looks, row.changes, bytes);
 	if (!agreed)
 		memset(bytes, 0, words);
 	if (words > 0)

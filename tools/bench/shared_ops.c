@@ -4,7 +4,7 @@
 
 #include "bench.h"
 #include "causeway.h"
-#include "proto/version_wire.h"
+#include "proto/version_rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define BLOCK 4096
-#define WORDS_ROOM 512 // for the words of any reply
 #define FILE_KEPT "kept"
 #define FILE_NEW "new"
 
@@ -62,27 +61,10 @@ static int stat_path(struct shared_turn *turn, size_t file)
 		.reply = (to),                                                                     \
 		.size = (bytes)})
 
-// What stands between the header and the rest of a reply, where the server tells of changes.
-static unsigned int words_of(uint32_t opcode)
-{
-	static const struct {
-		uint32_t opcode, looks, changes;
-	} ops[] = {
-#define OP(op, looks, marks, more, when) {FUSE_##op, looks, (marks) | (more)},
-		VT_OPS(OP)
-#undef OP
-	};
-
-	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-		if (ops[i].opcode == opcode)
-			return vt_words_size(ops[i].looks, ops[i].changes);
-	return 0;
-}
-
 // A request by itself.
 static int ask(struct shared_turn *turn, const struct request *r)
 {
-	const unsigned int words = turn->words ? words_of(r->opcode) : 0;
+	const unsigned int words = turn->words ? vt_row_size(vt_row(r->opcode)) : 0;
 	const bool answered = r->opcode != FUSE_FORGET;
 	struct fuse_in_header head = {.opcode = r->opcode,
 		.nodeid = r->node,
@@ -91,7 +73,7 @@ static int ask(struct shared_turn *turn, const struct request *r)
 		.pid = bench_pid};
 	struct {
 		struct fuse_out_header head;
-		char words[WORDS_ROOM];
+		char words[VT_WORDS_MAX];
 	} answer;
 	struct iovec in[4] = {ARGUMENT(head)};
 	const struct iovec out[] = {{&answer, sizeof(answer.head) + words}, {r->reply, r->size}};
