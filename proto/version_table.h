@@ -128,6 +128,9 @@ static inline enum vt_fault vt_examine(const struct vt_header *h, uint64_t bytes
  * The rest is room for those who begin before they see it. */
 #define VT_CROWD 0x8000u
 
+/* Of a slot in which nothing was ever changed: what was read earlier is good for it too. */
+#define VT_UNTOUCHED 0ull
+
 static inline unsigned int vt_in_flight(uint64_t word)
 {
 	return (unsigned int)(word & VT_IN_FLIGHT);

@@ -11,29 +11,33 @@
 #define NAME_BYTES 255
 #define KIND_NAME  3 /* after those of enum vtable_kind */
 
-static uint32_t slot_of(const struct vtable *t, const void *data, size_t len)
-{
-	return (uint32_t)(hash_siphash(t->key, data, len) & (t->slots - 1));
-}
-
 uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev, ino_t ino)
 {
 	uint64_t data[3] = {(uint64_t)kind, dev, ino};
 
-	return slot_of(t, data, sizeof(data));
+	return vtable_slot_of_hash(t, hash_siphash(t->key, data, sizeof(data)));
 }
 
-uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
+uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
 {
 	struct {
 		uint64_t kind, dev, ino;
 		char name[NAME_BYTES];
-	} data = {.kind = KIND_NAME, .dev = dev, .ino = ino};
+	} data;
 	/* No directory has a longer one; if two such share a slot, it costs nothing. */
 	size_t len = strnlen(name, sizeof(data.name));
 
+	/* Only what is hashed is set: names are short, and this is done for each. */
+	data.kind = KIND_NAME;
+	data.dev = dev;
+	data.ino = ino;
 	memcpy(data.name, name, len);
-	return slot_of(t, &data, offsetof(typeof(data), name) + len);
+	return hash_siphash(t->key, &data, offsetof(typeof(data), name) + len);
+}
+
+uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
+{
+	return vtable_slot_of_hash(t, vtable_hash_of_name(t, dev, ino, name));
 }
 
 bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp)

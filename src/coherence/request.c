@@ -20,6 +20,7 @@ void vtable_request_begin(struct vtable_request *v, struct vtable *t, bool words
 	v->settled = false;
 	v->looked = v->touched = v->timed = 0;
 	v->change.n = 0;
+	v->early.slot = VT_SLOTS_MAX;
 	vtable_enter(t);
 	v->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
 	now = v;
@@ -63,6 +64,28 @@ void vtable_request_look(struct vtable_request *v, struct vtable_operand o)
 {
 	v->look[index_of(o.bit)] = vtable_request_glance(v, o.slot, o.flags);
 	v->looked |= o.bit;
+}
+
+void vtable_request_expect(struct vtable_request *v, uint32_t slot)
+{
+	vtable_look(v->t, slot, &v->early);
+}
+
+bool vtable_request_found(const struct vtable_request *v, uint32_t slot, uint32_t flags,
+	struct vt_look *look)
+{
+	if (v->early.slot == slot) {
+		*look = look_of(v, &v->early, flags);
+		return true;
+	}
+	*look = vtable_request_glance(v, slot, flags);
+	return look->word == VT_UNTOUCHED;
+}
+
+bool vtable_request_look_found(struct vtable_request *v, struct vtable_operand o)
+{
+	v->looked |= o.bit;
+	return vtable_request_found(v, o.slot, o.flags, &v->look[index_of(o.bit)]);
 }
 
 void vtable_request_recall(struct vtable_request *v, struct vtable_operand o,

@@ -29,6 +29,8 @@ struct vtable_request {
 	unsigned int timed;           /* of those touched: kept by time */
 	struct vt_look look[VT_TOUCH_BITS];
 	uint32_t slot[VT_TOUCH_BITS];
+	struct vt_stamp early; /* of vtable_request_expect(); slot VT_SLOTS_MAX: of none */
+	uint64_t name, to_name; /* hashes of VT_NAME and VT_TO_NAME, for the file system */
 	struct vtable_change change;
 };
 
@@ -53,6 +55,19 @@ void vtable_request_look(struct vtable_request *v, struct vtable_operand o);
 
 /* A word of a single thing beside those with bits, of an entry in a listing. */
 struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t slot, uint32_t flags);
+
+/*
+ * What is found by what is read has a slot that is known too late: the word must be loaded first.
+ * So the word of the slot that it will probably have is, and what has been found says whether what
+ * was read since is good for its look. False: it is to be read again. True also where nothing was
+ * ever changed in the slot: then its word was the same before.
+ */
+void vtable_request_expect(struct vtable_request *v, uint32_t slot);
+bool vtable_request_found(const struct vtable_request *v, uint32_t slot, uint32_t flags,
+	struct vt_look *look);
+
+/* The same for the bit of what was found. */
+bool vtable_request_look_found(struct vtable_request *v, struct vtable_operand o);
 
 /* A look of an earlier request's, which read what this one's reply shows (a listing, by pieces). */
 void vtable_request_recall(struct vtable_request *v, struct vtable_operand o,

@@ -120,6 +120,13 @@ enum vtable_kind {
 uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev, ino_t ino);
 uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
 
+/* All of the hash of a name, which no two have together, and the slot by it. */
+uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
+static inline uint32_t vtable_slot_of_hash(const struct vtable *t, uint64_t hash)
+{
+	return (uint32_t)(hash & (t->slots - 1));
+}
+
 /*
  * A stamp for what is about to be read: taken before the state is read, for a slot whose word is
  * loaded after the epoch. False where it may be used but not kept: a change is in flight.

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check: needs=spin,gcc timeout=400
+ * check: needs=spin,gcc timeout=600
  *
  * Names: a guest walks to a file, by a name in a directory, and looks at its attributes, from its
  * cache as far as it can; two others give the name to another file and change modes, of the files and
- * of the directory. The server does not know the inode before it has looked the name up. With FOLD
- * names are not compared byte by byte: the guest has another spelling than those who rename.
+ * of the directory. The server does not know the inode before it has looked the name up: it guesses,
+ * and looks at the attributes a second time where the guess was wrong and something was ever changed
+ * in the inode's slot. With FOLD names are not compared byte by byte: the guest has another spelling
+ * than those who rename.
  *
  * with FOLD=1
  * without NAME_LAST: the server reads the name's word after it has opened what it names
  * without FIRST_STAT: the reply has the attributes from before the inode's word was read
+ * without BLIND_GUESS: the word that was read by a guess is that of whatever was found
  * without TRUST_PARENT: a walk in the cache does not look at the directory's attributes
  * without BY_BYTES FOLD=1: a name that has other spellings has a slot of its own
  * without NAMES_ONLY: a rename does not mark the inodes whose links it changes
  * reaches WALKED: a walk without a request
  * reaches RENAMED: a name is asked for again
  * reaches SECOND: the two looks at the attributes differ
+ * reaches GUESSED: the guess is right, and something was changed in the slot
+ * reaches MISGUESSED: it is wrong
+ * reaches UNTOUCHED: it is wrong, but nothing was changed in the slot
  */
 #include "model.h"
 
@@ -35,6 +41,8 @@ byte mode;    /* of the directory */
 byte changes;
 
 #define file_of(n) ((n) % 2)
+
+#define NEVER_CHANGED 0 /* what words begin with */
 
 /* In which slot the guest's name is. */
 #ifdef FOLD
@@ -109,7 +117,7 @@ inline look(it, slot)
 proctype walker()
 {
 	object entry, dir, inode[2];
-	byte f, w, v, floor_name, floor_mode, floor[2];
+	byte f, w, v, floor_name, floor_mode, floor[2], guess, early;
 	bool asked;
 
 end:
@@ -174,7 +182,15 @@ end:
 				atomic { v = attr[f]; keep(inode[f], v, w); assert(v >= floor[f]) }
 			fi
 		:: else ->
-			/* LOOKUP: the name, what it names, its attributes. */
+			/* LOOKUP: the name, what it names, its attributes; and before it is known what
+			 * it names, the word of what it may be. */
+			atomic {
+				if
+				:: guess = 0
+				:: guess = 1
+				fi;
+				early = word[FILES + guess]
+			}
 #ifdef NAME_LAST
 			v = name;
 			w = word[SLOT];
@@ -189,20 +205,39 @@ end:
 				reached(RENAMED)
 			}
 			v = attr[f];
-			w = word[FILES + f];
-			atomic {
-				if
-				:: v != attr[f] -> reached(SECOND)
-				:: else
-				fi;
-#ifndef FIRST_STAT
-				v = attr[f];
+			if
+#ifndef BLIND_GUESS
+			:: f == guess ->
+#else
+			:: true ->
 #endif
-				assert(v >= floor[f]);
-				keep(inode[f], v, w)
-			}
+				atomic {
+					w = early;
+					if
+					:: w != NEVER_CHANGED -> reached(GUESSED)
+					:: else
+					fi
+				}
+			:: f != guess ->
+				w = word[FILES + f];
+				atomic {
+					reached(MISGUESSED);
+					if
+					:: w == NEVER_CHANGED -> reached(UNTOUCHED)
+					:: else ->
+						if
+						:: v != attr[f] -> reached(SECOND)
+						:: else
+						fi;
+#ifndef FIRST_STAT
+						v = attr[f]
+#endif
+					fi
+				}
+			fi;
+			atomic { assert(v >= floor[f]); keep(inode[f], v, w) }
 		fi;
-next:		atomic { f = 0; w = 0; v = 0 }
+next:		atomic { f = 0; w = 0; v = 0; guess = 0; early = 0 }
 	od
 }
 

@@ -210,16 +210,16 @@ static int create_file(const struct pt_node *parent, const char *name, mode_t mo
 }
 
 /* The node and handle of a file that this call made and holds open as taken_fd; with the rights
- * of who made it, as names.c has it. */
+ * of who made it, as names.c has it. stated: the entry has its attributes already. */
 static int enter_created(struct passthrough *pt, struct pt_node *parent, const char *name,
-	int taken_fd, struct fs_entry *entry, uint64_t *handle)
+	int taken_fd, bool stated, struct fs_entry *entry, uint64_t *handle)
 {
 	CLEANUP_FD int fd = taken_fd;
 	int path_fd = openat(pt->proc_fd, pt_fdname(fd).s, O_PATH | O_CLOEXEC), r;
 
 	if (path_fd < 0)
 		return -errno;
-	r = pt_stat(path_fd, &entry->attr);
+	r = stated ? 0 : pt_stat(path_fd, &entry->attr);
 	if (r < 0) {
 		close(path_fd);
 		return r;
@@ -287,6 +287,7 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref parent = pt_dir_ref(pt, parent_id);
 	int r = name ? pt_check_name(name) : 0;
+	bool stated = false;
 	int fd;
 
 	if (!parent.node)
@@ -300,9 +301,10 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	if (r < 0)
 		return r;
 	fd = create_file(parent.node, name, mode, flags);
-	if (fd >= 0)
-		pt_mark_made(pt, parent.node, fd,
-			VT_CHILD_ATTR | (flags & O_TRUNC ? VT_CHILD_DATA : 0));
+	/* What else is done to it changes labels only. */
+	if (fd >= 0 && pt_mark_made(pt, parent.node, fd,
+			VT_CHILD_ATTR | (flags & O_TRUNC ? VT_CHILD_DATA : 0), &entry->attr))
+		stated = who->n_labels == 0 && pt_is_good_made();
 	r = pt_end_making(pt, who, parent.node->fd, name, fd);
 	if (fd == -EEXIST && name && !(flags & O_EXCL))
 		return open_existing(pt, who, parent.node, name, flags, entry, handle);
@@ -310,5 +312,5 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 		close_fd(&fd);
 	if (r == 0 && flags & O_DIRECT)
 		pt_go_direct(pt, fd);
-	return r < 0 ? r : enter_created(pt, parent.node, name, fd, entry, handle);
+	return r < 0 ? r : enter_created(pt, parent.node, name, fd, stated, entry, handle);
 }

@@ -77,6 +77,8 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 	entry->submount = name && S_ISDIR(entry->attr.stx_mode) &&
 		!pt_is_beside(&entry->attr, parent);
 	r = pt_node_found(pt, taken_fd, &entry->attr, parent, name, &entry->node);
+	if (r == 0 && name)
+		pt_note_found(pt, as, entry);
 	if (r == 0 && pt->dax && S_ISREG(entry->attr.stx_mode))
 		mark_found(pt, entry);
 	return r;

@@ -45,11 +45,13 @@ static int made(struct passthrough *pt, const struct fs_caller *who, struct pt_n
 
 	if (who->n_labels > 0) {
 		CLEANUP_FD int fd = -1;
+		struct statx attr;
 
 		cred_be_daemon();
 		fd = r < 0 ? r : pt_open_child(parent->fd, name);
 		if (fd >= 0)
-			as = pt_mark_made(pt, parent, fd, VT_CHILD_ATTR) ? PT_MARKED : PT_MADE;
+			as = pt_mark_made(pt, parent, fd, VT_CHILD_ATTR, &attr) ? PT_MARKED
+										: PT_MADE;
 		r = pt_end_making(pt, who, parent->fd, name, fd);
 	}
 	return enter_made(pt, parent, name, r, as, entry);

@@ -12,6 +12,7 @@
 #include "base/util.h"
 #include "fs/fs.h"
 #include "fs/passthrough/dirbuf.h"
+#include "fs/passthrough/guess.h"
 #include "fs/passthrough/idtab.h"
 #include "fs/passthrough/lock.h"
 #include "fs/passthrough/ops.h"
@@ -154,7 +155,7 @@ struct passthrough {
 	struct pt_streams streams;
 	_Atomic bool goes_direct; /* some handle has, or had, O_DIRECT (direct.c) */
 	struct pt_dir_pool dirs;
-
+	struct pt_guesses *guesses; /* NULL: there is no version table, or no memory */
 	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;
 

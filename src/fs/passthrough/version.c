@@ -111,43 +111,46 @@ static bool folds(struct passthrough *pt, const struct vtable_request *v, struct
 	return flags & FS_CASEFOLD_FL;
 }
 
-/* The operand of a name; *byte: the slot of its spelling, where that is another one. */
+/* The operand of a name, and the hash of its spelling, whose slot may be another one. */
 static struct vtable_operand name_operand(struct passthrough *pt, const struct vtable_request *v,
-	struct pt_node *dir, const char *name, unsigned int bit, uint32_t *byte)
+	struct pt_node *dir, const char *name, unsigned int bit, uint64_t *hash)
 {
 	struct pt_inode inode = inode_of(dir);
 	struct vtable_operand o = {.bit = bit, .flags = inode.timed ? VT_TIMED : 0};
 	bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 
-	*byte = vtable_slot_of_name(v->t, inode.dev, inode.ino, name);
+	*hash = vtable_hash_of_name(v->t, inode.dev, inode.ino, name);
 	if (dots || folds(pt, v, dir))
 		o.slot = vtable_slot(v->t, VTABLE_LIST, inode.dev, inode.ino);
 	else
-		o.slot = *byte;
+		o.slot = vtable_slot_of_hash(v->t, *hash);
 	return o;
 }
 
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 {
 	struct vtable_request *v = vtable_request_now();
-	uint32_t byte;
+	uint32_t guess;
 
-	if (v && v->words)
-		vtable_request_look(v, name_operand(pt, v, dir, name, VT_NAME, &byte));
+	if (!v || !v->words)
+		return;
+	vtable_request_look(v, name_operand(pt, v, dir, name, VT_NAME, &v->name));
+	if (pt_guess_find(pt->guesses, v->name, &guess))
+		vtable_request_expect(v, guess);
 }
 
-void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name,
+void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
 	struct fs_entry *entry)
 {
 	struct vtable_request *v = vtable_request_now();
 	struct vtable_operand o;
-	uint32_t byte;
 
 	entry->looks = (struct vt_entry_looks){0};
 	if (!v || !v->words)
 		return;
-	o = name_operand(pt, v, dir, name, VT_NAME, &byte);
+	o = name_operand(pt, v, dir, name, VT_NAME, &v->name);
 	entry->looks.name = vtable_request_glance(v, o.slot, o.flags);
+	vtable_request_expect(v, vtable_slot(v->t, VTABLE_ATTR, inode_of(dir).dev, ino));
 }
 
 /* The spelling's own slot is marked too: another server, which may read the directory where we may
@@ -156,11 +159,14 @@ void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name,
 {
 	struct vtable_request *v = vtable_request_now();
 	struct vtable_operand o;
+	uint64_t *hash;
 	uint32_t byte;
 
 	if (!v)
 		return;
-	o = name_operand(pt, v, dir, name, to ? VT_TO_NAME : VT_NAME, &byte);
+	hash = to ? &v->to_name : &v->name;
+	o = name_operand(pt, v, dir, name, to ? VT_TO_NAME : VT_NAME, hash);
+	byte = vtable_slot_of_hash(v->t, *hash);
 	pt_mark_node(v, dir, to ? VT_TO_ATTR | VT_TO_LIST : VT_NODE_ATTR | VT_NODE_LIST);
 	vtable_request_mark(v, &o, 1);
 	if (byte != o.slot)
@@ -193,30 +199,46 @@ int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, 
 	struct fs_entry *entry)
 {
 	struct vtable_request *v = vtable_request_now();
-	struct pt_inode inode = inode_found(pt, &entry->attr, parent, fd);
+	struct vtable_operand o;
+	struct pt_inode inode;
+	bool good = true;
 
-	if (as == PT_MADE)
-		pt_mark_inode(v, &inode, VT_CHILD_ATTR);
-	else if (as == PT_LOOKED_UP && v->words)
-		look_inode(v, &inode, VT_CHILD_ATTR);
-	else if (as == PT_LISTED && v->words)
-		entry->looks.attr = vtable_request_glance(v,
-			vtable_slot(v->t, VTABLE_ATTR, inode.dev, inode.ino),
-			inode.timed ? VT_TIMED : 0);
-	return v->words && as != PT_MARKED ? pt_stat(fd, &entry->attr) : 0;
+	if (as == PT_MARKED || (as != PT_MADE && !v->words))
+		return 0;
+	inode = inode_found(pt, &entry->attr, parent, fd);
+	operands(v, &inode, VT_CHILD_ATTR, &o);
+	if (as == PT_MADE) {
+		vtable_request_mark(v, &o, 1);
+		good = pt_is_good_made();
+	} else if (as == PT_LOOKED_UP) {
+		good = vtable_request_look_found(v, o);
+	} else {
+		good = vtable_request_found(v, o.slot, o.flags, &entry->looks.attr);
+	}
+	/* Another mount may be watched only since it was read. */
+	return good && parent && pt_is_beside(&entry->attr, parent) ? 0
+								     : pt_stat(fd, &entry->attr);
 }
 
-bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, unsigned int bits)
+bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, unsigned int bits,
+	struct statx *attr)
 {
 	struct vtable_request *v = vtable_request_now();
 	struct pt_inode inode;
-	struct statx attr;
 
-	if (!v || pt_stat(fd, &attr) < 0)
+	if (!v || pt_stat(fd, attr) < 0)
 		return false;
-	inode = inode_found(pt, &attr, parent, fd);
+	inode = inode_found(pt, attr, parent, fd);
 	pt_mark_inode(v, &inode, bits);
 	return true;
+}
+
+bool pt_is_good_made(void)
+{
+	const struct vtable_request *v = vtable_request_now();
+	uint32_t slot = v->slot[__builtin_ctz(VT_CHILD_ATTR)];
+
+	return !v->words || vtable_touch_of(&v->change, slot)->before == VT_UNTOUCHED;
 }
 
 bool pt_settle_attr(const struct pt_node *node, unsigned int bit)
@@ -248,6 +270,7 @@ void pt_settle_entry(struct passthrough *pt, struct fs_entry *entry)
 	if (!v)
 		return;
 	vtable_request_settle(v);
+	pt_note_made(pt);
 	if (!v->words)
 		return;
 	vtable_request_was_alone(v, VT_NAME);

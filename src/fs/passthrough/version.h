@@ -58,10 +58,11 @@ static inline void pt_mark(const struct pt_node *node, unsigned int bits)
 		pt_mark_node(v, node, bits);
 }
 
-/* Before a name is looked up (VT_NAME), in this request or for an entry of a listing. "." and ".."
- * are told by the listing of the directory, which a move of it changes. */
+/* Before a name is looked up (VT_NAME), in this request or for an entry of a listing, which says of
+ * which inode it is. "." and ".." are told by the listing of the directory, which a move of it
+ * changes. */
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name);
-void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name,
+void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
 	struct fs_entry *entry);
 
 /* Before a name is made, removed or moved: its directory, and the name; `to`: the other ones of a
@@ -72,14 +73,24 @@ void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name,
 void pt_forget_names(void);
 
 /* When attributes of an inode were read that was not known before: looks at it or marks it, and
- * reads them again where a guest will keep them. parent: where it was found, or NULL. 0 or
- * -errno. */
+ * reads them again where a guest will keep them and they are not good for the word. parent: where
+ * it was found, or NULL. 0 or -errno. */
 int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
 	struct fs_entry *entry);
 
 /* Marks an inode that was just made, or found and is to be changed, by a descriptor; as soon as it
- * is known. False: it was not, or there is no table. */
-bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, unsigned int bits);
+ * is known, by what is read into *attr. False: it was not, or there is no table. */
+bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, unsigned int bits,
+	struct statx *attr);
+
+/* Whether attributes that were read before what was made was marked are as good as if they had been
+ * read after that. */
+bool pt_is_good_made(void);
+
+/* Which slot a name has led to, for the next time (guess.h): of what was found, made or linked. In
+ * guess.c. */
+void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry *entry);
+void pt_note_made(struct passthrough *pt);
 
 /* After the last change: whether attributes that were read since the mark go with the words of the
  * reply. Where not, they are looked at now, and are to be read again. bit: of the node's. */
