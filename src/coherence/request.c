@@ -122,6 +122,15 @@ static const struct vtable_touch *touch_of(const struct vtable_request *v, unsig
 	return vtable_touch_of(&v->change, v->slot[index_of(bit)]);
 }
 
+bool vtable_request_is_alone(const struct vtable_request *v, unsigned int bit)
+{
+	const struct vtable_touch *touch = touch_of(v, bit);
+
+	return touch && vt_is_quiet(touch->before) &&
+		atomic_load_explicit(words_slot(v->t, touch->slot), memory_order_acquire) ==
+			touch->before + VT_BEGIN;
+}
+
 bool vtable_request_was_alone(struct vtable_request *v, unsigned int bit)
 {
 	const struct vtable_touch *touch = touch_of(v, bit);
@@ -138,6 +147,18 @@ bool vtable_request_was_alone(struct vtable_request *v, unsigned int bit)
 	};
 	v->looked |= bit;
 	return true;
+}
+
+bool vtable_request_is_current(const struct vtable_request *v)
+{
+	return atomic_load_explicit(words_head(v->t, epoch), memory_order_acquire) == v->epoch;
+}
+
+bool vtable_request_is_trusted(const struct vtable_request *v)
+{
+	/* In this order: the epoch moves before words are good again. */
+	return atomic_load_explicit(words_head(v->t, timed), memory_order_acquire) == 0 &&
+		vtable_request_is_current(v) && !vtable_is_poisoned(v->t);
 }
 
 unsigned int vtable_request_words(const struct vtable_request *v, unsigned int looks,

@@ -30,7 +30,7 @@ struct vtable_request {
 	struct vt_look look[VT_TOUCH_BITS];
 	uint32_t slot[VT_TOUCH_BITS];
 	struct vt_stamp early; /* of vtable_request_expect(); slot VT_SLOTS_MAX: of none */
-	uint64_t name, to_name; /* hashes of VT_NAME and VT_TO_NAME, for the file system */
+	uint64_t name, to_name; /* hashes of what the file system calls VT_NAME and VT_TO_NAME */
 	struct vtable_change change;
 };
 
@@ -83,6 +83,14 @@ void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *
  */
 void vtable_request_settle(struct vtable_request *v);
 bool vtable_request_was_alone(struct vtable_request *v, unsigned int bit);
+
+/* Before that: whether until now nobody else came to the slot of a bit that was marked. */
+bool vtable_request_is_alone(const struct vtable_request *v, unsigned int bit);
+
+/* Whether the epoch has not moved since the request began; and whether, besides, words alone say
+ * what can be trusted now. */
+bool vtable_request_is_current(const struct vtable_request *v);
+bool vtable_request_is_trusted(const struct vtable_request *v);
 
 /* Writes the words of a reply to `out`, for an operation with these bits; bits without a look or a
  * mark have words that say nothing. Returns vt_words_size(). */

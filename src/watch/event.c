@@ -31,7 +31,8 @@
  *
  * What lost a link says so by FAN_ATTRIB, be it by the removal of a name or by a rename over it,
  * and be it a directory; what got one does too. Stores through a mapping show when it is gone and
- * its file is closed.
+ * its file is closed. A directory that was just made may be removed by a server that believes its
+ * name to be another's still.
  */
 #define VT_CHILD_MOVED (VT_MAKES | VT_CHILD_LIST)
 #define VT_CHILD_FILE  (VT_CHILD_ATTR | VT_CHILD_DATA)
@@ -39,7 +40,7 @@ static const struct {
 	uint64_t event;
 	unsigned int bits;
 } meanings[] = {
-	{FAN_CREATE, VT_MAKES},
+	{FAN_CREATE, VT_CHILD_MOVED},
 	{FAN_DELETE, VT_CHILD_MOVED},
 	{FAN_MOVED_FROM, VT_CHILD_MOVED},
 	{FAN_MOVED_TO, VT_CHILD_MOVED},
@@ -139,6 +140,10 @@ static void pass_on_name(struct watcher *w, const struct found *dir, const char 
  * A directory that has gone, and whose number is not known, had names that somebody may remember
  * who is still in it: then all is forgotten. A file that has gone had a directory, and a name in it
  * that leads there no more.
+ *
+ * The name comes before what it stands for: where a server has seen no change of a name until it
+ * had removed it, what it has changed of that inode is told by us afterwards
+ * (tests/model/victim.pml).
  */
 static void tell_place(struct watcher *w, const struct place *p, const struct told *told,
 	unsigned int bits)

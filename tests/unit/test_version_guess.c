@@ -7,6 +7,7 @@
  */
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static struct {
 static unsigned int looks; /* system calls that read attributes */
 static unsigned int at;    /* after which of them the following happens; 0: never */
 static void (*happens)(void);
+static void (*before_unlink)(void);
 
 /* Instead of the C library's: what passes through here is what the file system looks at. */
 int statx(int fd, const char *restrict path, int flags, unsigned int mask,
@@ -45,6 +47,13 @@ int statx(int fd, const char *restrict path, int flags, unsigned int mask,
 	if (++looks == at)
 		happens();
 	return r;
+}
+
+int unlinkat(int fd, const char *name, int flags)
+{
+	if (before_unlink)
+		before_unlink();
+	return (int)syscall(SYS_unlinkat, fd, name, flags);
 }
 
 static void write_file(const char *path)
@@ -68,6 +77,7 @@ static int start(void **state)
 	config.table = s.t;
 	assert_int_equal(passthrough_new("export", &config, &s.fs), 0);
 	at = looks = 0;
+	before_unlink = NULL;
 	return 0;
 }
 
@@ -107,6 +117,16 @@ static uint64_t word_of(uint32_t slot)
 
 	vtable_look(s.t, slot, &stamp);
 	return stamp.word;
+}
+
+static uint64_t epoch_now(void)
+{
+	return ((struct vt_header *)s.t->map)->epoch;
+}
+
+static uint64_t timed_now(void)
+{
+	return ((struct vt_header *)s.t->map)->timed;
 }
 
 static const struct vt_look *look_of(unsigned int bit)
@@ -245,6 +265,282 @@ static void test_create(void **state)
 	assert_int_equal(created.attr.stx_mode & 07777, NEWER);
 }
 
+static int unlink_name(const char *name)
+{
+	int r;
+
+	looks = 0;
+	vtable_request_begin(&s.v, s.t, true);
+	r = s.fs->ops->unlink(s.fs, FS_ROOT, name);
+	vtable_request_end(&s.v);
+	return r;
+}
+
+/* Whether the change marked a file, by its slot and what its word was. */
+static bool is_marked(uint32_t slot, uint64_t word)
+{
+	return word_of(slot) != word;
+}
+
+/* What the name is known to stand for is marked, and not looked at; what is not known is found. */
+static void test_unlink(void **state)
+{
+	const struct {
+		const char *name;
+		unsigned int looks;
+	} files[] = {{"f", 0}, {"new", 0}, {"g", 3}};
+	uint64_t epoch = epoch_now();
+
+	look_up("f");
+	assert_int_equal(create("new"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char path[64];
+		uint32_t slot;
+		uint64_t word;
+
+		snprintf(path, sizeof(path), "export/%s", files[i].name);
+		slot = slot_of(path);
+		word = word_of(slot);
+		assert_int_equal(unlink_name(files[i].name), 0);
+		assert_int_equal(looks, files[i].looks);
+		assert_true(is_marked(slot, word));
+	}
+	assert_int_equal(epoch_now(), epoch);
+}
+
+static uint32_t name_slot(void)
+{
+	struct stat root;
+
+	assert_int_equal(lstat("export", &root), 0);
+	return vtable_slot_of_name(s.t, root.st_dev, root.st_ino, "f");
+}
+
+static void change_slot(uint32_t slot)
+{
+	struct vtable_change c = {0};
+
+	vtable_begin(s.t, &c, &slot, 1);
+	vtable_end(s.t, &c);
+}
+
+static void change_name(void) { change_slot(name_slot()); }
+
+static void change_listing(void)
+{
+	struct stat root;
+
+	assert_int_equal(lstat("export", &root), 0);
+	change_slot(vtable_slot(s.t, VTABLE_LIST, root.st_dev, root.st_ino));
+}
+
+/* As another server renames. */
+static void rename_over(void)
+{
+	uint32_t slots[] = {name_slot(), slot_of("export/f"), slot_of("export/g")};
+	struct vtable_change c = {0};
+
+	vtable_begin(s.t, &c, slots, ARRAY_SIZE(slots));
+	put_g_over_f();
+	vtable_end(s.t, &c);
+}
+
+static void move_epoch(void) { vtable_bump_epoch(s.t); }
+
+/* Somebody is at the name when it is removed, or nobody knows whether he was: the epoch moves. Who
+ * comes there once comes again: the next time it need not, as what is there is looked for. */
+static void test_others_at_name(void **state)
+{
+	static void (*const others[])(void) = {change_name, rename_over, move_epoch};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		bool is_epoch = others[i] == move_epoch;
+		uint64_t epoch = epoch_now();
+
+		look_up("f");
+		before_unlink = others[i];
+		assert_int_equal(unlink_name("f"), 0);
+		before_unlink = NULL;
+		assert_int_equal(looks, 0);
+		assert_int_equal(epoch_now(), epoch + 1 + is_epoch);
+		epoch = epoch_now();
+		write_file("export/f");
+		look_up("f");
+		before_unlink = is_epoch ? NULL : change_name;
+		assert_int_equal(unlink_name("f"), 0);
+		assert_int_equal(looks, is_epoch ? 0 : 3);
+		assert_int_equal(epoch_now(), epoch);
+		assert_int_equal(timed_now(), 0);
+		finish(state);
+		start(state);
+	}
+}
+
+static void watch_none(void) { pt_of(s.fs)->root->mount->unwatched = true; }
+static void fold_names(void) { pt_of(s.fs)->root->mount->names = PT_NAMES_FOLD; }
+static void be_timed(void) { ((struct vt_header *)s.t->map)->timed = 1; }
+
+/* What the name stood for is not believed any more, but looked for. */
+static void test_known_no_more(void **state)
+{
+	static void (*const why[])(void) = {
+		change_name, move_epoch, be_timed, watch_none, fold_names};
+
+	for (size_t i = 0; i < ARRAY_SIZE(why); i++) {
+		uint64_t epoch, word;
+		uint32_t slot;
+
+		look_up("f");
+		why[i]();
+		put_g_over_f();
+		slot = slot_of("export/f");
+		word = word_of(slot);
+		epoch = epoch_now();
+		assert_int_equal(unlink_name("f"), 0);
+		assert_int_equal(looks, 3);
+		assert_true(is_marked(slot, word));
+		assert_int_equal(epoch_now(), epoch);
+		finish(state);
+		start(state);
+	}
+}
+
+/* What was remembered by the word of the listing, whose slot names share there, is not believed
+ * either, nor by the same word of another slot when they do not any more. */
+static void test_folded(void **state)
+{
+	change_listing();
+	fold_names();
+	look_up("f");
+	change_name();
+	put_g_over_f();
+	pt_of(s.fs)->root->mount->names = PT_NAMES_BYTES;
+	assert_int_equal(unlink_name("f"), 0);
+	assert_int_equal(looks, 3);
+}
+
+static void look_up_nothing(const char *name)
+{
+	struct fs_entry e;
+
+	vtable_request_begin(&s.v, s.t, true);
+	assert_int_equal(s.fs->ops->lookup(s.fs, FS_ROOT, name, &e), -ENOENT);
+	vtable_request_end(&s.v);
+}
+
+static void link_new(void)
+{
+	assert_int_equal(link("export/f", "export/new"), 0);
+}
+
+static int rename_name(const char *from, const char *to, unsigned int flags)
+{
+	int r;
+
+	looks = 0;
+	vtable_request_begin(&s.v, s.t, true);
+	r = s.fs->ops->rename(s.fs, FS_ROOT, from, FS_ROOT, to, flags);
+	vtable_request_end(&s.v);
+	return r;
+}
+
+static void test_rename(void **state)
+{
+	uint64_t epoch = epoch_now();
+	struct stat st;
+
+	look_up("f");
+	look_up("g");
+	/* The target is looked for, and what has moved is looked at. */
+	assert_int_equal(rename_name("f", "new", 0), 0);
+	assert_int_equal(looks, 1);
+	/* What has moved is known under its new name; the old one is known to be nobody's. */
+	assert_int_equal(rename_name("new", "f", 0), 0);
+	assert_int_equal(looks, 1);
+	assert_int_equal(rename_name("f", "g", 0), 0);
+	assert_int_equal(looks, 1);
+	assert_int_equal(rename_name("g", "f", RENAME_NOREPLACE), 0);
+	assert_int_equal(looks, 1);
+	assert_int_equal(lstat("export/g", &st), -1);
+	/* Two names of one inode. */
+	assert_int_equal(link("export/f", "export/g"), 0);
+	look_up("g");
+	assert_int_equal(rename_name("f", "g", 0), 0);
+	assert_int_equal(rename_name("f", "g", RENAME_NOREPLACE), -EEXIST);
+	assert_int_equal(unlink_name("g"), 0);
+	assert_int_equal(epoch_now(), epoch);
+}
+
+/* A name that was nobody's is somebody's: that nobody is remembered, or what is there is found. */
+static void test_rename_over(void **state)
+{
+	uint64_t epoch = epoch_now(), word;
+	uint32_t slot;
+
+	look_up("f");
+	assert_int_equal(rename_name("f", "new", 0), 0);
+	write_file("export/f");
+	change_name();
+	slot = slot_of("export/f");
+	word = word_of(slot);
+	assert_int_equal(rename_name("new", "f", 0), 0);
+	assert_true(is_marked(slot, word));
+	assert_int_equal(epoch_now(), epoch);
+}
+
+/* A process of the host has given a name away, of which nobody has told yet. What moves by it then
+ * is another inode than the one that is remembered, or nothing does. */
+static void test_rename_untold(void **state)
+{
+	static void (*const others[])(void) = {put_g_over_f, link_new};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		uint64_t epoch = epoch_now();
+
+		look_up("f");
+		look_up_nothing("new");
+		others[i]();
+		assert_int_equal(rename_name("f", "new", 0), 0);
+		assert_int_equal(epoch_now(), epoch + 1);
+		finish(state);
+		start(state);
+	}
+}
+
+/* A name that was nobody's in a directory that has been forgotten since. */
+static void test_nobody_in_another_life(void **state)
+{
+	uint64_t epoch = epoch_now();
+
+	for (int again = 0; again < 2; again++) {
+		uint32_t slot;
+		uint64_t word;
+		struct fs_entry sub, e;
+
+		if (mkdir("export/sub", 0755) == 0)
+			assert_int_equal(rename("export/f", "export/sub/f"), 0);
+		sub = look_up("sub");
+		vtable_request_begin(&s.v, s.t, true);
+		assert_int_equal(s.fs->ops->lookup(s.fs, sub.node, "f", &e), 0);
+		vtable_request_end(&s.v);
+		if (!again) {
+			vtable_request_begin(&s.v, s.t, true);
+			assert_int_equal(s.fs->ops->lookup(s.fs, sub.node, "new", &e), -ENOENT);
+			vtable_request_end(&s.v);
+			s.fs->ops->forget(s.fs, sub.node, 1);
+			continue;
+		}
+		assert_int_equal(rename("export/g", "export/sub/new"), 0);
+		slot = slot_of("export/sub/new");
+		word = word_of(slot);
+		vtable_request_begin(&s.v, s.t, true);
+		assert_int_equal(s.fs->ops->rename(s.fs, sub.node, "f", sub.node, "new", 0), 0);
+		vtable_request_end(&s.v);
+		assert_true(is_marked(slot, word));
+	}
+	assert_int_equal(epoch_now(), epoch);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
 
 int main(void)
@@ -254,6 +550,14 @@ int main(void)
 		CASE(test_change_between),
 		CASE(test_wrong_guess),
 		CASE(test_create),
+		CASE(test_unlink),
+		CASE(test_others_at_name),
+		CASE(test_known_no_more),
+		CASE(test_folded),
+		CASE(test_rename),
+		CASE(test_rename_over),
+		CASE(test_rename_untold),
+		CASE(test_nobody_in_another_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

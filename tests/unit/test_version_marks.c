@@ -677,6 +677,12 @@ static void test_listing_words(void **state)
 	finish();
 }
 
+static struct pt_victim hold(struct pt_node *dir, const char *name)
+{
+	pt_mark_name(pt_of(s->fs), dir, name, false);
+	return pt_hold_victim(pt_of(s->fs), dir, name, VT_CHILD_ATTR, PT_GOES);
+}
+
 /* What a victim is held for: the inode that is removed is not the one that was found. */
 static void test_another_victim(void **state)
 {
@@ -688,9 +694,9 @@ static void test_another_victim(void **state)
 	epoch = epoch_now();
 	begin(true);
 	dir = pt_ref(pt_of(s->fs), s->a);
-	x = pt_hold_victim(dir.node, "g", VT_CHILD_ATTR);
+	x = hold(dir.node, "g");
 	assert_int_equal(rename("export/a/g", "export/a/h"), 0);
-	pt_settle_removal(&x, 0);
+	pt_settle_removal(pt_of(s->fs), &x, 0);
 	assert_int_not_equal(epoch, epoch_now());
 	pt_release_victim(&x);
 	vtable_request_end(&s->v);
@@ -714,11 +720,11 @@ static void test_victim_of_two(void **state)
 	epoch = epoch_now();
 	begin(true);
 	dir = pt_ref(pt_of(s->fs), s->a);
-	x = pt_hold_victim(dir.node, "f", VT_CHILD_ATTR);
+	x = hold(dir.node, "f");
 	vtable_begin(s->t, &other, &slot, 1);
 	assert_int_equal(unlink("export/a/f"), 0);
 	vtable_end(s->t, &other);
-	pt_settle_removal(&x, 0);
+	pt_settle_removal(pt_of(s->fs), &x, 0);
 	assert_int_not_equal(epoch, epoch_now());
 	pt_release_victim(&x);
 	vtable_request_end(&s->v);

@@ -81,6 +81,7 @@ static void after_mkdir(struct world *w)
 {
 	expect_made(w, ".", "dir");
 	world_expect_attr(w, "dir");
+	world_expect_list(w, "dir");
 }
 
 static int act_symlink(void *opaque) { return symlink("made", "symlink"); }
@@ -175,6 +176,7 @@ static void after_mkdir_below(struct world *w)
 {
 	expect_made(w, "dir", "below");
 	world_expect_attr(w, "dir/below");
+	world_expect_list(w, "dir/below");
 }
 
 static int act_move_dir(void *opaque) { return rename("dir/below", "other"); }

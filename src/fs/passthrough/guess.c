@@ -1,51 +1,118 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "fs/passthrough/guess.h"
 
-#include <stdatomic.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
 #include "fs/passthrough/version.h"
 
-/* What is left of a hash beside a slot tells names apart, mostly. */
-#define SLOT_BITS (VT_SLOTS_MAX - 1ull)
+/* turn is odd while somebody writes. Who has read one of his fields sees that the turn is another
+ * than before; so each is loaded, and stored, in the order that it stands in the source. */
+struct place {
+	_Alignas(64) _Atomic uint32_t turn;
+	_Atomic uint32_t slot;
+	_Atomic uint64_t hash, epoch, word, node;
+	_Atomic bool disputed;
+};
 
 struct pt_guesses {
-	_Atomic uint64_t at[PT_GUESSES];
+	struct place at[PT_GUESSES];
 };
+
+#define load(field)         atomic_load_explicit(field, memory_order_acquire)
+#define store(field, value) atomic_store_explicit(field, value, memory_order_release)
 
 struct pt_guesses *pt_guesses_new(void)
 {
-	return calloc(1, sizeof(struct pt_guesses));
+	void *map = mmap(NULL, sizeof(struct pt_guesses), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
 }
 
 void pt_guesses_free(struct pt_guesses *all)
 {
-	free(all);
+	if (all)
+		munmap(all, sizeof(*all));
 }
 
 /* Slots have the low bits of a hash: names that share one need not share a place. */
-static _Atomic uint64_t *place_of(struct pt_guesses *all, uint64_t hash)
+static struct place *place_of(struct pt_guesses *all, uint64_t hash)
 {
 	return &all->at[hash >> 32 & (PT_GUESSES - 1)];
 }
 
-bool pt_guess_find(struct pt_guesses *all, uint64_t hash, uint32_t *slot)
+static bool is_same(const struct pt_guess *a, const struct pt_guess *b)
 {
-	uint64_t guess =
-		all ? atomic_load_explicit(place_of(all, hash), memory_order_relaxed) : ~hash;
-
-	*slot = guess & SLOT_BITS;
-	return !((guess ^ hash) & ~SLOT_BITS);
+	return a->epoch == b->epoch && a->word == b->word && a->node == b->node &&
+		a->slot == b->slot && a->disputed == b->disputed;
 }
 
-void pt_guess_note(struct pt_guesses *all, uint64_t hash, uint32_t slot)
+bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess)
 {
-	uint32_t known;
+	struct place *p = all ? place_of(all, hash) : NULL;
+	uint32_t turn = p ? load(&p->turn) : 1;
 
-	/* The line stays everybody's as long as nobody writes to it. */
-	if (all && !(pt_guess_find(all, hash, &known) && known == slot))
-		atomic_store_explicit(place_of(all, hash), (hash & ~SLOT_BITS) | slot,
-			memory_order_relaxed);
+	if (turn % 2 || load(&p->hash) != hash)
+		return false;
+	*guess = (struct pt_guess){
+		.epoch = load(&p->epoch),
+		.word = load(&p->word),
+		.node = load(&p->node),
+		.slot = load(&p->slot),
+		.disputed = load(&p->disputed),
+	};
+	return load(&p->turn) == turn;
+}
+
+void pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess)
+{
+	struct place *p = all ? place_of(all, hash) : NULL;
+	struct pt_guess known;
+	uint32_t turn;
+
+	if (!p)
+		return;
+	if (pt_guess_find(all, hash, &known)) {
+		guess.disputed |= known.disputed;
+		/* The line stays everybody's as long as nobody writes to it. */
+		if (is_same(&known, &guess))
+			return;
+	}
+	turn = load(&p->turn);
+	if (turn % 2 || !atomic_compare_exchange_strong(&p->turn, &turn, turn + 1))
+		return;
+	store(&p->hash, hash);
+	store(&p->epoch, guess.epoch);
+	store(&p->word, guess.word);
+	store(&p->node, guess.node);
+	store(&p->slot, guess.slot);
+	store(&p->disputed, guess.disputed);
+	store(&p->turn, turn + 2);
+}
+
+/* A word of the name's own slot. Where names share that of the listing, so much else happens there
+ * that what a name stands for is not to be believed: then one that no quiet slot has. */
+static uint64_t own_word(const struct vtable_request *v, uint64_t hash, const struct vt_look *look)
+{
+	return look->slot == vtable_slot_of_hash(v->t, hash) ? look->word : VT_BEGIN;
+}
+
+/* By looks of a request whose guest has agreed to words; attr: NULL for an absent name. */
+static void note(struct passthrough *pt, const struct vt_look *name, const struct vt_look *attr,
+	uint64_t node)
+{
+	const struct vtable_request *v = vtable_request_now();
+
+	if (!(name->flags & VT_KEEP))
+		return;
+	pt_guess_note(pt->guesses, v->name,
+		(struct pt_guess){
+			.epoch = v->epoch,
+			.word = own_word(v, v->name, name),
+			.node = node,
+			.slot = attr ? attr->slot : PT_NO_SLOT,
+		});
 }
 
 void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry *entry)
@@ -55,15 +122,40 @@ void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry 
 	if (!v || !v->words)
 		return;
 	if (as == PT_LISTED)
-		pt_guess_note(pt->guesses, v->name, entry->looks.attr.slot);
+		note(pt, &entry->looks.name, &entry->looks.attr, entry->node);
 	else if (as == PT_LOOKED_UP)
-		pt_guess_note(pt->guesses, v->name, v->look[__builtin_ctz(VT_CHILD_ATTR)].slot);
+		note(pt, &v->look[__builtin_ctz(VT_NAME)], &v->look[__builtin_ctz(VT_CHILD_ATTR)],
+			entry->node);
 }
 
-void pt_note_made(struct passthrough *pt)
+void pt_note_absent(struct passthrough *pt, const struct pt_node *dir)
 {
 	const struct vtable_request *v = vtable_request_now();
 
-	if (v->touched & VT_NAME && v->touched & VT_CHILD_ATTR)
-		pt_guess_note(pt->guesses, v->name, v->slot[__builtin_ctz(VT_CHILD_ATTR)]);
+	if (v && v->words)
+		note(pt, &v->look[__builtin_ctz(VT_NAME)], NULL, pt_node_id(pt, dir));
+}
+
+void pt_note_changed(struct passthrough *pt, unsigned int bit, uint64_t node, bool absent)
+{
+	struct vtable_request *v = vtable_request_now();
+	uint64_t hash = bit == VT_NAME ? v->name : v->to_name;
+
+	if (!vtable_request_was_alone(v, bit))
+		return;
+	pt_guess_note(pt->guesses, hash,
+		(struct pt_guess){
+			.epoch = v->epoch,
+			.word = own_word(v, hash, &v->look[__builtin_ctz(bit)]),
+			.node = node,
+			.slot = absent ? PT_NO_SLOT : v->slot[__builtin_ctz(VT_CHILD_ATTR)],
+		});
+}
+
+void pt_note_disputed(struct passthrough *pt, unsigned int bit)
+{
+	const struct vtable_request *v = vtable_request_now();
+
+	pt_guess_note(pt->guesses, bit == VT_NAME ? v->name : v->to_name,
+		(struct pt_guess){.word = VT_BEGIN, .slot = PT_NO_SLOT, .disputed = true});
 }

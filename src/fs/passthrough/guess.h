@@ -1,19 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Which slots names led to when they were last looked up, so that a word of the version table can
- * be looked at before a system call says what a name stands for now.
+ * What names stood for when they were last looked up, so that the words of the version table can be
+ * looked at or marked before a system call says what a name stands for now.
  *
- * It may be so no more, for others change names too, and old ones make room. Whoever uses a guess
- * compares it with what he finds afterwards: so nothing here has to be right, and nobody waits for
- * another. Only memory that is used costs any.
+ * It may be so no more, for others change names too, and old ones make room. Whoever uses one
+ * either compares it with what he finds afterwards, or believes it as a guest believes what it
+ * keeps: as long as the name's word and the epoch are the same (victim.c). That a name is nobody's
+ * is remembered of a directory's node, and of no later one of the same directory: in between it may
+ * have been nobody's to watch.
+ *
+ * Thread safety: any thread calls what it likes; none waits for another, and what two write at once
+ * only one does. Only memory that is used costs any.
  */
 #ifndef PASSTHROUGH_GUESS_H
 #define PASSTHROUGH_GUESS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/version_table.h"
+
 #define PT_GUESSES (1u << 14)
+
+#define PT_NO_SLOT VT_SLOTS_MAX /* no table has it */
+
+struct pt_guess {
+	uint64_t epoch, word; /* of the name, when it stood for this */
+	uint64_t node;        /* an id: of what it was; where that was nothing, of the directory */
+	uint32_t slot;        /* of the inode's attributes, or PT_NO_SLOT */
+	bool disputed;        /* somebody was at the name together with us, this time or before */
+};
 
 struct pt_guesses;
 
@@ -21,9 +38,8 @@ struct pt_guesses;
 struct pt_guesses *pt_guesses_new(void);
 void pt_guesses_free(struct pt_guesses *all);
 
-/* By the hash of a name (coherence/table.h): the slot of the inode's attributes. False: there is
- * none. `all` may be NULL. */
-bool pt_guess_find(struct pt_guesses *all, uint64_t hash, uint32_t *slot);
-void pt_guess_note(struct pt_guesses *all, uint64_t hash, uint32_t slot);
+/* By the hash of a name (coherence/table.h). False: there is none. `all` may be NULL. */
+bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess);
+void pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess);
 
 #endif

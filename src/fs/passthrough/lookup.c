@@ -219,7 +219,10 @@ int pt_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_ent
 		return -ENOENT;
 	if (pt_is_outside(pt, parent.node))
 		return -ESTALE;
-	return pt_enter(pt, parent.node, parent.node->fd, name, PT_LOOKED_UP, entry);
+	r = pt_enter(pt, parent.node, parent.node->fd, name, PT_LOOKED_UP, entry);
+	if (r == -ENOENT)
+		pt_note_absent(pt, parent.node);
+	return r;
 }
 
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count)

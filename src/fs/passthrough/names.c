@@ -118,11 +118,11 @@ static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int 
 		return r;
 	cred_be_daemon();
 	pt_mark_name(pt, parent.node, name, false);
-	PT_VICTIM struct pt_victim victim = pt_hold_victim(parent.node, name,
-		VT_CHILD_ATTR | (flags & AT_REMOVEDIR ? VT_CHILD_LIST : 0));
+	PT_VICTIM struct pt_victim victim = pt_hold_victim(pt, parent.node, name,
+		VT_CHILD_ATTR | (flags & AT_REMOVEDIR ? VT_CHILD_LIST : 0), PT_GOES);
 	PT_NODE struct pt_node_ref held = pt_hold_named(pt, parent.node, name);
 	r = neg_errno(unlinkat(parent.node->fd, name, flags));
-	pt_settle_removal(&victim, r);
+	pt_settle_removal(pt, &victim, r);
 	if (r == 0)
 		pt_node_unnamed(pt, held.node, parent.node, name);
 	return r;
@@ -148,7 +148,7 @@ static int rename_nodes(struct passthrough *pt, const struct pt_end *from, const
 	if (by_name)
 		pthread_rwlock_rdlock(&pt->rename_lock);
 	r = neg_errno(renameat2(from->parent->fd, from->name, to->parent->fd, to->name, flags));
-	pt_settle_rename(from, to, flags, r);
+	pt_settle_rename(pt, from, to, flags, r);
 	/* Two names of one inode: both stay. */
 	if (r == 0 && by_name && from->node != to->node) {
 		pt_node_renamed(pt, from->node, to->parent, to->name);
@@ -177,10 +177,11 @@ int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_
 	cred_be_daemon();
 	pt_mark_name(pt, parent.node, name, false);
 	pt_mark_name(pt, new_parent.node, new_name, true);
-	PT_VICTIM struct pt_victim moved =
-		pt_hold_victim(parent.node, name, VT_CHILD_ATTR | VT_CHILD_LIST);
-	PT_VICTIM struct pt_victim other =
-		pt_hold_victim(new_parent.node, new_name, VT_TO_CHILD_ATTR | VT_TO_CHILD_LIST);
+	PT_VICTIM struct pt_victim moved = pt_hold_victim(pt, parent.node, name,
+		VT_CHILD_ATTR | VT_CHILD_LIST, PT_MOVES);
+	PT_VICTIM struct pt_victim other = flags & RENAME_NOREPLACE ? pt_no_victim()
+		: pt_hold_victim(pt, new_parent.node, new_name,
+			VT_TO_CHILD_ATTR | VT_TO_CHILD_LIST, PT_GOES);
 	PT_NODE struct pt_node_ref node = pt_hold_named(pt, parent.node, name);
 	PT_NODE struct pt_node_ref new_node = pt_hold_named(pt, new_parent.node, new_name);
 	return rename_nodes(pt, &(struct pt_end){parent.node, node.node, name, &moved},

@@ -16,7 +16,7 @@
 /* The table that this thread has entered without a request. */
 static _Thread_local struct vtable *inside;
 
-static struct pt_inode inode_of(const struct pt_node *node)
+struct pt_inode pt_inode_of(const struct pt_node *node)
 {
 	return (struct pt_inode){
 		.dev = makedev((unsigned int)(node->key.dev >> 32), (unsigned int)node->key.dev),
@@ -63,7 +63,7 @@ static void look_inode(struct vtable_request *v, const struct pt_inode *inode, u
 
 void pt_look_node(struct vtable_request *v, const struct pt_node *node, unsigned int bits)
 {
-	struct pt_inode inode = inode_of(node);
+	struct pt_inode inode = pt_inode_of(node);
 
 	look_inode(v, &inode, bits);
 }
@@ -77,7 +77,7 @@ void pt_mark_inode(struct vtable_request *v, const struct pt_inode *inode, unsig
 
 void pt_mark_node(struct vtable_request *v, const struct pt_node *node, unsigned int bits)
 {
-	struct pt_inode inode = inode_of(node);
+	struct pt_inode inode = pt_inode_of(node);
 
 	pt_mark_inode(v, &inode, bits);
 }
@@ -115,7 +115,7 @@ static bool folds(struct passthrough *pt, const struct vtable_request *v, struct
 static struct vtable_operand name_operand(struct passthrough *pt, const struct vtable_request *v,
 	struct pt_node *dir, const char *name, unsigned int bit, uint64_t *hash)
 {
-	struct pt_inode inode = inode_of(dir);
+	struct pt_inode inode = pt_inode_of(dir);
 	struct vtable_operand o = {.bit = bit, .flags = inode.timed ? VT_TIMED : 0};
 	bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 
@@ -130,13 +130,13 @@ static struct vtable_operand name_operand(struct passthrough *pt, const struct v
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 {
 	struct vtable_request *v = vtable_request_now();
-	uint32_t guess;
+	struct pt_guess guess;
 
 	if (!v || !v->words)
 		return;
 	vtable_request_look(v, name_operand(pt, v, dir, name, VT_NAME, &v->name));
-	if (pt_guess_find(pt->guesses, v->name, &guess))
-		vtable_request_expect(v, guess);
+	if (pt_guess_find(pt->guesses, v->name, &guess) && guess.slot != PT_NO_SLOT)
+		vtable_request_expect(v, guess.slot);
 }
 
 void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
@@ -150,7 +150,7 @@ void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *nam
 		return;
 	o = name_operand(pt, v, dir, name, VT_NAME, &v->name);
 	entry->looks.name = vtable_request_glance(v, o.slot, o.flags);
-	vtable_request_expect(v, vtable_slot(v->t, VTABLE_ATTR, inode_of(dir).dev, ino));
+	vtable_request_expect(v, vtable_slot(v->t, VTABLE_ATTR, pt_inode_of(dir).dev, ino));
 }
 
 /* The spelling's own slot is marked too: another server, which may read the directory where we may
@@ -270,14 +270,14 @@ void pt_settle_entry(struct passthrough *pt, struct fs_entry *entry)
 	if (!v)
 		return;
 	vtable_request_settle(v);
-	pt_note_made(pt);
+	if (v->touched & VT_NAME && v->touched & VT_CHILD_ATTR)
+		pt_note_changed(pt, VT_NAME, entry->node, false);
 	if (!v->words)
 		return;
-	vtable_request_was_alone(v, VT_NAME);
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
 	if (!ref.node)
 		return;
-	inode = inode_of(ref.node);
+	inode = pt_inode_of(ref.node);
 	if (is_marked_child(v, &inode) && vtable_request_was_alone(v, VT_CHILD_ATTR))
 		return;
 	look_inode(v, &inode, VT_CHILD_ATTR);
@@ -295,7 +295,7 @@ struct vt_stamp pt_stamp_listing(const struct pt_node *dir)
 
 	if (!v || !v->words)
 		return NO_STAMP;
-	inode = inode_of(dir);
+	inode = pt_inode_of(dir);
 	vtable_look(v->t, vtable_slot(v->t, VTABLE_LIST, inode.dev, inode.ino), &stamp);
 	return stamp;
 }
@@ -315,7 +315,7 @@ void pt_recall_listing(const struct pt_node *dir, const struct vt_stamp *stamp)
 int pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own)
 {
 	struct vtable_request *v = vtable_request_now();
-	struct pt_inode inode = inode_of(node);
+	struct pt_inode inode = pt_inode_of(node);
 	uint32_t slots[2];
 
 	*own = (struct pt_own){.t = v ? v->t : inside};

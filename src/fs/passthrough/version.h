@@ -23,6 +23,8 @@ struct pt_inode {
 	bool timed;
 };
 
+struct pt_inode pt_inode_of(const struct pt_node *node);
+
 /* Whether looks at what is on a mount are VT_TIMED. */
 static inline bool pt_mount_is_timed(const struct pt_mount *mount)
 {
@@ -87,10 +89,13 @@ bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, 
  * read after that. */
 bool pt_is_good_made(void);
 
-/* Which slot a name has led to, for the next time (guess.h): of what was found, made or linked. In
- * guess.c. */
+/* What a name stands for, for the next time (guess.h): of one that was found, or looked up in
+ * vain; after settling, of one that was made or moved, or (with the id of its directory) is gone;
+ * and that somebody else was there together with us. bit: the name's. In guess.c. */
 void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry *entry);
-void pt_note_made(struct passthrough *pt);
+void pt_note_absent(struct passthrough *pt, const struct pt_node *dir);
+void pt_note_changed(struct passthrough *pt, unsigned int bit, uint64_t node, bool absent);
+void pt_note_disputed(struct passthrough *pt, unsigned int bit);
 
 /* After the last change: whether attributes that were read since the mark go with the words of the
  * reply. Where not, they are looked at now, and are to be read again. bit: of the node's. */
@@ -136,12 +141,23 @@ void pt_leave_table(struct pt_inside *in);
 #define PT_VICTIM __attribute__((cleanup(pt_release_victim)))
 struct pt_victim {
 	int fd; /* or -1: there is no table, or the name could not be opened */
-	bool absent; /* there was none */
+	struct pt_node_ref held; /* whose the descriptor is, where the inode is known; else ours */
+	const struct pt_node *dir;
+	unsigned int name; /* the name's bit */
+	bool absent;       /* there was none */
+	bool known;        /* remembered, not found */
 	struct pt_inode inode;
 	unsigned int bit; /* of its attributes */
-	uint32_t links;   /* when it was marked */
+	uint32_t links;   /* of one that was found, and goes, when it was marked */
 };
-struct pt_victim pt_hold_victim(const struct pt_node *dir, const char *name, unsigned int bits);
+
+/* After pt_mark_name(). */
+enum pt_fate { PT_GOES, PT_MOVES };
+struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *dir,
+	const char *name, unsigned int bits, enum pt_fate fate);
+
+/* Of a name that the system call demands to be nobody's. */
+struct pt_victim pt_no_victim(void);
 void pt_release_victim(struct pt_victim *x);
 
 /* Where a rename begins or ends. */
@@ -154,8 +170,8 @@ struct pt_end {
 
 /* After the system call, whose result is r: settles, and has everybody forget what he has where
  * another inode may have been changed than those that were marked. */
-void pt_settle_removal(const struct pt_victim *x, int r);
-void pt_settle_rename(const struct pt_end *from, const struct pt_end *to, unsigned int flags,
-	int r);
+void pt_settle_removal(struct passthrough *pt, const struct pt_victim *x, int r);
+void pt_settle_rename(struct passthrough *pt, const struct pt_end *from, const struct pt_end *to,
+	unsigned int flags, int r);
 
 #endif

@@ -7,6 +7,16 @@
  * was marked then is not what was changed. So the inode that was found is held and looked at again:
  * one that lost its link has fewer of them than when it was marked, and nobody else has taken one;
  * one that has moved is found under its new name. Else the epoch moves before the reply.
+ *
+ * Where this server remembers what the name stood for (guess.h), that is marked and nothing is
+ * opened. It is what lost its link, without a look at it, if neither the name's word nor the epoch
+ * has moved from then until the end, but by the change itself. Should a process of the host have
+ * changed the name a moment ago, the watcher is about to say so, also of the inode that the name
+ * stands for. What has moved is looked at all the same: of the name that it has now, the watcher
+ * would say nothing.
+ *
+ * Where two servers are at a name together, neither is certain, and the epoch has to move. So that
+ * it need not each time, such a name is not believed any more.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,16 +30,77 @@ static bool stat_links(int fd, const char *name, struct statx *attr)
 {
 	int flags = AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH);
 
-	return statx(fd, name, flags, STATX_INO | STATX_NLINK, attr) == 0;
+	return statx(fd, name, flags, STATX_TYPE | STATX_INO | STATX_NLINK, attr) == 0;
 }
 
-struct pt_victim pt_hold_victim(const struct pt_node *dir, const char *name, unsigned int bits)
+/* Those that it had before it was marked are no use: another may have taken one just then. */
+static uint32_t count_links(const struct pt_victim *x, enum pt_fate fate)
 {
-	struct vtable_request *v = vtable_request_now();
-	struct pt_victim x = {.fd = -1, .bit = bits & (VT_CHILD_ATTR | VT_TO_CHILD_ATTR)};
 	struct statx attr;
 
-	if (!v)
+	return fate == PT_GOES && stat_links(x->fd, "", &attr) ? attr.stx_nlink : 0;
+}
+
+/*
+ * What is remembered of a name that was marked, if it can be believed: of a mount that nobody
+ * watches nothing can, for nobody would be about to say anything. While words are good by time only
+ * it is not, either: the epoch is about to move, and each removal under way would have it move once
+ * more.
+ */
+static bool recall(struct passthrough *pt, const struct vtable_request *v,
+	const struct pt_victim *x, struct pt_guess *guess)
+{
+	uint64_t hash = x->name == VT_NAME ? v->name : v->to_name;
+	uint32_t slot = vtable_slot_of_hash(v->t, hash);
+	const struct vtable_touch *name = vtable_touch_of(&v->change, slot);
+
+	return !pt_mount_is_timed(x->dir->mount) && v->slot[__builtin_ctz(x->name)] == slot &&
+		vt_is_quiet(name->before) && pt_guess_find(pt->guesses, hash, guess) &&
+		!guess->disputed && guess->word == name->before && guess->epoch == v->epoch &&
+		vtable_request_is_trusted(v);
+}
+
+static bool hold_known(struct passthrough *pt, struct vtable_request *v, unsigned int bits,
+	struct pt_victim *x)
+{
+	struct pt_guess guess;
+
+	if (!recall(pt, v, x, &guess))
+		return false;
+	if (guess.slot == PT_NO_SLOT) {
+		x->absent = x->known = guess.node == pt_node_id(pt, x->dir);
+		return x->known;
+	}
+	x->held = pt_ref(pt, guess.node);
+	if (x->held.node && x->held.node->mount == x->dir->mount) {
+		x->known = true;
+		x->inode = pt_inode_of(x->held.node);
+		x->fd = x->held.node->fd;
+		pt_mark_inode(v, &x->inode, bits);
+		return true;
+	}
+	pt_release_victim(x);
+	return false;
+}
+
+struct pt_victim pt_no_victim(void)
+{
+	return (struct pt_victim){.fd = -1, .absent = true, .known = true, .name = VT_TO_NAME};
+}
+
+struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *dir,
+	const char *name, unsigned int bits, enum pt_fate fate)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct pt_victim x = {
+		.fd = -1,
+		.dir = dir,
+		.bit = bits & (VT_CHILD_ATTR | VT_TO_CHILD_ATTR),
+		.name = bits & VT_CHILD_ATTR ? VT_NAME : VT_TO_NAME,
+	};
+	struct statx attr;
+
+	if (!v || hold_known(pt, v, bits, &x))
 		return x;
 	x.inode.timed = dir->mount->timed;
 	x.fd = pt_open_child(dir->fd, name);
@@ -41,14 +112,17 @@ struct pt_victim pt_hold_victim(const struct pt_node *dir, const char *name, uns
 	x.inode.dev = makedev(attr.stx_dev_major, attr.stx_dev_minor);
 	x.inode.ino = attr.stx_ino;
 	pt_mark_inode(v, &x.inode, bits);
-	/* Those that it had before are no use: another may have taken one just then. */
-	x.links = stat_links(x.fd, "", &attr) ? attr.stx_nlink : 0;
+	x.links = count_links(&x, fate);
 	return x;
 }
 
 void pt_release_victim(struct pt_victim *x)
 {
-	close_fd(&x->fd);
+	if (!x->held.node)
+		close_fd(&x->fd);
+	pt_cleanup_node(&x->held);
+	x->held.node = NULL;
+	x->fd = -1;
 }
 
 static bool has_lost(const struct pt_victim *x)
@@ -58,16 +132,34 @@ static bool has_lost(const struct pt_victim *x)
 	return x->fd >= 0 && stat_links(x->fd, "", &attr) && attr.stx_nlink < x->links;
 }
 
-void pt_settle_removal(const struct pt_victim *x, int r)
+/* The two ways to know which inode a name stood for until it was nobody's, before settling: nobody
+ * else was at the name, of which it was remembered; or it has fewer links, and nobody else was at
+ * it. */
+static bool has_gone(struct passthrough *pt, const struct pt_victim *x)
+{
+	struct vtable_request *v = vtable_request_now();
+
+	if (!x->known)
+		return has_lost(x) && vtable_request_is_alone(v, x->bit);
+	if (!vtable_request_is_alone(v, x->name)) {
+		pt_note_disputed(pt, x->name);
+		return false;
+	}
+	return vtable_request_is_current(v);
+}
+
+void pt_settle_removal(struct passthrough *pt, const struct pt_victim *x, int r)
 {
 	struct vtable_request *v = vtable_request_now();
 	bool sure;
 
 	if (!v || r < 0)
 		return;
-	sure = x->inode.timed || has_lost(x);
+	sure = x->inode.timed || has_gone(pt, x);
 	vtable_request_settle(v);
-	if (!sure || (!x->inode.timed && !vtable_request_was_alone(v, x->bit)))
+	if (sure)
+		pt_note_changed(pt, VT_NAME, pt_node_id(pt, x->dir), true);
+	else
 		vtable_distrust(v->t);
 }
 
@@ -78,37 +170,64 @@ static bool is_same(const struct pt_victim *a, const struct pt_victim *b)
 }
 
 /* Whether an inode is what an end's name stands for now. */
-static bool is_at(const struct pt_victim *x, const struct pt_end *end)
+static bool is_at(const struct pt_victim *x, const struct pt_end *end, struct statx *attr)
+{
+	return x->fd >= 0 && stat_links(end->parent->fd, end->name, attr) &&
+		attr->stx_ino == x->inode.ino &&
+		makedev(attr->stx_dev_major, attr->stx_dev_minor) == x->inode.dev;
+}
+
+/* Where both names are of one inode, nothing moves and both stay. */
+static bool has_moved(const struct pt_victim *x, const struct pt_end *from, const struct pt_end *to)
 {
 	struct statx attr;
 
-	return x->fd >= 0 && stat_links(end->parent->fd, end->name, &attr) &&
-		attr.stx_ino == x->inode.ino &&
-		makedev(attr.stx_dev_major, attr.stx_dev_minor) == x->inode.dev;
+	if (!is_at(x, to, &attr))
+		return false;
+	return attr.stx_nlink < 2 || S_ISDIR(attr.stx_mode) || !is_at(x, from, &attr);
 }
 
-void pt_settle_rename(const struct pt_end *from, const struct pt_end *to, unsigned int flags,
-	int r)
+/* Whether what a new name stood for is what was marked, if it stood for anything. */
+static bool is_replaced(struct passthrough *pt, const struct pt_victim *x, unsigned int flags)
+{
+	if (flags & RENAME_NOREPLACE)
+		return true;
+	/* Where there was none, there is one if somebody has made it since. */
+	if (!x->known && x->absent)
+		return vtable_request_is_alone(vtable_request_now(), x->name);
+	return has_gone(pt, x);
+}
+
+/* What has moved is known by its new name, and the old one is nobody's. */
+static void note_rename(struct passthrough *pt, const struct pt_victim *moved, unsigned int flags)
+{
+	if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return;
+	pt_note_changed(pt, VT_NAME, pt_node_id(pt, moved->dir), true);
+	if (moved->held.node)
+		pt_note_changed(pt, VT_TO_NAME, pt_node_id(pt, moved->held.node), false);
+}
+
+void pt_settle_rename(struct passthrough *pt, const struct pt_end *from, const struct pt_end *to,
+	unsigned int flags, int r)
 {
 	struct vtable_request *v = vtable_request_now();
 	const struct pt_victim *moved = from->victim, *other = to->victim;
-	bool sure;
+	struct statx attr;
+	bool same, sure;
 
 	if (!v || r < 0)
 		return;
+	same = is_same(moved, other);
 	if (flags & RENAME_EXCHANGE)
-		sure = is_at(moved, to) && is_at(other, from);
-	else if (is_same(moved, other))
-		sure = is_at(moved, from); /* two names of one inode: both stay */
+		sure = is_at(moved, to, &attr) && is_at(other, from, &attr);
+	else if (same)
+		sure = is_at(moved, from, &attr);
 	else
-		sure = is_at(moved, to) && (other->absent || has_lost(other));
+		sure = has_moved(moved, from, to) && is_replaced(pt, other, flags);
 	vtable_request_settle(v);
-	if (moved->inode.timed)
-		return;
-	/* Where there was none to replace, there is one if somebody has made it since. */
-	if (sure && !(flags & RENAME_EXCHANGE) && !is_same(moved, other) &&
-		(other->fd >= 0 || !(flags & RENAME_NOREPLACE)))
-		sure = vtable_request_was_alone(v, other->fd < 0 ? VT_TO_NAME : other->bit);
-	if (!sure)
+	if (!sure && !moved->inode.timed)
 		vtable_distrust(v->t);
+	else if (sure && !same)
+		note_rename(pt, moved, flags);
 }
