@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -187,6 +188,23 @@ static int request_create(struct shared_turn *turn, size_t file)
 	return from_call(unlinkat(turn->root, FILE_NEW, 0));
 }
 
+static int rename_once(struct shared_turn *turn, const char *from, const char *to)
+{
+	struct fuse_rename_in in = {.newdir = FUSE_ROOT_ID};
+
+	if (!turn->client)
+		return from_call(renameat(turn->root, from, turn->root, to));
+	return ask(turn, &REQUEST(FUSE_RENAME, FUSE_ROOT_ID, NULL, 0, ARGUMENT(in), NAME(from),
+				NAME(to)));
+}
+
+static int request_rename(struct shared_turn *turn, size_t file)
+{
+	int ret = rename_once(turn, FILE_KEPT, FILE_NEW);
+
+	return ret ? ret : rename_once(turn, FILE_NEW, FILE_KEPT);
+}
+
 static int request_write(struct shared_turn *turn, size_t file)
 {
 	static const char data[BLOCK];
@@ -215,6 +233,8 @@ const struct shared_op shared_ops[] = {
 		request_lookup, drop_kept},
 	{"request-create", "CREATE, RELEASE, UNLINK and FORGET", false, true, 1, NULL,
 		request_create, NULL},
+	{"request-rename", "RENAME of a file in the root, there and back", false, true, 1,
+		make_kept, request_rename, drop_kept},
 	{"request-write-4k", "WRITE of 4 KiB", false, true, 1, make_kept, request_write, drop_kept},
 };
 const unsigned int nshared_ops = sizeof(shared_ops) / sizeof(shared_ops[0]);
