@@ -13,10 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PIECE = 2 << 20, LONGEST = 1 << 17, LOG = 24, TEXT = 48 };
+enum { PAGE = 4096, PIECE = 2 << 20, SECTOR = 512, LONGEST = 1 << 17, LOG = 24, TEXT = 64 };
 
 struct model {
 	struct slot *slot;
+	int direct; /* the file once more, past the page cache; -1: not asked for */
 	char *want, *got, *map;
 	uint64_t size, most, chance;
 	char log[LOG][TEXT];
@@ -176,6 +177,55 @@ static const char *step_map_again(struct model *m)
 	return m->map == MAP_FAILED ? strerrorname_np(errno) : NULL;
 }
 
+/* What both sides of the page cache do to one range has to be in order. */
+static void sectors(struct model *m, uint64_t most, uint64_t *at, uint64_t *len)
+{
+	range(m, most, at, len);
+	*len = (*len + *at % SECTOR) / SECTOR * SECTOR;
+	*at -= *at % SECTOR;
+}
+
+static const char *step_direct_read(struct model *m)
+{
+	uint64_t at, len, there;
+	ssize_t n;
+
+	if (m->direct < 0)
+		return NULL;
+	sectors(m, m->most, &at, &len);
+	note(m, "direct read", at, len);
+	there = at >= m->size ? 0 : at + len > m->size ? m->size - at : len;
+	n = pread(m->direct, m->got, len, (off_t)at);
+	if (n != (ssize_t)there)
+		return n < 0 ? strerrorname_np(errno) : "has another length";
+	return compare(m, m->got, at, there);
+}
+
+static const char *step_direct_write(struct model *m)
+{
+	uint64_t at, len;
+
+	if (m->direct < 0)
+		return NULL;
+	sectors(m, m->most, &at, &len);
+	note(m, "direct write", at, len);
+	invent(m, at, len);
+	if (pwrite(m->direct, m->got, len, (off_t)at) != (ssize_t)len)
+		return strerrorname_np(errno);
+	memcpy(m->want + at, m->got, len);
+	if (len && at + len > m->size)
+		m->size = at + len;
+	return NULL;
+}
+
+static int open_direct(const struct slot *s)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->fd);
+	return open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+}
+
 static const char *check_size(struct model *m)
 {
 	struct stat st;
@@ -188,7 +238,7 @@ static const char *check_size(struct model *m)
 /* What is usual is there more often. */
 static step_fn *const steps[] = {step_read, step_read, step_read, step_load, step_load, step_load,
 	step_store, step_store, step_store, step_write, step_write, step_write, step_truncate,
-	step_punch, step_sync, step_map_again};
+	step_punch, step_sync, step_map_again, step_direct_read, step_direct_write};
 
 static void tell(const struct model *m, const char *wrong)
 {
@@ -198,19 +248,22 @@ static void tell(const struct model *m, const char *wrong)
 		printf("; %s", m->log[i % LOG]);
 }
 
-/* The file is empty at first; in the end it has what the model has. */
+/* The file is empty at first; in the end it has what the model has. It may also be read and
+ * written past the page cache. */
 void do_model(struct slot *s, char **argv)
 {
+	const bool direct = !strcmp(argv[5], "direct");
 	struct model m = {.slot = s,
 		.most = number(argv[3]),
-		.chance = number(argv[4]) * 0x9e3779b97f4a7c15u + 1};
+		.chance = number(argv[4]) * 0x9e3779b97f4a7c15u + 1,
+		.direct = direct ? open_direct(s) : -1};
 	const uint64_t count = number(argv[2]);
 	const char *wrong = NULL;
 
 	m.want = calloc(1, m.most + PAGE);
-	m.got = malloc(m.most + PAGE);
+	m.got = aligned_alloc(PAGE, (m.most + 2 * PAGE) / PAGE * PAGE);
 	m.map = mmap(NULL, m.most, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-	if (!m.want || !m.got || m.map == MAP_FAILED)
+	if (!m.want || !m.got || m.map == MAP_FAILED || (direct && m.direct < 0))
 		wrong = strerrorname_np(errno);
 	for (; !wrong && m.steps < count; m.steps++) {
 		wrong = steps[chance(&m, sizeof(steps) / sizeof(steps[0]))](&m);
@@ -219,6 +272,8 @@ void do_model(struct slot *s, char **argv)
 		if (wrong)
 			break;
 	}
+	if (m.direct >= 0)
+		close(m.direct);
 	if (wrong)
 		tell(&m, wrong);
 	else

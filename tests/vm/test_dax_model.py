@@ -113,7 +113,7 @@ def by_turns(share, parties, seed):
 
 def alone(share, mapper, seed):
     mapper.do(f"open 0 /mnt/{share}/alone empty")
-    mapper.do(f"model 0 {ALONE} {MOST} {seed}", seconds=LIMIT)
+    mapper.do(f"model 0 {ALONE} {MOST} {seed} cached", seconds=LIMIT)
     mapper.do("close 0")
 
 

@@ -89,7 +89,7 @@ def model(guest):
     mapper = There(guest)
     for seed in (1, 2):
         mapper.do(f"open 0 /mnt/small/model{seed} empty")
-        mapper.do(f"model 0 1500 {SMALL + 5 * PAGE} {seed}", seconds=LIMIT)
+        mapper.do(f"model 0 1500 {SMALL + 5 * PAGE} {seed} cached", seconds=LIMIT)
         mapper.do("close 0")
         same("sums", guest.run(f"md5sum < /mnt/small/model{seed}"),
              host(f"md5sum < small/model{seed}"))
