@@ -16,6 +16,9 @@
 #include "compat/lock.h"
 #include "data.h"
 
+/* A lock of an open file description belongs to whoever has that: fcntl(2) says -1. */
+#define OF_NO_PROCESS ((u32)-1)
+
 u64 cw_lock_owner(struct cw_conn *c, fl_owner_t id)
 {
 	static siphash_key_t key __read_mostly;
@@ -25,7 +28,7 @@ u64 cw_lock_owner(struct cw_conn *c, fl_owner_t id)
 }
 
 static void fill(struct fuse_lk_in *in, struct cw_conn *c, struct cw_file *f,
-		 const struct file_lock *fl, pid_t pid, u32 flags)
+		 const struct file_lock *fl, u32 pid, u32 flags)
 {
 	*in = (struct fuse_lk_in){
 		.fh = READ_ONCE(f->fh),
@@ -36,6 +39,19 @@ static void fill(struct fuse_lk_in *in, struct cw_conn *c, struct cw_file *f,
 		.lk.pid = pid,
 		.lk_flags = flags,
 	};
+}
+
+/* Of no process, ours, or a number of another system, which nobody knows here. */
+static pid_t pid_here(u32 pid)
+{
+	pid_t nr;
+
+	if (pid == OF_NO_PROCESS)
+		return -1;
+	rcu_read_lock();
+	nr = pid_nr(find_pid_ns((pid_t)pid, &init_pid_ns));
+	rcu_read_unlock();
+	return nr;
 }
 
 /* What the server says is in the way. */
@@ -50,10 +66,7 @@ static int take(struct file_lock *fl, const struct fuse_file_lock *lk)
 			return -EIO;
 		fl->fl_start = lk->start;
 		fl->fl_end = lk->end;
-		/* Ours, or a number of another system, which nobody knows here. */
-		rcu_read_lock();
-		cw_fl(fl, pid) = pid_nr(find_pid_ns(lk->pid, &init_pid_ns));
-		rcu_read_unlock();
+		cw_fl(fl, pid) = pid_here(lk->pid);
 		break;
 	default:
 		return -EIO;
@@ -83,7 +96,9 @@ static int set(struct file *file, struct file_lock *fl, bool flock)
 	struct inode *inode = file_inode(file);
 	struct cw_conn *c = cw_conn_of(inode);
 	const bool waits = cw_fl(fl, flags) & FL_SLEEP;
-	const pid_t pid = cw_fl(fl, type) == F_UNLCK ? 0 : task_tgid_nr(current);
+	const u32 pid = cw_fl(fl, type) == F_UNLCK ? 0 :
+			cw_fl(fl, flags) & FL_OFDLCK ? OF_NO_PROCESS :
+			task_tgid_nr(current);
 	struct fuse_lk_in in;
 	int err;
 

@@ -88,6 +88,23 @@ VIRTIOFSD = [
 ]
 
 
+# What causeway.ko does in another way; it has the extended attributes and the times of birth that
+# the host has, on each kernel.
+NOT_SHARED = "cache=shared: a store into a shared mapping tells nobody, so there is none"
+KMOD = [
+    *[Explained(f"{case}: {label}", result, ("shared",), NOT_SHARED)
+      for case, label, result in (
+          ("map-shared-write", "shared", "ENODEV"),
+          ("map-shared-write", "pread(fd, buf, 8, 4090)", None),
+          ("map-shared-write", "read()", None),
+          ("map-shared-write", "msync(p, LEN, MS_SYNC)", None),
+          ("map-shared-write", "munmap(p, LEN)", None),
+          ("map-shared-write", "lstat f", None),
+          ("map-shared-write", "content of f", None))],
+    *[Explained(e.line, e.result, ("none",), e.reason) for e in EXPLAINED if e.reason == SHARED_MAP],
+]
+
+
 def explained_for(major, minor):
     """The table for a guest whose kernel is not the stock 6.1."""
     gone = set()
