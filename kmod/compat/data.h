@@ -11,9 +11,16 @@
 
 #include "compat.h"
 
+/* 6.6: the flags have a type of their own, for sparse. */
+#if CW_KERNEL(6, 6)
+typedef fgf_t cw_fgf_t;
+#else
+typedef unsigned int cw_fgf_t;
+#endif
+
 /* 6.3: errors come as pointers, no more as NULL. */
 static inline struct folio *cw_get_folio(struct address_space *mapping, pgoff_t index,
-					 unsigned int fgp, gfp_t gfp)
+					 cw_fgf_t fgp, gfp_t gfp)
 {
 	struct folio *folio = __filemap_get_folio(mapping, index, fgp, gfp);
 

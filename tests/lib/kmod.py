@@ -70,7 +70,8 @@ def build(kernel):
         try:
             place = os.path.join(BUILDS, f"{release(kernel)}-{digest(source(made))}")
             if not os.path.exists(place):
-                make(made, kernel, "-s")
+                said = make(made, kernel, "-s", "W=1")
+                check(not said, f"{kernel}: the compiler has something to say:\n{said}")
                 for old in os.listdir(BUILDS):
                     if old.startswith(f"{release(kernel)}-"):
                         shutil.rmtree(os.path.join(BUILDS, old))
