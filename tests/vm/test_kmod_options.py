@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: timeout=300 needs=make,gcc-12
+"""Mount options of causeway.ko: each is taken and shown in /proc/mounts, where what is shown mounts the
+same again; what is unknown, or makes no sense, is refused by its name; a remount changes what can be
+changed, and nothing else. mount.causeway(8) and the module have the same words."""
+import os
+import re
+
+import kmod
+from guest import SRC, Daemon, check, same, warnings_of
+
+# What is given → what is shown of it besides `cache`.
+TAKEN = {
+    "": "cache=auto",
+    "cache=none": "cache=none",
+    "cache=auto": "cache=auto",
+    "cache=always": "cache=always",
+    "cache=always,writeback": "cache=always,writeback",
+    "writeback": "cache=auto,writeback",
+    "no_writeback": "cache=auto,no_writeback",
+    "writeback,no_writeback": "cache=auto,no_writeback",
+    "dax=never": "cache=auto,dax=never",
+    "dax=inode": "cache=auto,dax=inode",
+    "attr_timeout=5": "cache=auto,attr_timeout=5",
+    "attr_timeout=0": "cache=auto,attr_timeout=0",
+    "attr_timeout=0.5,entry_timeout=1.25,negative_timeout=0.001":
+        "cache=auto,attr_timeout=0.500,entry_timeout=1.250,negative_timeout=0.001",
+    "server_timeout=10": "cache=auto,server_timeout=10",
+    "server_timeout=0": "cache=auto,server_timeout=0",
+    "max_read=4096": "cache=auto,max_read=4096",
+    "max_read=70000": "cache=auto,max_read=69632",
+}
+# What is given → what the kernel's log says.
+REFUSED = {
+    "colour=red": "colour",
+    "cache=some": "cache",
+    "cache": "cache",
+    "writeback=1": "writeback",
+    "attr_timeout=fast": "attr_timeout",
+    "attr_timeout=-1": "attr_timeout",
+    "entry_timeout=1.2.3": "entry_timeout",
+    "negative_timeout=99999999999": "negative_timeout",
+    "server_timeout=": "server_timeout",
+    "max_read=100": "max_read",
+    "max_read=many": "max_read",
+    "dax=sometimes": "dax",
+    "cache=none,writeback": "writeback and cache=none",
+    "cache=shared,writeback": "writeback and cache=shared",
+    # There is neither a window nor a table.
+    "dax=always": "dax",
+    "cache=shared": "cache=shared",
+}
+# Of a mount with `cache=auto,attr_timeout=5`: what a remount is told → what is shown then, or what of it is refused.
+CHANGED = (
+    ("attr_timeout=7", "cache=auto,attr_timeout=7", None),
+    ("entry_timeout=1.5,server_timeout=9",
+     "cache=auto,attr_timeout=7,entry_timeout=1.500,server_timeout=9", None),
+    ("cache=none", None, "cache"),
+    ("writeback", None, "writeback"),
+    ("dax=inode", None, "dax"),
+    ("max_read=8192", None, "max_read"),
+    ("colour=red", None, "colour"),
+)
+# Of all file systems.
+COMMON = ("rw", "ro", "relatime", "noatime", "seclabel")
+
+
+def shown(guest):
+    words = guest.run("awk '$2 == \"/mnt/s\" {print $4}' /proc/mounts").strip().split(",")
+    return ",".join(w for w in words if w not in COMMON)
+
+
+def said_of(guest, command, word):
+    """A mount that is refused, and the log says why."""
+    guest.run("dmesg -C")
+    status, text = guest.try_run(command)
+    log = guest.run("dmesg")
+    check(status != 0, f"{command} succeeds")
+    check(word in log + text, f"{command}: nothing says {word!r}:\n{text}\n{log}")
+
+
+def taken(guest):
+    for words, want in TAKEN.items():
+        option = f"-o {words}" if words else ""
+        guest.run(f"mount -t causeway {option} s /mnt/s")
+        same(f"shown of {words}", shown(guest), want)
+        guest.run("cat /mnt/s/file; umount /mnt/s")
+        if want not in TAKEN:
+            guest.run(f"mount -t causeway -o {want} s /mnt/s")
+            same(f"shown of {want}", shown(guest), want)
+            guest.run("umount /mnt/s")
+
+
+def refused(guest):
+    for words, want in REFUSED.items():
+        said_of(guest, f"mount -t causeway -o {words} s /mnt/s", want)
+        same(f"mounted with {words}", shown(guest), "")
+    said_of(guest, "mount -t causeway nothing /mnt/s", "nothing")
+
+
+def again(guest):
+    """What is mounted already: the same once more, with the same options only."""
+    guest.run("mkdir -p /tmp/again; mount -t causeway -o cache=always,writeback s /mnt/s")
+    said_of(guest, "mount -t causeway s /tmp/again", "with other options")
+    guest.run("mount -t causeway -o cache=always,writeback s /tmp/again")
+    one, two = guest.run("stat -c %d /mnt/s /tmp/again").split()
+    same("device numbers", two, one)
+    guest.run("umount /mnt/s; cat /tmp/again/file; umount /tmp/again")
+
+
+def changed(guest):
+    guest.run("mount -t causeway -o cache=auto,attr_timeout=5 s /mnt/s")
+    was = shown(guest)
+    for words, want, refusal in CHANGED:
+        command = f"mount -i -t causeway -o remount,{words} s /mnt/s"
+        if refusal:
+            said_of(guest, command, refusal)
+        else:
+            guest.run(command)
+            was = want
+        same(f"shown after {words}", shown(guest), was)
+    guest.run("mount -o remount,ro /mnt/s; ! touch /mnt/s/x 2>/dev/null; mount -o remount,rw /mnt/s; "
+              "touch /mnt/s/x; umount /mnt/s")
+
+
+def documented():
+    """The words of the table of the module and at the head of the page's paragraphs."""
+    with open(os.path.join(SRC, "kmod/options.c"), encoding="utf-8") as f:
+        known = set(re.findall(r'fsparam_\w+\("(\w+)"', f.read())) - {"source"}
+    with open(os.path.join(SRC, "man/mount.causeway.8.scd"), encoding="utf-8") as f:
+        options = f.read().partition("# MOUNT OPTIONS")[2].partition("\n# ")[0]
+    told = {w.replace("\\", "") for line in options.splitlines() if line.startswith("*")
+            for w in re.findall(r"\*([a-z_\\]+)\*", line)}
+    values = {"auto", "none", "always", "shared", "never", "inode"}
+    same("words of mount.causeway(8)", told - values, known)
+
+
+documented()
+os.mkdir("s")
+with open("s/file", "w", encoding="ascii") as f:
+    f.write("text\n")
+daemon = Daemon("s", "--writeback", name="s")
+vm = kmod.KmodGuest("6.1", *kmod.share(daemon))
+vm.run("umount /mnt/s")
+taken(vm)
+refused(vm)
+again(vm)
+changed(vm)
+same("kernel warnings", warnings_of(vm), [])
+same("status", (vm.close(), daemon.wait()), (0, 0))
