@@ -315,7 +315,7 @@ struct vfsmount *cw_automount(struct path *path)
 	mnt = fc_mount(fc);
 	fc->fs_private = NULL;
 	put_fs_context(fc);
-	return mnt;
+	return cw_automounted(mnt);
 }
 
 /* ---- the type

@@ -3,7 +3,9 @@
 #ifndef KMOD_COMPAT_SUPER_H
 #define KMOD_COMPAT_SUPER_H
 
+#include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/mount.h>
 
 #include "compat.h"
 
@@ -29,6 +31,16 @@ static inline void cw_set_dentry_ops(struct super_block *sb, const struct dentry
 #else
 	sb->s_d_op = ops;
 #endif
+}
+
+/* 6.16: what d_automount gives needs no second reference any more, against expiring early. */
+static inline struct vfsmount *cw_automounted(struct vfsmount *mnt)
+{
+#if !CW_KERNEL(6, 16)
+	if (!IS_ERR(mnt))
+		mntget(mnt);
+#endif
+	return mnt;
 }
 
 #endif
