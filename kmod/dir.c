@@ -220,6 +220,9 @@ int cw_revalidate(struct inode *dir, const struct qstr *name, struct dentry *den
 
 	if (inode && cw_is_bad(inode))
 		return 0;
+	/* Of O_TMPFILE, or from a handle: overlayfs asks for these too, which have no name. */
+	if (inode && (IS_ROOT(dentry) || d_unhashed(dentry)))
+		return 1;
 	if (is_believed(CW_SB(dentry->d_sb)->conn, dentry, flags)) {
 		note_use(dir, inode);
 		return 1;
