@@ -67,6 +67,12 @@ static int sync_fs(struct super_block *sb, int wait)
 	return r == -ENOSYS || r > 0 ? 0 : r;
 }
 
+/* By then the VFS lets nobody write, and what waited has gone out, to the server's disk too. */
+static int freeze_fs(struct super_block *sb)
+{
+	return 0;
+}
+
 static int show_options(struct seq_file *m, struct dentry *root)
 {
 	cw_options_show(m, &CW_SB(root->d_sb)->conn->opt);
@@ -81,6 +87,7 @@ static const struct super_operations super_ops = {
 	.drop_inode = cw_drop_inode,
 	.statfs = statfs,
 	.sync_fs = sync_fs,
+	.freeze_fs = freeze_fs,
 	.show_options = show_options,
 };
 
