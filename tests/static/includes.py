@@ -14,6 +14,7 @@ ALLOWED = {
     "include": "",
     "proto": "",
     "src/base": "",
+    "src/metrics": "src/base",
     "src/trace": "src/base proto",
     "src/mem": "src/base proto",
     "src/virtq": "src/base proto src/mem",
