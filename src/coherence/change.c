@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "coherence/words.h"
+#include "metrics/tally.h"
 
 #define NAME_BYTES 255
 #define KIND_NAME  3 /* after those of enum vtable_kind */
@@ -42,6 +43,7 @@ uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const
 
 bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp)
 {
+	tally_add(TALLY_TABLE_LOOKS, 1);
 	/* Before whatever is read after us: acquire holds it back, and system calls are further
 	 * away than that. */
 	stamp->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
@@ -75,6 +77,7 @@ static void mark(struct vtable *t, struct vtable_change *c, uint32_t slot)
 
 void vtable_begin(struct vtable *t, struct vtable_change *c, const uint32_t *slots, unsigned int n)
 {
+	tally_add(TALLY_TABLE_MARKS, n);
 	for (unsigned int i = 0; i < n; i++)
 		mark(t, c, slots[i]);
 	/* Whoever sees what the system call does, sees the marks. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "coherence/table.h"
 #include "coherence/words.h"
+#include "metrics/tally.h"
 
 #define PERIOD_MS 1000
 
@@ -21,6 +22,7 @@ void vtable_distrust(struct vtable *t)
 {
 	uint64_t now = clock_ms(), last = atomic_load(&t->moved_ms);
 
+	tally_add(TALLY_TABLE_DISTRUSTS, 1);
 	if (atomic_load(words_head(t, timed)) == 0 && (!last || now >= last + PERIOD_MS) &&
 		atomic_compare_exchange_strong(&t->moved_ms, &last, now))
 		vtable_bump_epoch(t);

@@ -15,6 +15,7 @@
 #include "base/util.h"
 #include "coherence/file.h"
 #include "coherence/words.h"
+#include "metrics/tally.h"
 
 #define RETRY_MS 5
 
@@ -76,6 +77,7 @@ void vtable_poison(struct vtable *t)
 
 void vtable_bump_epoch(struct vtable *t)
 {
+	tally_add(TALLY_TABLE_EPOCHS, 1);
 	atomic_fetch_add(words_head(t, epoch), 1);
 }
 

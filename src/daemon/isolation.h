@@ -60,7 +60,8 @@ struct isolation {
 	int versions_dir;  /* ... whose FILE is in this folder; or -1 */
 	bool syslog;
 	bool record;
-	const char *socket_path; /* removed at the end, or NULL */
+	bool control; /* there is a control socket */
+	const char *sockets[2]; /* removed at the end; or NULL */
 };
 
 /* Where the shared directory is for whom isolation_enter() has left to serve. */

@@ -49,13 +49,13 @@ static void allow(int rules, const char *path, uint64_t rights)
 }
 
 /* Whoever made the socket removes it at the end: with a sandbox, that is the process outside. */
-static void allow_socket(const struct isolation *config, int rules)
+static void allow_socket(const struct isolation *config, int rules, const char *name)
 {
 	CLEANUP_FREE char *path = NULL;
 
-	if (config->sandbox != SANDBOX_NONE || !config->socket_path)
+	if (config->sandbox != SANDBOX_NONE || !name)
 		return;
-	path = strdup(config->socket_path);
+	path = strdup(name);
 	if (!path)
 		die("Landlock: %s", strerror(ENOMEM));
 	allow(rules, dirname(path), LANDLOCK_ACCESS_FS_REMOVE_FILE);
@@ -92,7 +92,8 @@ void landlock_enter(const struct isolation *config, const char *root)
 	if (rules < 0)
 		die("Landlock: %s", strerror(errno));
 	allow(rules, root, attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE);
-	allow_socket(config, rules);
+	for (size_t i = 0; i < ARRAY_SIZE(config->sockets); i++)
+		allow_socket(config, rules, config->sockets[i]);
 	allow_versions(config, rules, attr.handled_access_fs);
 	if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
 		die("Landlock: %s", strerror(errno));

@@ -51,16 +51,17 @@ static int admit_group(const char *path, const char *name, char *error, size_t s
 	return 0;
 }
 
-int listener_open(struct listener *l, const char *path, const char *group, char *error, size_t size)
+int listener_open(struct listener *l, const struct listener_place *place, char *error, size_t size)
 {
+	const char *option = place->option, *path = place->path;
 	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int r;
 
 	if (*path == '\0')
-		return fail("--socket-path: an empty name is none");
+		return fail("--%s: an empty name is none", option);
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return fail("--socket-path: '%s' is longer than the %zu bytes of a socket's name",
+		return fail("--%s: '%s' is longer than the %zu bytes of a socket's name", option,
 			path, sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, path);
 	r = fd < 0 ? -errno : bind_private(fd, &addr);
@@ -69,15 +70,15 @@ int listener_open(struct listener *l, const char *path, const char *group, char 
 		r = bind_private(fd, &addr);
 	}
 	if (r == -EADDRINUSE)
-		return fail("--socket-path: '%s' is in use", path);
-	if (r == 0 && group && admit_group(path, group, error, size) < 0) {
+		return fail("--%s: '%s' is in use", option, path);
+	if (r == 0 && place->group && admit_group(path, place->group, error, size) < 0) {
 		unlink(path);
 		return -1;
 	}
-	if (r == 0 && listen(fd, 1) < 0)
+	if (r == 0 && listen(fd, place->backlog) < 0)
 		r = -errno;
 	if (r < 0)
-		return fail("--socket-path: cannot listen on '%s': %s", path, strerror(-r));
+		return fail("--%s: cannot listen on '%s': %s", option, path, strerror(-r));
 	*l = (struct listener){.fd = steal_fd(&fd), .path = path};
 	return 0;
 }

@@ -14,9 +14,15 @@ struct listener {
 	const char *path; /* the socket that we made, or NULL */
 };
 
-/* Makes a socket at path, which only this user may use, and this group where it is not NULL. A
- * socket that nobody listens on any more is replaced. 0, or -1 with one line in error. */
-int listener_open(struct listener *l, const char *path, const char *group, char *error,
+/* A socket at path, which only this user may use, and this group where it is not NULL. option: what
+ * asked for it; backlog: how many may wait to be taken. */
+struct listener_place {
+	const char *option, *path, *group;
+	int backlog;
+};
+
+/* Makes it; one that nobody listens on any more is replaced. 0, or -1 with one line in error. */
+int listener_open(struct listener *l, const struct listener_place *place, char *error,
 	size_t size);
 
 /* Takes a descriptor as it is: a listening or a connected stream socket. 0, or -1 and error. */

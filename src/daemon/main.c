@@ -15,8 +15,11 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "daemon/control.h"
+#include "daemon/counters.h"
 #include "daemon/device.h"
 #include "daemon/isolation.h"
 #include "daemon/listen.h"
@@ -53,20 +56,11 @@ struct daemon {
 	struct virtio_fs_config config;
 	int stop_fd, counters_fd;
 	int share_fd; /* the directory, until it is isolated */
-	struct listener listener;
+	struct listener listener, control_listener;
+	struct counters counters;
+	struct control *control; /* or NULL */
 };
-static struct daemon the_daemon;
-
-static void log_nodes(struct daemon *d)
-{
-	struct fs_count n;
-
-	d->fs->ops->count(d->fs, &n);
-	log_info("nodes: %zu known, handles: %zu open; %zu nodes cold, %zu bytes of nodes, "
-		 "%zu bytes of listings; locks: %zu owners, %zu ranges, %zu waits",
-		n.nodes, n.handles, n.cold, n.node_bytes, n.listing_bytes,
-		n.lock_owners, n.lock_ranges, n.lock_waits);
-}
+static struct daemon the_daemon = {.listener.fd = -1, .control_listener.fd = -1};
 
 /* A reset takes what is mapped away, as the end of the front-end does. */
 static void window_dropped(struct daemon *d)
@@ -85,7 +79,7 @@ static void guest_reset(void *opaque)
 
 static void front_end_gone(void *opaque)
 {
-	log_nodes(&the_daemon);
+	counters_log_nodes(&the_daemon.counters);
 	window_dropped(&the_daemon);
 	fuse_session_reset(&the_daemon.session);
 }
@@ -102,20 +96,6 @@ static bool owns_memory(void *opaque, const struct stat *st)
 	return the_daemon.window && dax_window_has(the_daemon.window, st);
 }
 
-static void log_window(struct daemon *d)
-{
-	struct dax_count n;
-
-	if (!d->window)
-		return;
-	dax_window_count(d->window, &n);
-	log_info("dax: %zu claims, %zu pieces, %zu bytes mapped, %zu copied; "
-		 "%llu maps, %llu unmaps, %llu refused, %llu replaced",
-		n.claims, n.pieces, n.mapped_bytes, n.copied_bytes, (unsigned long long)n.maps,
-		(unsigned long long)n.unmaps, (unsigned long long)n.refused,
-		(unsigned long long)n.replaced);
-}
-
 static void log_counters(void *opaque)
 {
 	struct daemon *d = opaque;
@@ -123,11 +103,7 @@ static void log_counters(void *opaque)
 
 	while (read(d->counters_fd, &info, sizeof(info)) > 0)
 		;
-	vhost_backend_log_stats(&d->backend);
-	log_nodes(d);
-	log_window(d);
-	if (d->versions)
-		versions_log(d->versions);
+	counters_log(&d->counters);
 }
 
 static void prepare_process(struct daemon *d)
@@ -241,25 +217,28 @@ static void open_export(struct daemon *d, const struct isolated *where)
 }
 
 /* However the program ends. */
-static void close_listener(void)
+static void close_listeners(void)
 {
 	listener_close(&the_daemon.listener);
+	listener_close(&the_daemon.control_listener);
 }
 
 static void open_socket(struct daemon *d)
 {
 	const struct options *o = &d->options;
+	const struct listener_place place = {"socket-path", o->socket_path, o->socket_group, 1};
 	struct listener *l = &d->listener;
 	char error[300];
-	int r = o->socket_path ? listener_open(l, o->socket_path, o->socket_group, error,
-					 sizeof(error))
+	int r = o->socket_path ? listener_open(l, &place, error, sizeof(error))
 			       : listener_adopt(l, o->fd, error, sizeof(error));
 
+	atexit(close_listeners);
 	if (r < 0)
 		die("%s", error);
 	if (l->connected && o->keep_listening)
 		die("--keep-listening needs a socket that listens; --fd %d is a connection", o->fd);
-	atexit(close_listener);
+	if (control_listen(&d->control_listener, o->control_path, error, sizeof(error)) < 0)
+		die("%s", error);
 }
 
 /* The process that stays outside the sandbox; it has no part in what is served. */
@@ -270,10 +249,11 @@ static _Noreturn void stay_outside(struct daemon *d, pid_t child)
 
 	close_fd(&d->share_fd);
 	close_fd(&d->listener.fd);
+	close_fd(&d->control_listener.fd);
 	/* Its lock is the server's: it has to fall when that one dies. */
 	versions_close(d->versions);
 	status = monitor_run(child, signals, ARRAY_SIZE(signals));
-	close_listener();
+	close_listeners();
 	monitor_end_like(status);
 }
 
@@ -288,13 +268,33 @@ static void isolate(struct daemon *d)
 		stay_outside(d, child);
 	/* Where names lead from here on, there is no socket of ours. */
 	if (i->sandbox != SANDBOX_NONE)
-		d->listener.path = NULL;
+		d->listener.path = d->control_listener.path = NULL;
 	isolation_enter(i, d->share_fd, o->shared_dir, &where);
 	close_fd(&d->share_fd);
 	open_export(d, &where);
 	isolation_seal(i, &where);
 	if (o->socket_path)
 		log_info("listening on %s", o->socket_path);
+}
+
+static void start_control(struct daemon *d)
+{
+	int r;
+
+	d->counters = (struct counters){
+		.backend = &d->backend,
+		.session = &d->session,
+		.fs = d->fs,
+		.window = d->window,
+		.versions = d->versions,
+		.version = CAUSEWAY_VERSION,
+		.directory = d->options.shared_dir,
+		.tag = d->options.tag,
+		.start_ns = clock_ns(CLOCK_MONOTONIC),
+	};
+	r = control_start(&d->control, &d->control_listener, &d->counters);
+	if (r < 0)
+		die("--control-path: cannot start its thread: %s", strerror(-r));
 }
 
 /* Threads start with what the process has by now. */
@@ -313,6 +313,7 @@ static void start_threads(struct daemon *d)
 			d->options.passthrough.proc_fd});
 	if (r < 0)
 		die("--version-table: cannot start its thread: %s", strerror(-r));
+	start_control(d);
 }
 
 /* Serves front-ends until it is time to end; the exit status. */
@@ -355,21 +356,8 @@ int main(int argc, char **argv)
 	log_open("causewayd", LOG_INFO);
 	if (options_parse(&d->options, argc, argv, error, sizeof(error)) < 0)
 		die("%s", error);
-	if (d->options.help) {
-		options_help(stdout);
+	if (options_print(&d->options, CAUSEWAY_VERSION))
 		return 0;
-	}
-	if (d->options.version) {
-		printf("causewayd %s\n", CAUSEWAY_VERSION);
-		return 0;
-	}
-	if (d->options.print_capabilities) {
-		printf("{\n  \"type\": \"fs\",\n  \"features\": [\n"
-		       "    \"posix-acl-negotiation-mode\",\n"
-		       "    \"security-label-negotiation-mode\",\n"
-		       "    \"separate-options\"\n  ]\n}\n");
-		return 0;
-	}
 	log_open("causewayd", d->options.log_level);
 	if (d->options.isolation.sandbox != SANDBOX_NONE)
 		isolation_close_inherited(d->options.fd);
@@ -384,6 +372,7 @@ int main(int argc, char **argv)
 	isolate(d);
 	start_threads(d);
 	status = serve(d);
+	control_stop(d->control);
 	fuse_pool_stop(&d->session);
 	versions_stop(d->versions);
 	passthrough_free(d->fs);

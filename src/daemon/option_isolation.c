@@ -160,6 +160,8 @@ int check_isolation(struct parse *p)
 	i->file_handles = o->passthrough.file_handles != PT_FILE_HANDLES_NEVER;
 	i->syslog = o->syslog;
 	i->record = o->record != NULL;
-	i->socket_path = o->socket_path;
+	i->control = o->control_path != NULL;
+	i->sockets[0] = o->socket_path;
+	i->sockets[1] = o->control_path;
 	return 0;
 }

@@ -24,6 +24,12 @@ static int set_socket_path(struct parse *p, const char *arg)
 	return 0;
 }
 
+static int set_control_path(struct parse *p, const char *arg)
+{
+	p->o->control_path = arg;
+	return 0;
+}
+
 static int set_fd(struct parse *p, const char *arg)
 {
 	char *end;
@@ -358,6 +364,7 @@ const struct option_desc option_descs[] = {
 	{"thread-pool-size", "N", set_thread_pool_size, "threads for what waits for disks, beside one for each queue [4]"},
 	{"poll", "MICROSECONDS", set_poll, "stay awake so long for the next request at most, 0: never [50]"},
 	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
+	{"control-path", "PATH", set_control_path, "let monitoring ask by this Unix socket"},
 	{"log-level", "LEVEL", set_log_level, "off, error, warn, info, debug or trace [info]"},
 	{"syslog", NULL, set_syslog, "log to syslog(3) instead of standard error"},
 	{"record", "FILE", set_record, "record requests and replies for causeway decode"},

@@ -37,6 +37,20 @@ void options_help(FILE *to)
 		    "  -d: --log-level debug; -f: no effect; -h: --help; -V: --version\n");
 }
 
+bool options_print(const struct options *o, const char *version)
+{
+	if (o->help)
+		options_help(stdout);
+	else if (o->version)
+		printf("causewayd %s\n", version);
+	else if (o->print_capabilities)
+		printf("{\n  \"type\": \"fs\",\n  \"features\": [\n"
+		       "    \"posix-acl-negotiation-mode\",\n"
+		       "    \"security-label-negotiation-mode\",\n"
+		       "    \"separate-options\"\n  ]\n}\n");
+	return o->help || o->version || o->print_capabilities;
+}
+
 /* What no option alone can tell. */
 static int check(struct parse *p)
 {
@@ -65,6 +79,8 @@ static int check(struct parse *p)
 	if (!o->has_entry_timeout)
 		o->fuse.entry_ns = o->fuse.cache->timeout_ns;
 	o->fuse.dax_entry_ns = o->has_entry_timeout ? o->fuse.entry_ns : DAX_ENTRY_NS;
+	if (o->control_path && o->socket_path && strcmp(o->control_path, o->socket_path) == 0)
+		return fail(p, "--control-path and --socket-path are two sockets, not one");
 	if (check_dax(p) < 0 || check_version(p) < 0)
 		return -1;
 	return check_isolation(p);

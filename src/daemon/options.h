@@ -37,6 +37,7 @@ struct options {
 	const char *record; /* the file of a recording, or NULL */
 	bool record_data;
 	bool keep_listening;
+	const char *control_path; /* of the control socket, or NULL */
 	int poll_us; /* for how long a queue is looked at when it is empty (vhost/poll.h) */
 	int thread_pool_size; /* threads beside those of the queues */
 	int rlimit_nofile; /* 0: as it is, -1: the hard limit */
@@ -55,5 +56,8 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 void options_free(struct options *o);
 
 void options_help(FILE *to);
+
+/* Prints what was asked for instead of serving; false: nothing was. */
+bool options_print(const struct options *o, const char *version);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ static bool is_wanted(const struct isolation *config, const char *group)
 		{"record", config->record},
 		{"dax", config->dax},
 		{"versions", config->versions},
+		{"control", config->control},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(conditions); i++) {

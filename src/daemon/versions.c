@@ -316,3 +316,25 @@ void versions_log(struct versions *v)
 		vtable_is_poisoned(t) ? ", poisoned" : "", vtable_is_lost(t) ? ", lost" : "");
 	vtable_leave(t);
 }
+
+void versions_metrics(struct versions *v, struct metrics *m)
+{
+	struct vtable *t = v->table;
+	bool good;
+	uint64_t slots;
+
+	vtable_enter(t);
+	slots = t->slots;
+	good = !vtable_is_poisoned(t) && !vtable_is_lost(t);
+	vtable_leave(t);
+	metrics_family(m, "table_slots", METRIC_GAUGE, "Words of the version table");
+	metrics_number(m, slots, "%s", "");
+	metrics_family(m, "table_good", METRIC_GAUGE, "Whether guests can trust it");
+	metrics_number(m, good, "%s", "");
+	metrics_family(m, "table_watched", METRIC_GAUGE,
+		"Whether what processes of the host change is told");
+	metrics_number(m, !watch_is_lost(v->watch), "%s", "");
+	metrics_family(m, "table_host_changes_total", METRIC_COUNTER,
+		"Changes by processes of the host that the watcher has passed on");
+	metrics_number(m, watch_events(v->watch), "%s", "");
+}

@@ -18,6 +18,7 @@
 #include "coherence/table.h"
 #include "daemon/isolation.h"
 #include "fs/fs.h"
+#include "metrics/text.h"
 #include "vhost/backend.h"
 #include "watch/watch.h"
 
@@ -58,7 +59,8 @@ void versions_ready(struct versions *v);
 /* What was mapped is mapped no more. */
 void versions_dropped(struct versions *v);
 
-/* A line for the log. */
+/* A line for the log; and for monitoring, from any thread. */
 void versions_log(struct versions *v);
+void versions_metrics(struct versions *v, struct metrics *m);
 
 #endif

@@ -30,6 +30,7 @@ void fuse_session_init(struct fuse_session *se, struct fs *fs, const struct fuse
 		.open_flags_file = fuse_open_offer(config, false),
 		.open_flags_dir = fuse_open_offer(config, true),
 	};
+	fuse_counts_init(&se->counts);
 }
 
 void fuse_session_defer(struct fuse_session *se, const struct fuse_deferral *deferral)
@@ -61,13 +62,22 @@ struct fuse_worker *fuse_worker_new(struct fuse_session *se, unsigned int queue)
 	if (w) {
 		w->se = se;
 		w->queue = queue;
+		fuse_count_join(&se->counts, &w->count);
 	}
 	return w;
 }
 
 void fuse_worker_free(struct fuse_worker *w)
 {
+	if (w)
+		fuse_count_leave(&w->se->counts, &w->count);
 	free(w);
+}
+
+void fuse_session_metrics(struct fuse_session *se, struct metrics *m)
+{
+	fuse_counts_metrics(&se->counts, m);
+	fuse_pool_metrics(se, m);
 }
 
 void fuse_worker_end_waits(struct fuse_worker *w)
@@ -305,11 +315,16 @@ uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 		.data = virtq_chain_in(chain),
 		.out = virtq_chain_out(chain),
 	};
+	struct fuse_op_count *count;
 	bool answered, held;
+	uint64_t begun;
+	uint32_t written = 0;
 	int r;
 
 	cursor_read(&req.data, &req.in, sizeof(req.in));
 	req.op = fuse_op_find(req.in.opcode);
+	count = fuse_count_of(&w->count, req.op ? req.in.opcode : 0);
+	begun = fuse_count_begin(count);
 	answered = !req.op || !(req.op->flags & FUSE_OP_NO_REPLY);
 	req.words = (uint16_t)version_words_size(w->se, req.in.opcode);
 	held = is_held(&req);
@@ -327,7 +342,11 @@ uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain)
 		r = run(&req);
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
+	/* Whoever answers it later counts that. */
 	if (r == FUSE_LATER)
 		return FUSE_DEFERRED;
-	return answered ? answer(&req, head, r, held) : 0;
+	if (answered)
+		written = answer(&req, head, r, held);
+	fuse_count_end(count, begun, r);
+	return written;
 }

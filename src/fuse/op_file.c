@@ -136,6 +136,7 @@ int fuse_do_READ(struct fuse_req *req)
 		if ((size_t)got < want)
 			break;
 	} while (done < left);
+	count_add(&req->w->count.numbers.read, done);
 	return (int)done;
 }
 
@@ -181,6 +182,7 @@ int fuse_do_WRITE(struct fuse_req *req)
 		if ((size_t)put < want)
 			break;
 	} while (done < in->size);
+	count_add(&req->w->count.numbers.written, done);
 	out.size = (uint32_t)done;
 	req->sized = req->in.nodeid;
 	return fuse_reply(req, &out, sizeof(out));

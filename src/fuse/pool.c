@@ -27,6 +27,7 @@ struct job {
 		uint64_t align;
 	} args;
 	uint64_t sized; /* to be settled */
+	uint64_t begun; /* when it was taken (fuse/count.h) */
 	uint32_t reply_len;
 	char reply[FUSE_DEFERRED_REPLY];
 };
@@ -39,6 +40,8 @@ struct fuse_pool {
 	struct job *first, **last; /* waiting */
 	struct job *free;
 	bool stop;
+	unsigned int waiting, busy; /* jobs that wait, and that a thread has */
+	uint64_t taken, full; /* jobs until now; requests for which none was free */
 	unsigned int running; /* threads that have begun */
 	unsigned int nthreads;
 	pthread_t threads[FUSE_POOL_THREADS_MAX];
@@ -58,17 +61,21 @@ static struct job *next_job(struct fuse_pool *pool)
 		pool->first = job->next;
 		if (!pool->first)
 			pool->last = &pool->first;
+		pool->waiting--;
+		pool->busy++;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return job;
 }
 
-static void job_done(struct fuse_pool *pool, struct job *job)
+/* ran: a thread has had it. */
+static void job_done(struct fuse_pool *pool, struct job *job, bool ran)
 {
 	free(job->longer);
 	pthread_mutex_lock(&pool->lock);
 	job->next = pool->free;
 	pool->free = job;
+	pool->busy -= ran;
 	if (--job->from->jobs == 0)
 		pthread_cond_broadcast(&pool->idle);
 	pthread_mutex_unlock(&pool->lock);
@@ -103,6 +110,7 @@ static void run(struct fuse_worker *w, struct job *job)
 	w->queue = job->from->queue;
 	cursor_skip(&req.out, sizeof(head) + job->words);
 	r = fuse_handle(&req);
+	fuse_count_end(fuse_count_of(&w->count, job->in.opcode), job->begun, r);
 	if (log_threshold >= LOG_TRACE)
 		fuse_print(&req, r);
 	head = fuse_out_head(&req, r);
@@ -139,7 +147,7 @@ static void *pool_thread(void *arg)
 	pthread_mutex_unlock(&pool->lock);
 	while ((job = next_job(pool))) {
 		serve(w, job);
-		job_done(pool, job);
+		job_done(pool, job, true);
 	}
 	fuse_worker_free(w);
 	return NULL;
@@ -219,6 +227,9 @@ static struct job *take_free(struct fuse_pool *pool, struct fuse_worker *from)
 		job->ends = false;
 		job->longer = NULL;
 		job->sized = 0;
+		pool->taken++;
+	} else {
+		pool->full++;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return job;
@@ -230,6 +241,7 @@ static void add_job(struct fuse_pool *pool, struct job *job)
 	job->next = NULL;
 	*pool->last = job;
 	pool->last = &job->next;
+	pool->waiting++;
 	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -261,6 +273,7 @@ static bool fill_job(struct job *job, const struct fuse_req *req)
 	job->unprivileged = req->unprivileged;
 	job->words = req->words;
 	job->array_len = req->array_len;
+	job->begun = clock_ns(CLOCK_MONOTONIC);
 	job->longer = len > ARGS_MAX ? malloc(len) : NULL;
 	if (len > ARGS_MAX && !job->longer)
 		return false;
@@ -297,7 +310,7 @@ bool fuse_pool_take(struct fuse_req *req)
 		return false;
 	if (fill_job(job, req) && send_job(pool, job, req))
 		return true;
-	job_done(pool, job);
+	job_done(pool, job, false);
 	return false;
 }
 
@@ -326,7 +339,7 @@ bool fuse_pool_settle(struct fuse_req *req, const void *reply, uint32_t len)
 	job->sized = req->sized;
 	if (send_job(se->pool, job, req))
 		return true;
-	job_done(se->pool, job);
+	job_done(se->pool, job, false);
 	return false;
 }
 
@@ -352,4 +365,31 @@ void fuse_pool_drain(struct fuse_worker *w)
 	while (w->jobs > 0)
 		pthread_cond_wait(&pool->idle, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void fuse_pool_metrics(struct fuse_session *se, struct metrics *m)
+{
+	struct fuse_pool *pool = se->pool;
+	unsigned int waiting = 0, busy = 0;
+	uint64_t taken = 0, full = 0;
+
+	if (pool) {
+		pthread_mutex_lock(&pool->lock);
+		waiting = pool->waiting;
+		busy = pool->busy;
+		taken = pool->taken;
+		full = pool->full;
+		pthread_mutex_unlock(&pool->lock);
+	}
+	metrics_family(m, "pool_threads", METRIC_GAUGE, "Threads for what waits for disks");
+	metrics_number(m, pool ? pool->nthreads : 0, "%s", "");
+	metrics_family(m, "pool_jobs", METRIC_GAUGE,
+		"Requests that wait for such a thread, or have one");
+	metrics_number(m, waiting, "state=\"waiting\"");
+	metrics_number(m, busy, "state=\"running\"");
+	metrics_family(m, "pool_jobs_total", METRIC_COUNTER, "Requests that were given to them");
+	metrics_number(m, taken, "%s", "");
+	metrics_family(m, "pool_full_total", METRIC_COUNTER,
+		"Requests that could not be, as there were too many");
+	metrics_number(m, full, "%s", "");
 }

@@ -58,6 +58,9 @@ bool fuse_pool_settle(struct fuse_req *req, const void *reply, uint32_t len);
  * maps). False where there is no window. */
 bool fuse_pool_end(struct fuse_req *req, void *deferred, const void *reply, uint32_t len);
 
+/* What was counted, from any thread; without a pool that there is none. */
+void fuse_pool_metrics(struct fuse_session *se, struct metrics *m);
+
 /* Returns when no request of a worker's queue is left, none being taken meanwhile. */
 void fuse_pool_drain(struct fuse_worker *w);
 

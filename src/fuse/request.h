@@ -7,6 +7,7 @@
 
 #include <limits.h>
 
+#include "fuse/count.h"
 #include "fuse/session.h"
 #include "mem/cursor.h"
 #include "proto/fuse_ops.h"
@@ -35,6 +36,7 @@ struct fuse_worker {
 	struct fuse_session *se;
 	unsigned int queue;
 	unsigned int jobs; /* in the pool, of requests that came by this queue; under its lock */
+	struct fuse_count count;
 	union {
 		char bytes[FUSE_ARGS_MAX];
 		uint64_t align;

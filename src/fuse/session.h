@@ -25,6 +25,7 @@
 #include "coherence/table.h"
 #include "fs/fs.h"
 #include "fuse/cache.h"
+#include "fuse/count.h"
 #include "virtq/virtq.h"
 
 /* What fuse_serve() returns for a request that is answered later, and how it is. */
@@ -58,6 +59,8 @@ struct fuse_session {
 	_Atomic bool told_old;  /* the log has said why the guest is not served */
 	_Atomic uint64_t flags; /* INIT flags that both sides want */
 	_Atomic bool waited;    /* a request was deferred, once */
+
+	struct fuse_counts counts; /* of all workers */
 
 	const struct watch *watch; /* NULL: nobody knows what others change */
 	struct vtable *table; /* NULL: changes are marked nowhere (version.h) */
@@ -94,6 +97,9 @@ void fuse_worker_free(struct fuse_worker *w);
 /* Ends the requests of a worker that wait, with EINTR, and sees those to their end that the pool
  * runs; none is served meanwhile. */
 void fuse_worker_end_waits(struct fuse_worker *w);
+
+/* What was counted since the start, from any thread. */
+void fuse_session_metrics(struct fuse_session *se, struct metrics *m);
 
 /* Answers one request. Returns how many bytes of chain->out were written, or FUSE_DEFERRED. */
 uint32_t fuse_serve(struct fuse_worker *w, const struct virtq_chain *chain);

@@ -25,6 +25,8 @@
 #include <sys/stat.h>
 
 #include "mem/mem.h"
+#include "metrics/histogram.h"
+#include "metrics/text.h"
 #include "vhost/deferred.h"
 #include "vhost/msg.h"
 #include "vhost/poll.h"
@@ -78,13 +80,23 @@ struct vhost_device {
 	bool (*owns_memory)(void *opaque, const struct stat *st);
 };
 
-/* Counted by the queue's thread, read by anyone. */
+/*
+ * Counted by the queue's thread, or by whoever has borrowed the ring, and read by anyone
+ * (metrics/count.h); all of it counters (stats.c).
+ */
 struct vhost_queue_stats {
-	_Atomic uint64_t requests;
-	_Atomic uint64_t kicks;  /* times that a kick woke the thread */
-	_Atomic uint64_t calls;  /* times that the driver was called */
-	_Atomic uint64_t caught; /* times that a look at the empty ring found something */
-	_Atomic uint64_t errors; /* times that the driver broke the ring */
+	counter requests;
+	counter kicks;  /* times that a kick woke the thread */
+	counter calls;  /* times that the driver was called */
+	counter errors; /* times that the driver broke the ring */
+	counter caught; /* times that a look at the empty ring found something */
+	counter missed; /* ... and that it did not */
+	counter caught_ns, missed_ns; /* how long these took */
+	counter skipped;   /* sleeps without a look, after looks that did not pay */
+	counter window_ns; /* for how long it looks now */
+	counter borrowed;  /* requests that another ring's thread answered */
+	counter depth, depth_max; /* chains found behind another: lately, and the most ever */
+	struct sizes batches;     /* chains that were shown to the driver at once */
 };
 
 struct vhost_queue {
@@ -107,6 +119,7 @@ struct vhost_queue {
 	struct vhost_poll poll;
 	struct vhost_lending lending; /* of queue 0 */
 
+	unsigned int pushed; /* chains that the driver was not shown yet */
 	struct vhost_queue_stats stats;
 };
 
@@ -146,10 +159,15 @@ struct vhost_events {
  */
 int vhost_backend_serve(struct vhost_backend *dev, int sock, const struct vhost_events *events);
 
-/* Logs a line for each queue that has been used since the connection began. */
+/* What was counted since the connection began, from any thread: a line in the log for each queue
+ * that was used, and as metrics. (stats.c) */
 void vhost_backend_log_stats(const struct vhost_backend *dev);
+void vhost_backend_metrics(struct vhost_backend *dev, struct metrics *m);
 
 /* Between the files of this folder. */
+
+/* Nothing was counted. (stats.c) */
+void vhost_queue_clear_stats(struct vhost_queue *q);
 
 /* Handles one message: 0 or -errno, which ends the connection. (messages.c) */
 int vhost_handle(struct vhost_backend *dev, struct vu_msg *msg);
@@ -169,7 +187,13 @@ int vhost_queue_drain(struct vhost_queue *q, int most);
 /* Whether whoever works at the ring has to leave it, whatever is there. */
 bool vhost_queue_leaves(const struct vhost_queue *q);
 
-/* Shows the driver what was pushed; inside the gate. */
+/* Gives a chain back, of which len bytes were written; then shows the driver what was given back.
+ * Inside the gate. */
+static inline void vhost_queue_push(struct vhost_queue *q, uint16_t head, uint32_t len)
+{
+	virtq_push(&q->vq, head, len);
+	q->pushed++;
+}
 void vhost_queue_publish(struct vhost_queue *q);
 
 /* Ends the sleep of the ring's thread, from any thread. */

@@ -213,7 +213,7 @@ static int push(struct vhost_queue *q, bool all)
 		counted += d.counted;
 		if (written < 0)
 			continue;
-		virtq_push(&q->vq, d.head, (uint32_t)written);
+		vhost_queue_push(q, d.head, (uint32_t)written);
 		pushed++;
 	}
 	if (pushed > 0)

@@ -70,7 +70,11 @@ static void give_back(struct vhost_queue *other)
  * only: a driver that never lets the ring become empty would keep us from our own. */
 static int serve_other(struct vhost_queue *other)
 {
-	return vhost_queue_leaves(other) ? -EINTR : vhost_queue_drain(other, 1);
+	int r = vhost_queue_leaves(other) ? -EINTR : vhost_queue_drain(other, 1);
+
+	if (r > 0)
+		count_add(&other->stats.borrowed, (uint64_t)r);
+	return r;
 }
 
 /* Until something is there in q, or the window has passed. */
@@ -92,6 +96,17 @@ static bool look(struct vhost_queue *q, struct vhost_queue *other)
 	return false;
 }
 
+/* Of a look that found something the end is known only to the last look at the clock. */
+static void count_look(struct vhost_queue *q, bool found)
+{
+	struct vhost_queue_stats *s = &q->stats;
+	const struct vhost_poll *p = &q->poll;
+
+	count_add(found ? &s->caught : &s->missed, 1);
+	if (p->slept_ns)
+		count_add(found ? &s->caught_ns : &s->missed_ns, p->slept_ns - p->idle_ns);
+}
+
 bool vhost_poll(struct vhost_queue *q)
 {
 	struct vhost_backend *dev = q->dev;
@@ -110,12 +125,12 @@ bool vhost_poll(struct vhost_queue *q)
 		found = look(q, other);
 		if (other)
 			give_back(other);
+		count_look(q, found);
 	}
 	atomic_fetch_sub(&dev->pollers, 1);
 	if (found) {
 		p->late = p->skips = 0;
 		p->moved = false;
-		atomic_fetch_add_explicit(&q->stats.caught, 1, memory_order_relaxed);
 	}
 	return found;
 }
@@ -157,6 +172,7 @@ void vhost_poll_slept(struct vhost_queue *q)
 		return;
 	if (p->skip > 0) {
 		p->skip--;
+		count_add(&q->stats.skipped, 1);
 		return;
 	}
 	now = clock_ns(CLOCK_MONOTONIC);
@@ -178,6 +194,7 @@ void vhost_poll_slept(struct vhost_queue *q)
 		if (p->window_ns < VHOST_POLL_FIRST_NS)
 			p->window_ns = 0;
 	}
+	count_set(&q->stats.window_ns, p->window_ns);
 }
 
 void vhost_poll_lend(struct vhost_queue *q, bool is)

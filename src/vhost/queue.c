@@ -27,7 +27,9 @@
 /* How often a ring is looked at whose front-end gave no kick descriptor. */
 #define POLL_INTERVAL_NS 50000
 
-#define count(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
+/* How many chains of a burst are answered between two looks at how many wait: in a packed ring that
+ * takes a look at each of their descriptors. */
+#define DEPTH_EVERY 64
 
 static void signal_fd(int fd)
 {
@@ -40,17 +42,34 @@ static void signal_fd(int fd)
 
 static void break_queue(struct vhost_queue *q, const char *rule)
 {
-	count(q->stats.errors);
+	count_add(&q->stats.errors, 1);
 	log_warn("queue %u is broken until the guest resets it: %s", q->index, rule);
 	signal_fd(q->err_fd);
 }
 
 void vhost_queue_publish(struct vhost_queue *q)
 {
+	sizes_add(&q->stats.batches, q->pushed);
+	q->pushed = 0;
 	if (virtq_publish(&q->vq)) {
 		signal_fd(q->call_fd);
-		count(q->stats.calls);
+		count_add(&q->stats.calls, 1);
 	}
+}
+
+/* A chain was popped; done: how many of its burst were answered before. With one at a time nothing
+ * waits, and nobody has to look. */
+static void note_depth(struct vhost_queue *q, int done)
+{
+	unsigned int depth;
+
+	if (done % DEPTH_EVERY != 1)
+		return;
+	depth = virtq_waiting(&q->vq) + 1;
+
+	count_set(&q->stats.depth, depth);
+	if (depth > count_read(&q->stats.depth_max))
+		count_set(&q->stats.depth_max, depth);
 }
 
 bool vhost_queue_leaves(const struct vhost_queue *q)
@@ -71,16 +90,19 @@ int vhost_queue_drain(struct vhost_queue *q, int most)
 		r = vhost_deferred_push(q);
 		if (r >= 0)
 			r = virtq_pop(&q->vq, &chain);
-		if (r <= 0)
+		if (r <= 0) {
+			count_set(&q->stats.depth, 0);
 			return r < 0 ? r : done;
+		}
+		note_depth(q, done);
 		written = device->request(q->worker, &chain);
-		count(q->stats.requests);
+		count_add(&q->stats.requests, 1);
 		done++;
 		if (virtq_check_strayed(&q->vq) < 0)
 			continue;
 		if (written == VHOST_DEFERRED)
 			continue;
-		virtq_push(&q->vq, chain.head, written);
+		vhost_queue_push(q, chain.head, written);
 		vhost_queue_publish(q);
 	}
 	return done;
@@ -114,7 +136,7 @@ static int sleep_until_kick(struct vhost_queue *q)
 		return 0;
 	n = read(q->kick_fd, &kicks, sizeof(kicks));
 	if (n > 0)
-		count(q->stats.kicks);
+		count_add(&q->stats.kicks, 1);
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		return -EPIPE;
 	return 0;

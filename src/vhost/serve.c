@@ -52,18 +52,6 @@ void vhost_backend_destroy(struct vhost_backend *dev)
 	mem_destroy(&dev->mem);
 }
 
-void vhost_backend_log_stats(const struct vhost_backend *dev)
-{
-	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++) {
-		const struct vhost_queue_stats *s = &dev->queues[i].stats;
-
-		if (s->requests || s->kicks || s->errors)
-			log_info("queue %u: %llu requests, %llu kicks, %llu calls, %llu errors", i,
-				(unsigned long long)s->requests, (unsigned long long)s->kicks,
-				(unsigned long long)s->calls, (unsigned long long)s->errors);
-	}
-}
-
 /* Forgets everything of a front-end that has gone. */
 static void drop_front_end(struct vhost_backend *dev)
 {
@@ -72,7 +60,7 @@ static void drop_front_end(struct vhost_backend *dev)
 		vhost_queue_reset(&dev->queues[i]);
 	dev->device->disconnected(dev->device->opaque);
 	for (unsigned int i = 0; i < VHOST_QUEUES_MAX; i++)
-		memset(&dev->queues[i].stats, 0, sizeof(dev->queues[i].stats));
+		vhost_queue_clear_stats(&dev->queues[i]);
 	mem_clear(&dev->mem);
 	dev->features = 0;
 	dev->protocol_features = 0;

@@ -68,6 +68,7 @@ static inline void gather_end(struct virtq *vq, const struct gather *g)
 int split_resolve(struct virtq *vq);
 int split_pop(struct virtq *vq, struct virtq_chain *chain);
 bool split_pending(const struct virtq *vq);
+unsigned int split_waiting(const struct virtq *vq);
 void split_push(struct virtq *vq, uint16_t head, uint32_t len);
 bool split_publish(struct virtq *vq);
 void split_want_kicks(struct virtq *vq);
@@ -79,6 +80,7 @@ uint32_t packed_base(const struct virtq *vq);
 int packed_resolve(struct virtq *vq);
 int packed_pop(struct virtq *vq, struct virtq_chain *chain);
 bool packed_pending(const struct virtq *vq);
+unsigned int packed_waiting(const struct virtq *vq);
 void packed_push(struct virtq *vq, uint16_t id, uint32_t len);
 bool packed_publish(struct virtq *vq);
 void packed_want_kicks(struct virtq *vq);

@@ -94,6 +94,24 @@ bool packed_pending(const struct virtq *vq)
 	return is_available(shared_load(&vq->slots[vq->next_avail].flags), vq->avail_wrap);
 }
 
+unsigned int packed_waiting(const struct virtq *vq)
+{
+	uint16_t slot = vq->next_avail;
+	bool wrap = vq->avail_wrap;
+	unsigned int chains = 0;
+
+	/* A chain ends with the slot that names no successor. */
+	for (unsigned int i = 0; i < vq->size; i++) {
+		uint16_t flags = shared_load(&vq->slots[slot].flags);
+
+		if (!is_available(flags, wrap))
+			break;
+		chains += !(flags & RING_DESC_F_NEXT);
+		advance(vq, &slot, &wrap, 1);
+	}
+	return chains;
+}
+
 /* A table's entries count from its begin to its end; of their flags only WRITE has a meaning. */
 static int gather_indirect(struct virtq *vq, struct gather *g, const struct ring_packed_desc *head)
 {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "virtq/formats.h"
 
 int split_resolve(struct virtq *vq)
@@ -30,6 +31,13 @@ int split_resolve(struct virtq *vq)
 bool split_pending(const struct virtq *vq)
 {
 	return shared_load(&vq->avail->idx) != vq->next_avail;
+}
+
+unsigned int split_waiting(const struct virtq *vq)
+{
+	uint16_t ready = (uint16_t)(shared_load(&vq->avail->idx) - vq->next_avail);
+
+	return min_t(unsigned int, ready, vq->size);
 }
 
 /* Walks one table of count descriptors (already copied, when indirect) from index first. One that

@@ -105,6 +105,13 @@ bool virtq_pending(const struct virtq *vq)
 	return !vq->broken && (vq->packed ? packed_pending(vq) : split_pending(vq));
 }
 
+unsigned int virtq_waiting(const struct virtq *vq)
+{
+	if (vq->broken)
+		return 0;
+	return vq->packed ? packed_waiting(vq) : split_waiting(vq);
+}
+
 int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
 {
 	if (vq->broken)

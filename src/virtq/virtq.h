@@ -152,6 +152,10 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
 /* Whether something is there to pop (or to find broken). */
 bool virtq_pending(const struct virtq *vq);
 
+/* How many chains are there to pop, as far as the driver says; for who wants to know how busy it
+ * is. */
+unsigned int virtq_waiting(const struct virtq *vq);
+
 /* Breaks the queue where the popped chain strayed. 0 or -errno. */
 int virtq_check_strayed(struct virtq *vq);
 

@@ -2,7 +2,7 @@
 /*
  * Which inodes strangers changed lately: a small table of times. The leader writes it, servers read
  * it, to tell stock guests less of what is being changed. Inodes that share a place in it are taken
- * for each other.
+ * for each other. Beside it stands how many changes it has passed on, for whoever wants to know.
  */
 #ifndef WATCH_RECENT_H
 #define WATCH_RECENT_H
@@ -18,6 +18,7 @@
 /* CLOCK_MONOTONIC in milliseconds, its low 32 bits; 0: never. */
 struct recent {
 	_Atomic uint32_t at[1u << RECENT_BITS];
+	_Atomic uint64_t events;
 };
 
 /* Numbers of inodes follow each other: times 2^64 divided by the golden ratio, they spread. */
@@ -30,6 +31,7 @@ static inline void recent_note(struct recent *r, dev_t dev, ino_t ino, uint64_t 
 {
 	atomic_store_explicit(&r->at[recent_place(dev, ino)], (uint32_t)now | 1,
 		memory_order_relaxed);
+	atomic_fetch_add_explicit(&r->events, 1, memory_order_relaxed);
 }
 
 /* When an inode was changed; 0: as far as is known, never. */

@@ -231,3 +231,8 @@ bool watch_is_restless(const struct watch *w, dev_t dev, ino_t ino)
 
 	return at && recent_is(at, clock_ms());
 }
+
+uint64_t watch_events(const struct watch *w)
+{
+	return atomic_load_explicit(&w->recent->events, memory_order_relaxed);
+}

@@ -77,4 +77,8 @@ bool watch_is_lost(const struct watch *w);
 /* Whether a stranger changed an inode within the last seconds; seldom one that nobody did. */
 bool watch_is_restless(const struct watch *w, dev_t dev, ino_t ino);
 
+/* How many changes of strangers the watcher that leads has passed on until now; less when another
+ * one has begun to lead. */
+uint64_t watch_events(const struct watch *w);
+
 #endif

@@ -9,7 +9,7 @@ import os
 import time
 
 from fuse import ROOT
-from harness import case, equal, main, until
+from harness import case, equal, main, tempdir, until
 from world import World
 
 LONG = ("--poll", "10000000")
@@ -124,12 +124,12 @@ def activity(pid):
 
 @case("a share that nobody uses wakes up nobody for 10 s")
 def idle():
-    w = World(requests=2)
+    w = World("--control-path", os.path.join(tempdir(), "control"), requests=2)
     for queue in (1, 2):
         for _ in range(100):
             w.fs.alive(queue)
     w.fs.forget(w.fs.lookup("dir").nodeid)
-    pid = w.daemon.proc.pid
+    pid = w.daemon.pid
     last = [activity(pid)]
 
     def settled():

@@ -386,6 +386,8 @@ static void test_what_is_needed(void **state)
 	assert_non_null(strstr(error, "'-x'"));
 	assert_int_equal(PARSE_ALL(&o, "-xy"), -1);
 	assert_non_null(strstr(error, "-x"));
+	assert_int_equal(PARSE(&o, "--control-path=/s"), -1);
+	assert_non_null(strstr(error, "--control-path and --socket-path"));
 }
 
 /* A long value is cut in the line, never beyond it. */

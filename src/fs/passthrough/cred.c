@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "metrics/tally.h"
 
 /* #syscalls: capget capset umask unshare:0=CLONE_FS */
 
@@ -165,13 +166,20 @@ static int set_umask(mode_t mask)
 	return 0;
 }
 
+static bool has_groups(const struct rights *want)
+{
+	size_t size = want->n_groups * sizeof(gid_t);
+
+	return !can_group || (want->n_groups == now.n_groups &&
+				     (size == 0 || memcmp(want->groups, now.groups, size) == 0));
+}
+
 static int take_groups(const struct rights *want)
 {
 	size_t size = want->n_groups * sizeof(gid_t);
 	int r;
 
-	if (!can_group || (want->n_groups == now.n_groups &&
-				  (size == 0 || memcmp(want->groups, now.groups, size) == 0)))
+	if (has_groups(want))
 		return 0;
 	r = set_groups(want->n_groups, want->groups);
 	/* A group that our user namespace does not have. */
@@ -208,24 +216,43 @@ static int take_ids(const struct rights *want)
 	return -EPERM;
 }
 
-/* The one way from some rights to others; what is as it should be costs no system call. */
-static int take(const struct rights *want)
+static uint64_t caps_of(const struct rights *want)
 {
-	uint64_t caps;
+	return want->uid == own.uid ? own.effective & ~want->without
+				    : own.effective & (~FILE_CAPS | want->beside);
+}
+
+/* What is as it should be costs no system call. */
+static int switch_to(const struct rights *want)
+{
+	uint64_t caps = caps_of(want);
 	int r = take_groups(want);
 
 	if (r == 0)
 		r = take_ids(want);
-	if (r < 0)
+	if (r < 0 || caps == now.caps)
 		return r;
-	caps = want->uid == own.uid ? own.effective & ~want->without
-				    : own.effective & (~FILE_CAPS | want->beside);
-	if (caps == now.caps)
-		return 0;
 	r = set_effective(caps);
 	if (r == 0)
 		now.caps = caps;
 	return r;
+}
+
+static bool has(const struct rights *want)
+{
+	return has_groups(want) && want->uid == now.uid && want->gid == now.gid &&
+		caps_of(want) == now.caps;
+}
+
+/* The one way from some rights to others. */
+static int take(const struct rights *want)
+{
+	if (has(want)) {
+		tally_add(TALLY_RIGHTS_KEPT, 1);
+		return 0;
+	}
+	tally_add(TALLY_RIGHTS_SWITCHED, 1);
+	return switch_to(want);
 }
 
 void cred_be_daemon(void)

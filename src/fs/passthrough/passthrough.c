@@ -29,13 +29,17 @@ static void reset(struct fs *fs)
 static void count(struct fs *fs, struct fs_count *count)
 {
 	struct passthrough *pt = pt_of(fs);
+	uint32_t nodes = pt->nodes->used, cold = pt->cold, handles = pt->handles->used;
 
 	*count = (struct fs_count){
-		.nodes = pt->nodes->used,
-		.cold = pt->cold,
+		.nodes = nodes,
+		.cold = cold,
 		.node_bytes = pt_node_bytes(pt),
-		.handles = pt->handles->used,
+		.handles = handles,
 		.listing_bytes = pt_dir_pool_bytes(&pt->dirs),
+		/* Both change meanwhile. */
+		.descriptors = nodes - min_t(uint32_t, cold, nodes) + handles,
+		.descriptors_max = pt->fds,
 	};
 	pt_locks_count(pt, count);
 }

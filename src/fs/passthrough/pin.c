@@ -25,6 +25,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/pt.h"
+#include "metrics/tally.h"
 
 /* Ways that are gone to one node: each is as long as a path may be (way.c). */
 #define WAYS_MAX 64
@@ -42,8 +43,11 @@ int pt_pin_at(struct passthrough *pt, struct pt_node *node, unsigned int ways, b
 	struct pt_shard *shard;
 	int fd = -1;
 
-	if (!(atomic_fetch_add(&node->pins, 1) & PT_COLD))
+	if (!(atomic_fetch_add(&node->pins, 1) & PT_COLD)) {
+		tally_add(TALLY_NODE_WARM, 1);
 		return 0;
+	}
+	tally_add(TALLY_NODE_OPENED, 1);
 	/* Opening may sleep, and parents come first: without the lock, then looked at again. */
 	cred_be_daemon();
 	fd = reopen(pt, node, ways, alone);
@@ -254,6 +258,7 @@ int pt_cool(struct passthrough *pt, struct pt_node *node, bool force)
 		if (r == 0) {
 			fd = steal_fd(&node->fd);
 			atomic_fetch_add(&pt->cold, 1);
+			tally_add(TALLY_NODE_COOLED, 1);
 		} else {
 			atomic_fetch_and(&node->pins, ~PT_COLD);
 		}
