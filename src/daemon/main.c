@@ -210,6 +210,8 @@ static void open_export(struct daemon *d, const struct isolated *where)
 		.shmem_ready = front_end_ready,
 		.owns_memory = owns_memory,
 		.poll_limit_ns = o->poll_us * 1000ull,
+		.no_borrowing = o->no_borrowing,
+		.no_event_idx = o->no_event_idx,
 	};
 	r = vhost_backend_init(&d->backend, &d->device);
 	if (r < 0)

@@ -81,7 +81,7 @@ static int check(struct parse *p)
 	o->fuse.dax_entry_ns = o->has_entry_timeout ? o->fuse.entry_ns : DAX_ENTRY_NS;
 	if (o->control_path && o->socket_path && strcmp(o->control_path, o->socket_path) == 0)
 		return fail(p, "--control-path and --socket-path are two sockets, not one");
-	if (check_dax(p) < 0 || check_version(p) < 0)
+	if (check_without(p) < 0 || check_dax(p) < 0 || check_version(p) < 0)
 		return -1;
 	return check_isolation(p);
 }

@@ -45,6 +45,12 @@ int set_thread_pool_size(struct parse *p, const char *arg);
 int set_poll(struct parse *p, const char *arg);
 int set_rlimit_nofile(struct parse *p, const char *arg);
 
+/* without.c */
+int set_without(struct parse *p, const char *arg);
+
+/* Leaves out what is to be left out, before the other options are looked at together. */
+int check_without(struct parse *p);
+
 /* option_dax.c */
 int set_dax_window(struct parse *p, const char *arg);
 int set_dax(struct parse *p, const char *arg);

@@ -64,8 +64,12 @@ struct vhost_device {
 	const void *config;
 	uint32_t config_size; /* at most VU_CONFIG_MAX */
 
-	/* For how long a ring is looked at before its thread sleeps, at most (poll.h). */
+	/* For how long a ring is looked at before its thread sleeps, at most; and whether the
+	 * high-priority ring is left to its own thread meanwhile (poll.h). */
 	uint64_t poll_limit_ns;
+	bool no_borrowing;
+	/* Kicks and calls that are not needed are not spared. */
+	bool no_event_idx;
 
 	/* Features of the device's type (virtio 1.2, section 5), offered besides. */
 	uint64_t features;

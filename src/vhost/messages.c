@@ -20,7 +20,9 @@
 
 static uint64_t offered_features(const struct vhost_backend *dev)
 {
-	return OFFERED_FEATURES | dev->device->features;
+	uint64_t without = dev->device->no_event_idx ? 1ull << VIRTIO_F_EVENT_IDX_BIT : 0;
+
+	return (OFFERED_FEATURES | dev->device->features) & ~without;
 }
 
 /* How many regions of shared memory there are, counting those that are left out before others. */

@@ -43,7 +43,8 @@ static struct vhost_queue *borrow(struct vhost_queue *q)
 {
 	struct vhost_queue *other = &q->dev->queues[0];
 
-	if (other == q || pthread_mutex_trylock(&other->lending.lock) != 0)
+	if (other == q || q->dev->device->no_borrowing ||
+		pthread_mutex_trylock(&other->lending.lock) != 0)
 		return NULL;
 	if (other->lending.is && mem_try_enter(&q->dev->mem, &other->gate)) {
 		if (!other->vq.broken) {

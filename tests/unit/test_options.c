@@ -390,6 +390,32 @@ static void test_what_is_needed(void **state)
 	assert_non_null(strstr(error, "--control-path and --socket-path"));
 }
 
+/* What is left out is left out whatever the other options say, in any order. */
+static void test_without(void **state)
+{
+	struct options o;
+
+	assert_int_equal(PARSE(&o, "--without=polling,pool", "--poll=50", "--thread-pool-size=4"),
+		0);
+	assert_int_equal(o.poll_us, 0);
+	assert_int_equal(o.thread_pool_size, 0);
+	assert_false(o.no_borrowing || o.no_event_idx || o.passthrough.keeps_no_descriptors ||
+		o.passthrough.keeps_no_rights);
+	assert_int_equal(PARSE(&o, "--without=borrowing", "--without=event-idx,node-descriptors",
+				 "--without=credentials,file-handles"), 0);
+	assert_true(o.no_borrowing && o.no_event_idx && o.passthrough.keeps_no_descriptors &&
+		o.passthrough.keeps_no_rights);
+	assert_int_equal(o.passthrough.file_handles, PT_FILE_HANDLES_NEVER);
+	assert_true(o.poll_us > 0 && o.thread_pool_size > 0);
+	assert_int_equal(PARSE(&o, "--without=polling,speed"), -1);
+	assert_non_null(strstr(error, "'speed' is none of polling, borrowing"));
+	assert_int_equal(PARSE(&o, "--without="), -1);
+	assert_int_equal(PARSE(&o, "--without=pool", "--dax-window=64M"), -1);
+	assert_non_null(strstr(error, "--thread-pool-size 0"));
+	assert_int_equal(PARSE(&o, "--without=file-handles", "--inode-file-handles=mandatory"), -1);
+	assert_non_null(strstr(error, "exclude each other"));
+}
+
 /* A long value is cut in the line, never beyond it. */
 static void test_long_value(void **state)
 {
@@ -441,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_what_is_needed),
 		cmocka_unit_test(test_long_value),
+		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_help),
 	};
 

@@ -24,6 +24,7 @@
 		BIT(CAP_FSETID) | BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_MKNOD) | BIT(CAP_MAC_OVERRIDE))
 
 static bool can_group;
+static bool keeps = true; /* what a thread has, for the next request */
 
 /* Whose rights an operation needs. */
 struct rights {
@@ -244,15 +245,30 @@ static bool has(const struct rights *want)
 		caps_of(want) == now.caps;
 }
 
+static struct rights of_daemon(void)
+{
+	return (struct rights){.uid = own.uid, .gid = own.gid};
+}
+
 /* The one way from some rights to others. */
 static int take(const struct rights *want)
 {
-	if (has(want)) {
+	if (keeps && has(want)) {
 		tally_add(TALLY_RIGHTS_KEPT, 1);
 		return 0;
 	}
 	tally_add(TALLY_RIGHTS_SWITCHED, 1);
+	if (!keeps) {
+		const struct rights daemon = of_daemon();
+
+		switch_to(&daemon);
+	}
 	return switch_to(want);
+}
+
+void cred_keep_none(void)
+{
+	keeps = false;
 }
 
 void cred_be_daemon(void)
@@ -262,7 +278,7 @@ void cred_be_daemon(void)
 	know_self();
 	if (!own.can_switch)
 		return;
-	daemon = (struct rights){.uid = own.uid, .gid = own.gid};
+	daemon = of_daemon();
 	take(&daemon);
 }
 

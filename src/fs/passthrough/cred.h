@@ -21,6 +21,11 @@
 /* Finds out, once before threads start, whether ids can be switched. */
 void cred_init(void);
 
+/* From now on each operation that needs a caller's rights has its thread switch to them and back,
+ * as if nothing were kept between requests; before threads start. For measuring what that is
+ * worth. */
+void cred_keep_none(void);
+
 /* The capabilities that some operation of passthrough/ needs, as bits: what the daemon keeps of
  * those that it has. Without CAP_SETUID and CAP_SETGID no ids are switched. */
 uint64_t cred_capabilities(void);

@@ -166,6 +166,10 @@ void pt_cleanup_node(struct pt_node_ref *ref)
 {
 	if (ref->node) {
 		pt_unpin(ref->node);
+		if (ref->pt->config.keeps_no_descriptors) {
+			atomic_store(&ref->node->used, false);
+			pt_cool(ref->pt, ref->node, false);
+		}
 		pt_node_put(ref->pt, ref->node);
 	}
 }

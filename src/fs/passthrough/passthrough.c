@@ -191,6 +191,8 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 		return r;
 	}
 	cred_init();
+	if (config->keeps_no_rights)
+		cred_keep_none();
 	pt_note_capability(pt);
 	pt->labels_by_kernel = pt_labels_by_kernel(pt);
 	*fs = &pt->fs;

@@ -54,6 +54,9 @@ struct passthrough_config {
 	struct watch *watch; /* hears of file systems before they are shown; outlives it; or NULL */
 	bool readonly; /* nothing will be asked to change */
 	bool no_open;  /* guests may use files without opening them */
+	/* What makes the rest fast, left out (daemon/without.c). */
+	bool keeps_no_descriptors; /* of nodes, once nobody uses them */
+	bool keeps_no_rights;      /* of callers, from one request to the next */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: builds=plain,asan
+"""--without: what is left out is not done, by the daemon's own counters, and all is served; with it,
+it is."""
+
+import errno
+import os
+import struct
+
+from fuse import ROOT
+from harness import Skip, case, check, equal, main, tempdir, until
+from metrics import ask, parse, value
+from vu import F_EVENT_IDX
+from world import World
+
+POLLS = ("--poll", "10000000")
+SOMEBODY = 1000
+MANY = 20
+
+
+def started(without, *options):
+    """A world, and a function that gives one of its counters."""
+    path = os.path.join(tempdir(), "control")
+    w = World("--control-path", path, *options, *(("--without", without) if without else ()))
+    return w, lambda name, **labels: value(parse(ask(path)), name, **labels)
+
+
+def ended(w):
+    w.check()
+    w.close()
+
+
+@case("polling: a queue's thread sleeps as soon as there is nothing")
+def polling():
+    def looks(count):
+        return (count("queue_poll_caught_total", queue="1") +
+                count("queue_poll_missed_total", queue="1"))
+
+    w, count = started(None, *POLLS)
+    until("nothing was polled", lambda: w.fs.alive() or looks(count) > 0)
+    ended(w)
+    w, count = started("polling", *POLLS)
+    for _ in range(MANY):
+        w.fs.alive()
+    equal(looks(count), 0, "polls")
+    ended(w)
+
+
+@case("borrowing: FORGETs are served by their own queue's thread")
+def borrowing():
+    def forget(w):
+        w.fs.forget(w.fs.lookup("dir").nodeid)
+
+    w, count = started(None, *POLLS)
+    until("nothing was borrowed",
+          lambda: forget(w) or count("queue_borrowed_total", queue="0") > 0)
+    ended(w)
+    w, count = started("borrowing", *POLLS)
+    # Queue 1 is polled all the time meanwhile.
+    until("nothing is polled",
+          lambda: w.fs.alive() or count("queue_poll_caught_total", queue="1") > MANY)
+    for _ in range(MANY):
+        forget(w)
+    until("forgets are not served", lambda: count("queue_requests_total", queue="0") == MANY)
+    equal(count("queue_borrowed_total", queue="0"), 0, "borrowed")
+    ended(w)
+
+
+@case("event-idx: the feature is not offered")
+def event_idx():
+    for without, offered in ((None, F_EVENT_IDX), ("event-idx", 0)):
+        w, _ = started(without)
+        equal(w.fe.features & F_EVENT_IDX, offered, f"without {without}")
+        ended(w)
+
+
+@case("pool: no threads; what waits for disks is served by the queue's own")
+def pool():
+    for without, threads, jobs in ((None, 4, 1), ("pool", 0, 0)):
+        w, count = started(without)
+        node = w.fs.lookup("file").nodeid
+        w.fs.good("FSYNC", node, struct.pack("<QII", w.fs.open(node, 2), 0, 0), 16)
+        equal((count("pool_threads"), count("pool_jobs_total")), (threads, jobs),
+              f"without {without}: threads and jobs")
+        ended(w)
+
+
+@case("node-descriptors: a node is opened each time, and has no descriptor in between")
+def node_descriptors():
+    def opened(count):
+        return count("node_uses_total", descriptor="opened")
+
+    w, count = started(None)
+    node = w.fs.lookup("file").nodeid
+    for _ in range(MANY):
+        w.fs.getattr(node)
+    equal((opened(count), count("nodes", descriptor="none")), (0, 0), "opened, and cold")
+    ended(w)
+    w, count = started("node-descriptors")
+    node = w.fs.lookup("file").nodeid
+    # One that is too young to be told from its successor keeps it.
+    until("it is kept", lambda: w.fs.getattr(node) and count("nodes", descriptor="none") == 1)
+    before = opened(count)
+    for _ in range(MANY):
+        w.fs.getattr(node)
+    until("not all are counted", lambda: opened(count) == before + MANY)
+    ended(w)
+
+
+@case("credentials: rights are switched for each request, though all are one user's")
+def credentials():
+    if os.getuid():
+        raise Skip("needs root")
+    for without in (None, "credentials"):
+        w, count = started(without)
+        before = count("credentials_total", switched="yes")
+        for _ in range(MANY):
+            w.fs.fails((-errno.EEXIST, -errno.EACCES), "MKDIR", ROOT,
+                       struct.pack("<II", 0o755, 0) + b"dir\0", 144, uid=SOMEBODY)
+        switched = count("credentials_total", switched="yes") - before
+        check(switched >= MANY if without else switched < MANY / 2,
+              f"without {without}: {switched} switches")
+        ended(w)
+
+
+@case("all of them at once")
+def everything():
+    w, count = started("polling,borrowing,event-idx,pool,node-descriptors,credentials,file-handles")
+    node = w.fs.lookup("file").nodeid
+    fh = w.fs.open(node, 2)
+    w.fs.write(node, fh, 0, b"hello")
+    equal(w.fs.read(node, fh, 0, 5), b"hello", "what was written")
+    w.fs.release(node, fh)
+    w.fs.forget(node)
+    w.fs.stale(node)
+    until("a forget is not counted", lambda: count("queue_requests_total", queue="0") == 1)
+    ended(w)
+
+
+main()
