@@ -19,6 +19,7 @@ static const struct subcommand subcommands[] = {
 	{"bench", cmd_bench, "measure how fast causewayd and other servers are"},
 	{"decode", cmd_decode, "print what was recorded of requests and replies"},
 	{"mount", cmd_mount, "mount an export on this machine, without a virtual machine"},
+	{"top", cmd_top, "show what running daemons do"},
 	{"vm", cmd_vm, "boot a virtual machine that shares directories of this host"},
 };
 

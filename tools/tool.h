@@ -12,6 +12,7 @@
 
 // Each gets its own name as argv[0] and returns the exit status.
 int cmd_bench(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_vm(int argc, char **argv);
 int cmd_decode(int argc, char **argv);

@@ -365,7 +365,7 @@ const struct option_desc option_descs[] = {
 	{"poll", "MICROSECONDS", set_poll, "stay awake so long for the next request at most, 0: never [50]"},
 	{"without", "LIST", set_without, "leave out what makes it fast; names as in causewayd(1)"},
 	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
-	{"control-path", "PATH", set_control_path, "let monitoring ask by this Unix socket"},
+	{"control-path", "PATH", set_control_path, "let causeway top and monitoring ask by this Unix socket"},
 	{"log-level", "LEVEL", set_log_level, "off, error, warn, info, debug or trace [info]"},
 	{"syslog", NULL, set_syslog, "log to syslog(3) instead of standard error"},
 	{"record", "FILE", set_record, "record requests and replies for causeway decode"},

@@ -32,6 +32,7 @@ ALLOWED = {
     "docs/examples": "include",
     "tools": "src/base proto src/trace include tools/vm",
     "tools/vm": "tools src/base src/coherence",
+    "tools/top": "tools",
     "tools/mount": "tools src/base proto src/mem src/virtq src/vhost src/client src/coherence",
     "tools/bench": "tools tools/vm include src/base proto src/mem src/virtq src/vhost",
 }

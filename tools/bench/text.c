@@ -4,7 +4,7 @@
 // for each operation.
 
 #include "bench.h"
-#include "table.h"
+#include "../table.h"
 
 #include <stdlib.h>
 #include <string.h>

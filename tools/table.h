@@ -2,10 +2,10 @@
 //
 // A table of texts, printed in columns as wide as they need to be, or as Markdown.
 
-#ifndef CAUSEWAY_TOOLS_BENCH_TABLE_H
-#define CAUSEWAY_TOOLS_BENCH_TABLE_H
+#ifndef CAUSEWAY_TABLE_H
+#define CAUSEWAY_TABLE_H
 
-#include "../tool.h"
+#include "tool.h"
 
 #include <stdio.h>
 
