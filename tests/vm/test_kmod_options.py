@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=300 needs=make,gcc-12
+# check: full timeout=400 needs=make,gcc-12
 """Mount options of causeway.ko: each is taken and shown in /proc/mounts, where what is shown mounts the
 same again; what is unknown, or makes no sense, is refused by its name; a remount changes what can be
 changed, and nothing else. mount.causeway(8) and the module have the same words."""
