@@ -246,11 +246,26 @@ class ReadOnlyWindow(Window):
         return 0
 
 
+class RefusingWindow(ReadOnlyWindow):
+    """Refuses from the first change on, which comes as soon as there is a channel."""
+    maps = 0
+
+    def _change(self, number, body, fds):
+        self.maps += number == MAP
+        return 1
+
+
 class ReadOnly(WindowFrontend):
+    kind = ReadOnlyWindow
+
     def negotiate(self, features=vu.F_ALL, protocol=vu.P_ALL | vu.P_WINDOW):
         vu.Frontend.negotiate(self, features, protocol)
-        self.window = ReadOnlyWindow(self)
+        self.window = self.kind(self)
         return self
+
+
+class Refusing(ReadOnly):
+    kind = RefusingWindow
 
 
 def mapped(w, which=None):
@@ -276,11 +291,12 @@ def _():
 
 @case("a front-end that refuses it is not asked again, and served")
 def _():
-    w = world(init=False, front_end=ReadOnly, protocol=vu.P_ALL | vu.P_WINDOW)
-    w.fe.window.refuse = lambda *_: True
+    w = world(init=False, front_end=Refusing, protocol=vu.P_ALL | vu.P_WINDOW)
+    until("it is not asked", lambda: w.fe.window.maps)
     w.fs.init()
     w.fs.begin()
     w.check()
+    equal(w.fe.window.maps, 1, "times that it was asked")
 
 
 def renewed(t, w):
