@@ -58,18 +58,18 @@ struct inode *cw_made_inode(struct inode *dir, const struct fuse_entry_out *entr
 {
 	struct cw_conn *c = cw_conn_of(dir);
 	const struct cw_valid valid = cw_entry_attr_valid(c, words, entry);
-	struct inode *inode;
 
 	/* A file without a name is nothing to its directory. */
 	if (words->opcode != FUSE_TMPFILE)
 		cw_dir_changed(dir, words, false);
-	if (!cw_entry_is_good(entry) || (entry->attr.mode ^ mode) & S_IFMT) {
+	/* A directory is not within itself: believed, that would be the end of the directory. */
+	if (!cw_entry_is_good(entry) || (entry->attr.mode ^ mode) & S_IFMT ||
+		entry->nodeid == CW_I(dir)->nodeid) {
 		if (entry->nodeid)
 			cw_forget(c, NULL, entry->nodeid, 1);
 		return ERR_PTR(-EIO);
 	}
-	inode = cw_iget(dir->i_sb, entry, &valid, version);
-	return inode ?: ERR_PTR(-ENOMEM);
+	return cw_iget(dir->i_sb, entry, &valid, version);
 }
 
 /* Sends a request that makes a name, or gives one more to an inode: the call has all of it but the

@@ -102,6 +102,7 @@ int cw_lookup_name(struct super_block *sb, u64 dir, const struct qstr *name,
 	struct cw_conn *c = CW_SB(sb)->conn;
 	const u64 version = cw_attr_version(c);
 	struct fuse_entry_out out;
+	struct inode *found;
 	struct cw_valid attr;
 	struct cw_words words;
 	int r;
@@ -115,10 +116,11 @@ int cw_lookup_name(struct super_block *sb, u64 dir, const struct qstr *name,
 	if (!out.nodeid)
 		return 0;
 	attr = cw_entry_attr_valid(c, &words, &out);
-	*inode = cw_iget(sb, &out, &attr, version);
-	if (*inode)
-		return 0;
-	return cw_attr_is_good(&out.attr) ? -ENOMEM : -EIO;
+	found = cw_iget(sb, &out, &attr, version);
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	*inode = found;
+	return 0;
 }
 
 /* Who looks names of a directory up will look up more of them. */

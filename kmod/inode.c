@@ -223,7 +223,7 @@ static struct inode *find_or_make(struct super_block *sb, const struct fuse_entr
 	struct inode *inode;
 
 	if (is_submount(sb, &entry->attr))
-		return new_place(sb, entry, valid);
+		return new_place(sb, entry, valid) ?: ERR_PTR(-ENOMEM);
 	while ((inode = iget5_locked(sb, nodeid, is_of_node, set_node, &nodeid))) {
 		if (cw_is_new(inode)) {
 			/* What is known here may be older than an inode that we changed, and that
@@ -238,28 +238,29 @@ static struct inode *find_or_make(struct super_block *sb, const struct fuse_entr
 			cw_take_attr(inode, &entry->attr, valid, attr_version);
 			return inode;
 		}
-		cw_make_bad(inode);
+		/* What else is said to be the root is not, and the root stays what it is. */
 		if (sb->s_root && inode == d_inode(sb->s_root)) {
 			iput(inode);
-			return NULL;
+			return ERR_PTR(-EIO);
 		}
+		cw_make_bad(inode);
 		iput(inode);
 	}
-	return NULL;
+	return ERR_PTR(-ENOMEM);
 }
 
 struct inode *cw_iget(struct super_block *sb, const struct fuse_entry_out *entry,
 		      const struct cw_valid *valid, u64 attr_version)
 {
-	struct inode *inode = NULL;
+	struct inode *inode = ERR_PTR(-EIO);
 
 	if (!entry->nodeid)
-		return NULL;
+		return inode;
 	if (cw_attr_is_good(&entry->attr))
 		inode = find_or_make(sb, entry, valid, attr_version);
-	if (inode)
-		cw_looked_up(inode);
-	else
+	if (IS_ERR(inode))
 		cw_forget(CW_SB(sb)->conn, NULL, entry->nodeid, 1);
+	else
+		cw_looked_up(inode);
 	return inode;
 }

@@ -165,7 +165,8 @@ bool cw_entry_is_good(const struct fuse_entry_out *entry);
 bool cw_attr_is_good(const struct fuse_attr *attr);
 
 /* The inode of an entry that a reply brought, with the lookup that it counts; attributes are valid
- * as `valid` says. NULL: -ENOMEM, or the entry makes no sense; the lookup was given back then. */
+ * as `valid` says. Else -ENOMEM, or -EIO where the entry makes no sense: the lookup was given back
+ * then. */
 struct inode *cw_iget(struct super_block *sb, const struct fuse_entry_out *entry,
 		      const struct cw_valid *valid, u64 attr_version);
 

@@ -134,7 +134,7 @@ static void link_entry(struct dentry *dir, struct qstr *name, const struct fuse_
 		cw_take_attr(inode, &entry->attr, attr, version);
 	} else {
 		inode = cw_iget(dir->d_sb, entry, attr, version);
-		other = inode ? d_splice_alias(inode, dentry) : ERR_PTR(-ENOMEM);
+		other = d_splice_alias(inode, dentry);
 		d_lookup_done(dentry);
 		if (other) {
 			dput(dentry);

@@ -164,8 +164,8 @@ static int make_root(struct super_block *sb, u64 nodeid)
 		return -ENOTDIR;
 	valid = cw_shown(c, &words, VT_NODE_ATTR, CW_ATTR, out.attr_valid, out.attr_valid_nsec);
 	inode = cw_iget(sb, &entry, &valid, version);
-	if (!inode)
-		return -ENOMEM;
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
 	/* No lookup brought it, and none is to be given back. */
 	spin_lock(&CW_I(inode)->lock);
 	CW_I(inode)->lookups--;

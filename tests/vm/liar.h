@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#ifndef CAUSEWAY_TESTS_LIAR_H
+#define CAUSEWAY_TESTS_LIAR_H
+/*
+ * A back-end whose replies are well-formed, and lies: about what a node is, where it is, how long
+ * something is, what comes next. (Replies that are malformed are those of tests/mount/hostile.c.)
+ * liar.c is a good server of a small tree; liar_nodes.c and liar_data.c are what becomes of its
+ * replies.
+ */
+#include "forger.h"
+
+enum {
+	LIAR_ROOT = FUSE_ROOT_ID, /* file, dir, link */
+	LIAR_FILE,
+	LIAR_DIR,                 /* sub, inner */
+	LIAR_LINK,
+	LIAR_SUB,
+	LIAR_INNER,
+	LIAR_NEW = 100,           /* what is made: directories have odd numbers */
+};
+#define LIAR_SIZE 8192
+
+/* 0 is any, but for those without a reply and INIT. */
+struct lie {
+	const char *name;
+	uint32_t opcode;
+	void (*spoil)(struct forged *f);
+};
+
+/* To one without a name. */
+extern const struct lie lies_of_nodes[], lies_of_data[];
+
+/* The reply as what it is. */
+#define LIAR_AS(F, TYPE) ((TYPE *)(void *)(F)->reply)
+
+struct fuse_attr liar_attr(uint64_t node);
+
+#endif

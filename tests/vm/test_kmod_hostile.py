@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: full timeout=900 needs=make,gcc-12
+"""causeway.ko and back-ends that lie: replies that are malformed (tests/mount/hostile.c), and those that
+are not but make no sense (tests/vm/liar.c). Whatever comes, each call of a program ends; the kernel
+neither warns nor crashes, which would end the guest; and once the back-end is good again, so is the
+mount."""
+import atexit
+import os
+import shutil
+import subprocess
+
+import kmod
+from guest import COMMAND_SECONDS, END_SECONDS, check, same, warnings_of
+
+BUILD = os.environ["CAUSEWAY_PLAIN_BUILD"]
+PROBE = os.path.abspath("probe")
+# As many calls as probe makes, each with time.
+PROBE_SECONDS = 3 * COMMAND_SECONDS
+
+
+class BackEnd:
+    """A program that serves one front-end, and takes what it is to do wrong as a line."""
+
+    def __init__(self, program, name):
+        self.name = name
+        self.socket = os.path.abspath(f"{name}.sock")
+        self.process = subprocess.Popen([os.path.join(BUILD, program), self.socket],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(self.kill)
+        same("said", self.process.stdout.readline(), "listening\n")
+
+    def set(self, words):
+        self.process.stdin.write(words + "\n")
+        self.process.stdin.flush()
+        same("said", self.process.stdout.readline(), "set\n")
+
+    def end(self):
+        """When its front-end has gone."""
+        self.process.stdin.close()
+        same(f"status of {self.name}", self.process.wait(END_SECONDS), 0)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+# What a lie must come to, of what probe does.
+MUST = {
+    "attr-is-directory": {"stat": "EIO"},
+    "attr-is-nothing": {"stat": "EIO"},
+    "root-again": {"deep": "EIO"},
+    "mkdir-root": {"mkdir": "EIO"},
+    "mkdir-file": {"mkdir": "EIO"},
+    "create-root": {"create": "EIO"},
+    "create-directory": {"create": "EIO"},
+    "create-no-node": {"create": "EIO"},
+    "root-is-file": {"stat": "EIO"},
+    "symlink-parent": {"symlink": "EIO"},
+    "entry-mode": {"stat": "EIO"},
+    "plus-slashes": {"list": "EIO"},
+    "plus-no-name": {"list": "EIO"},
+    "plus-long-name": {"list": "EIO"},
+    "plus-endless-name": {"list": "EIO"},
+    "plus-wrapping-name": {"list": "EIO"},
+    "read-more": {"read": "EIO", "direct": "EIO"},
+    "written-more": {"write": "EIO"},
+    "written-nothing": {"write": "EIO"},
+}
+# ... and which of them are of no other call's business.
+ALONE = ("mknod-root", "create-root", "create-directory", "create-no-node", "symlink-parent")
+MALFORMED = ("nothing", "half-a-header", "len-beyond", "len-endless", "len-within-header", "len-zero",
+             "other-unique", "no-unique", "interrupt-unique", "error-positive", "error-far",
+             "error-least", "error-and-reply", "half-a-reply", "no-reply", "refuse")
+# opcode → what of probe it shows in
+SPOILT = {"LOOKUP": "stat", "GETATTR": "stat", "READDIRPLUS": "list", "READ": "read",
+          "WRITE": "write", "READLINK": "readlink", "GETXATTR": "xattr", "OPEN": "read",
+          "STATFS": "statvfs"}
+# What may be short is what it is then; and what a server refuses it refuses.
+SHORT = ("half-a-reply", "no-reply", "refuse")
+INITS = ("nothing", "no-reply", "len-endless", "other-unique", "error-positive", "refuse",
+         "other-major", "boundless", "no-write", "all-flags")
+
+
+def mount(guest, name, options):
+    return guest.try_run(f"mount -t causeway -o {options} {name} /mnt/{name}")[0] == 0
+
+
+def probe(guest, name, what):
+    """{call: result} of everything that a program may do there."""
+    status, text = guest.try_run(f"{PROBE} /mnt/{name}", PROBE_SECONDS)
+    same(f"{what}: status of the calls, of which the last did not end:\n{text}", status, 0)
+    return dict(line.split(" = ") for line in text.splitlines())
+
+
+def leave(guest, name):
+    """Off, also where it is broken: nobody has anything open there."""
+    guest.run(f"umount /mnt/{name}")
+
+
+def tell_lies(guest, liar, options):
+    lies = subprocess.run([os.path.join(BUILD, "tests/vm/liar"), "--list"], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.split()
+    check(set(MUST) <= set(lies), f"no lies: {set(MUST) - set(lies)}")
+    check(mount(guest, liar.name, options), "it can't be mounted")
+    good = probe(guest, liar.name, "a good server")
+    same("a good server", {k: good[k] for k in ("stat", "read", "write", "list", "create", "xattr")},
+         {"stat": "0", "read": "8192", "write": "5000", "list": "3", "create": "5000", "xattr": "8"})
+    for lie in lies:
+        leave(guest, liar.name)
+        liar.set(lie)
+        there = mount(guest, liar.name, options)
+        # What is a lie about the root is seen at once.
+        got = probe(guest, liar.name, lie) if there else {}
+        wrong = {k: v for k, v in got.items() if v != good.get(k)}
+        print(f"{options}: {lie}: " + ", ".join(f"{k} {v}" for k, v in wrong.items()), flush=True)
+        check(there or lie not in MUST or lie.startswith("attr"), f"{lie}: it can't be mounted")
+        for what, want in MUST.get(lie, {}).items():
+            same(f"{lie}: {what}", got.get(what, got.get("enter", want)), want)
+        if lie in ALONE:
+            same(f"{lie}: what else went wrong", len(wrong), 1)
+        liar.set("none")
+        # One that was believed would be there still.
+        if not there:
+            check(mount(guest, liar.name, options), f"it can't be mounted after {lie}")
+    leave(guest, liar.name)
+    check(mount(guest, liar.name, options), "it can't be mounted in the end")
+    same("the good server again", probe(guest, liar.name, "after all"), good)
+    leave(guest, liar.name)
+
+
+def spoil_replies(guest, hostile):
+    check(mount(guest, hostile.name, "cache=none"), "it can't be mounted")
+    good = probe(guest, hostile.name, "none")
+    for opcode, what in SPOILT.items():
+        for fault in MALFORMED:
+            hostile.set(f"{opcode} {fault}")
+            got = probe(guest, hostile.name, f"{opcode} with {fault}")
+            if fault not in SHORT:
+                same(f"{opcode} with {fault}: {what}", got.get(what, got.get("enter")), "EIO")
+        hostile.set(f"{opcode} none")
+        same(f"{opcode}: good again", probe(guest, hostile.name, opcode), good)
+    leave(guest, hostile.name)
+    for fault in INITS:
+        hostile.set(f"INIT {fault}")
+        if mount(guest, hostile.name, "cache=none"):
+            probe(guest, hostile.name, f"INIT with {fault}")
+            leave(guest, hostile.name)
+    hostile.set("INIT none")
+
+
+def never_answer(guest, hostile):
+    """Who waits can be killed; the mount, the module and the memory of the request go all the same, when
+    the server has had its time."""
+    check(mount(guest, hostile.name, "cache=none,server_timeout=5"), "it can't be mounted")
+    for opcode, command in (("READ", "cat /mnt/h/file"), ("GETATTR", "stat /mnt/h/file"),
+                            ("READDIRPLUS", "ls /mnt/h"), ("WRITE", "echo x > /mnt/h/file")):
+        hostile.set(f"{opcode} keep")
+        guest.run(f"({command}) >/dev/null 2>&1 & "
+                  "until [ $(cat /sys/fs/causeway/h/waiting) -gt 0 ]; do sleep 0.02; done; "
+                  "pkill -9 -P $!; kill -9 $!; wait $! 2>/dev/null; "
+                  f"pkill -9 -x {command.split()[0]}; true")
+    hostile.set("READ none")
+    leave(guest, hostile.name)
+    guest.unload()
+
+
+def claim_more(guest, hostile):
+    """What the ring says was written is not believed: a reply has its own length, within what was
+    asked for."""
+    guest.run(f"insmod {guest.module}")
+    check(mount(guest, hostile.name, "cache=none"), "it can't be mounted")
+    good = probe(guest, hostile.name, "none")
+    for opcode in ("STATFS", "READ", "LOOKUP"):
+        hostile.set(f"{opcode} used-beyond")
+        same(f"{opcode} with used-beyond", probe(guest, hostile.name, opcode), good)
+    hostile.set("READ none")
+    leave(guest, hostile.name)
+
+
+def main():
+    shutil.copy(os.path.join(BUILD, "tests/vm/probe"), PROBE)
+    hostile, liar = BackEnd("tests/mount/hostile", "h"), BackEnd("tests/vm/liar", "l")
+    guest = kmod.KmodGuest("6.1", *kmod.share(hostile), *kmod.share(liar), "--memory", "1G")
+    guest.run("umount /mnt/h /mnt/l")
+    for options in ("cache=none", "cache=auto,writeback"):
+        tell_lies(guest, liar, options)
+    spoil_replies(guest, hostile)
+    never_answer(guest, hostile)
+    claim_more(guest, hostile)
+    # What the module says of its servers is not the kernel's complaint.
+    same("kernel warnings", [w for w in warnings_of(guest) if "causeway: '" not in w], [])
+    same("status", guest.close(), 0)
+    hostile.end()
+    liar.end()
+
+
+main()
