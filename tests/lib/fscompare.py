@@ -23,6 +23,10 @@ BTIME = "FUSE_STATX came with Linux 6.6; guests before it never ask"
 FALLOCATE = "Linux's FUSE client knows no such mode"
 SHARED_MAP = "FOPEN_DIRECT_IO: Linux before 6.6 refuses a shared mapping of what it does not cache"
 
+# Of a shared mapping for writing that is refused.
+MAP_SHARED_WRITE = (("shared", "ENODEV"), ("pread(fd, buf, 8, 4090)", None), ("read()", None),
+                    ("msync(p, LEN, MS_SYNC)", None), ("munmap(p, LEN)", None), ("lstat f", None),
+                    ("content of f", None))
 EXPLAINED = [
     Explained('xattr: setxattr("f", "user.one", "value", 5, 0)', "EOPNOTSUPP", ALL, XATTR),
     Explained('xattr: getxattr("f", "user.one", buf, sizeof(buf))', "EOPNOTSUPP", ALL, XATTR),
@@ -43,13 +47,7 @@ EXPLAINED = [
           ("map-shared-read", "ftruncate(fd, 20000)", None),
           ("map-shared-read", 'pwrite(fd, "y", 1, 10001)', None),
           ("map-shared-read", "after growing", None),
-          ("map-shared-write", "shared", "ENODEV"),
-          ("map-shared-write", "pread(fd, buf, 8, 4090)", None),
-          ("map-shared-write", "read()", None),
-          ("map-shared-write", "msync(p, LEN, MS_SYNC)", None),
-          ("map-shared-write", "munmap(p, LEN)", None),
-          ("map-shared-write", "lstat f", None),
-          ("map-shared-write", "content of f", None))],
+          *(("map-shared-write", label, result) for label, result in MAP_SHARED_WRITE))],
 ]
 
 
@@ -92,15 +90,8 @@ VIRTIOFSD = [
 # the host has, on each kernel.
 NOT_SHARED = "cache=shared: a store into a shared mapping tells nobody, so there is none"
 KMOD = [
-    *[Explained(f"{case}: {label}", result, ("shared",), NOT_SHARED)
-      for case, label, result in (
-          ("map-shared-write", "shared", "ENODEV"),
-          ("map-shared-write", "pread(fd, buf, 8, 4090)", None),
-          ("map-shared-write", "read()", None),
-          ("map-shared-write", "msync(p, LEN, MS_SYNC)", None),
-          ("map-shared-write", "munmap(p, LEN)", None),
-          ("map-shared-write", "lstat f", None),
-          ("map-shared-write", "content of f", None))],
+    *[Explained(f"map-shared-write: {label}", result, ("shared",), NOT_SHARED)
+      for label, result in MAP_SHARED_WRITE],
     *[Explained(e.line, e.result, ("none",), e.reason) for e in EXPLAINED if e.reason == SHARED_MAP],
 ]
 

@@ -10,9 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "forger.h"
 
@@ -334,24 +332,6 @@ static void set_fault(struct forger *forger, const char *opcode, const char *fau
 	exit(2);
 }
 
-static int accept_one(const char *path)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), sock;
-
-	must(strlen(path) < sizeof(addr.sun_path));
-	strcpy(addr.sun_path, path);
-	must(bind(listener, (struct sockaddr *)&addr, sizeof(addr)) == 0);
-	must(listen(listener, 1) == 0);
-	puts("listening");
-	fflush(stdout);
-	sock = accept(listener, NULL, NULL);
-	must(sock >= 0);
-	close(listener);
-	unlink(path);
-	return sock;
-}
-
 int main(int argc, char **argv)
 {
 	struct forger *forger = forger_new();
@@ -362,7 +342,7 @@ int main(int argc, char **argv)
 	forger->forge = forge;
 	if (argc == 4)
 		set_fault(forger, argv[2], argv[3]);
-	forger_start_on(forger, accept_one(argv[1]), -1);
+	forger_start_on(forger, forger_accept(argv[1]), -1);
 	while (scanf("%31s %31s", opcode, fault) == 2) {
 		set_fault(forger, opcode, fault);
 		puts("set");

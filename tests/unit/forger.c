@@ -3,10 +3,12 @@
 
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -148,6 +150,24 @@ static _Noreturn void serve(struct forger *f)
 	}
 	vhost_backend_destroy(&f->backend);
 	_exit(0);
+}
+
+int forger_accept(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), sock;
+
+	must(strlen(path) < sizeof(addr.sun_path));
+	strcpy(addr.sun_path, path);
+	must(bind(listener, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+	must(listen(listener, 1) == 0);
+	puts("listening");
+	fflush(stdout);
+	sock = accept(listener, NULL, NULL);
+	must(sock >= 0);
+	close(listener);
+	unlink(path);
+	return sock;
 }
 
 void forger_start_on(struct forger *f, int sock, int other)

@@ -66,6 +66,10 @@ int forger_start(struct forger *f);
 /* The same on a connection that there is already. The other descriptor is none of its process's. */
 void forger_start_on(struct forger *f, int sock, int other);
 
+/* For a back-end that is a program: listens at path, says so ("listening"), and returns the first
+ * connection. Nothing is left at path then. */
+int forger_accept(const char *path);
+
 /* Waits until its front-end has gone, and frees it. */
 void forger_end(struct forger *f);
 

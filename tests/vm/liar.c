@@ -10,9 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 static _Atomic uint64_t last_new = LIAR_NEW;
 
@@ -270,24 +268,6 @@ static void forge(struct forger *forger, struct forged *f)
 		lie->spoil(f);
 }
 
-static int accept_one(const char *path)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), sock;
-
-	must(strlen(path) < sizeof(addr.sun_path));
-	strcpy(addr.sun_path, path);
-	must(bind(listener, (struct sockaddr *)&addr, sizeof(addr)) == 0);
-	must(listen(listener, 1) == 0);
-	puts("listening");
-	fflush(stdout);
-	sock = accept(listener, NULL, NULL);
-	must(sock >= 0);
-	close(listener);
-	unlink(path);
-	return sock;
-}
-
 int main(int argc, char **argv)
 {
 	struct forger *forger = forger_new();
@@ -301,7 +281,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	forger->forge = forge;
-	forger_start_on(forger, accept_one(argv[1]), -1);
+	forger_start_on(forger, forger_accept(argv[1]), -1);
 	while (scanf("%39s", name) == 1) {
 		atomic_store(&forger->fault, number_of(name));
 		puts("set");
