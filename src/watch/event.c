@@ -237,6 +237,7 @@ static unsigned int read_some(struct watcher *w)
 
 void event_read(struct watcher *w, unsigned int rounds)
 {
+	w->crowded = false;
 	while (rounds-- && read_some(w))
-		;
+		w->crowded = true;
 }

@@ -19,6 +19,7 @@
 
 #define SEEK_MS     50
 #define CALL_MS     5000
+#define NAP_MS      1
 
 /* Who tells of file systems: the first is our own server, the others are watchers that follow. */
 struct peer {
@@ -73,6 +74,7 @@ struct watcher {
 	 * on. */
 	uint64_t round_ms, caught_up_ms;
 	unsigned int round_events, queue_size;
+	bool crowded; /* the last look at the queue found something */
 	uint64_t beat_ms, look_ms;
 };
 
@@ -112,7 +114,8 @@ int event_open(struct watcher *w);
 /* Adds or removes the mark of the file system that a descriptor is on. */
 int event_mark(const struct watcher *w, int fd, bool add);
 
-/* Reads what is in the queue and passes it on, so many buffers full of it at most. */
+/* Reads what is in the queue and passes it on, so many buffers full of it at most; notes whether
+ * there was something. */
 #define EVENT_ROUNDS 16
 void event_read(struct watcher *w, unsigned int rounds);
 

@@ -174,6 +174,8 @@ static int patience(const struct watcher *w, uint64_t now)
 {
 	uint64_t next;
 
+	if (w->crowded)
+		return NAP_MS;
 	if (w->role == ROLE_SEEKING || (w->role == ROLE_LEADING && !w->beating))
 		return SEEK_MS;
 	if (w->role != ROLE_LEADING)
@@ -182,10 +184,15 @@ static int patience(const struct watcher *w, uint64_t now)
 	return next > now ? (int)(next - now) : 1;
 }
 
+/*
+ * After an event there is often another. Whoever makes it pays for waking us if we wait for it,
+ * servers above all; so we come back a little later by ourselves, and wait for the queue only when
+ * it was empty then.
+ */
 static void wait_once(struct watcher *w)
 {
 	struct pollfd polls[4 + MEMBERS] = {
-		{.fd = w->role == ROLE_LEADING ? w->group : -1, .events = POLLIN},
+		{.fd = w->role == ROLE_LEADING && !w->crowded ? w->group : -1, .events = POLLIN},
 		{.fd = w->mounts, .events = POLLPRI},
 		{.fd = w->listener, .events = POLLIN},
 		{.fd = w->leader, .events = POLLIN},
