@@ -462,6 +462,12 @@ static void test_rename(void **state)
 	assert_int_equal(rename_name("g", "f", RENAME_NOREPLACE), 0);
 	assert_int_equal(looks, 1);
 	assert_int_equal(lstat("export/g", &st), -1);
+	/* So is what had to be found. */
+	change_name();
+	assert_int_equal(rename_name("f", "new", 0), 0);
+	assert_int_equal(looks, 2);
+	assert_int_equal(rename_name("new", "f", 0), 0);
+	assert_int_equal(looks, 1);
 	/* Two names of one inode. */
 	assert_int_equal(link("export/f", "export/g"), 0);
 	look_up("g");

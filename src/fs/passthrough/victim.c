@@ -83,6 +83,16 @@ static bool hold_known(struct passthrough *pt, struct vtable_request *v, unsigne
 	return false;
 }
 
+/* What moves is to be remembered by its new name: by the node that a guest has of it. */
+static void hold_found(struct passthrough *pt, struct pt_victim *x, const struct statx *attr)
+{
+	x->held = (struct pt_node_ref){.pt = pt, .node = pt_node_known(pt, &x->fd, attr)};
+	if (!x->held.node)
+		return;
+	close_fd(&x->fd);
+	x->fd = x->held.node->fd;
+}
+
 struct pt_victim pt_no_victim(void)
 {
 	return (struct pt_victim){.fd = -1, .absent = true, .known = true, .name = VT_TO_NAME};
@@ -105,7 +115,7 @@ struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *di
 	x.inode.timed = dir->mount->timed;
 	x.fd = pt_open_child(dir->fd, name);
 	x.absent = x.fd == -ENOENT;
-	if (x.fd < 0 || !stat_links(x.fd, "", &attr)) {
+	if (x.fd < 0 || pt_stat(x.fd, &attr) < 0) {
 		close_fd(&x.fd);
 		return x;
 	}
@@ -113,6 +123,8 @@ struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *di
 	x.inode.ino = attr.stx_ino;
 	pt_mark_inode(v, &x.inode, bits);
 	x.links = count_links(&x, fate);
+	if (fate == PT_MOVES)
+		hold_found(pt, &x, &attr);
 	return x;
 }
 
