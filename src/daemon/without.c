@@ -42,6 +42,11 @@ static void without_file_handles(struct options *o)
 	o->passthrough.file_handles = PT_FILE_HANDLES_NEVER;
 }
 
+static void without_known_names(struct options *o)
+{
+	o->passthrough.opens_names = true;
+}
+
 static const struct {
 	const char *name;
 	void (*leave_out)(struct options *o);
@@ -51,6 +56,7 @@ static const struct {
 	{"event-idx", without_event_idx},
 	{"pool", without_pool},
 	{"node-descriptors", without_descriptors},
+	{"known-names", without_known_names},
 	{"credentials", without_credentials},
 	{"file-handles", without_file_handles},
 };

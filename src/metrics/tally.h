@@ -24,6 +24,9 @@
 	X(NODE_OPENED, "node_uses_total", "descriptor=\"opened\"", "") \
 	X(NODE_COOLED, "nodes_cooled_total", "", \
 		"Nodes that lost their descriptor to others") \
+	X(NAME_KNOWN, "names_total", "opened=\"no\"", \
+		"Names that were looked up: whether they had to be opened") \
+	X(NAME_OPENED, "names_total", "opened=\"yes\"", "") \
 	X(RIGHTS_KEPT, "credentials_total", "switched=\"no\"", \
 		"Times that rights were needed: whether the thread had them, or had to switch") \
 	X(RIGHTS_SWITCHED, "credentials_total", "switched=\"yes\"", "") \

@@ -107,6 +107,19 @@ def node_descriptors():
     ended(w)
 
 
+@case("known-names: what the guest knows is opened each time that it is looked up")
+def known_names():
+    for without, opened in ((None, 1), ("known-names", MANY)):
+        w, count = started(without)
+        before = count("names_total", opened="yes")
+        nodes = {w.fs.lookup("file").nodeid for _ in range(MANY)}
+        equal(len(nodes), 1, "nodes of one name")
+        until(f"without {without}: names opened are not {opened}",
+              lambda: count("names_total", opened="yes") - before == opened)
+        equal(count("names_total", opened="no"), MANY - opened, f"without {without}: not opened")
+        ended(w)
+
+
 @case("credentials: rights are switched for each request, though all are one user's")
 def credentials():
     if os.getuid():
@@ -125,7 +138,8 @@ def credentials():
 
 @case("all of them at once")
 def everything():
-    w, count = started("polling,borrowing,event-idx,pool,node-descriptors,credentials,file-handles")
+    w, count = started("polling,borrowing,event-idx,pool,known-names,node-descriptors,"
+                       "credentials,file-handles")
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node, 2)
     w.fs.write(node, fh, 0, b"hello")

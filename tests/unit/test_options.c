@@ -400,11 +400,11 @@ static void test_without(void **state)
 	assert_int_equal(o.poll_us, 0);
 	assert_int_equal(o.thread_pool_size, 0);
 	assert_false(o.no_borrowing || o.no_event_idx || o.passthrough.keeps_no_descriptors ||
-		o.passthrough.keeps_no_rights);
+		o.passthrough.keeps_no_rights || o.passthrough.opens_names);
 	assert_int_equal(PARSE(&o, "--without=borrowing", "--without=event-idx,node-descriptors",
-				 "--without=credentials,file-handles"), 0);
+				 "--without=credentials,file-handles,known-names"), 0);
 	assert_true(o.no_borrowing && o.no_event_idx && o.passthrough.keeps_no_descriptors &&
-		o.passthrough.keeps_no_rights);
+		o.passthrough.keeps_no_rights && o.passthrough.opens_names);
 	assert_int_equal(o.passthrough.file_handles, PT_FILE_HANDLES_NEVER);
 	assert_true(o.poll_us > 0 && o.thread_pool_size > 0);
 	assert_int_equal(PARSE(&o, "--without=polling,speed"), -1);

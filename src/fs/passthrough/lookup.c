@@ -14,10 +14,12 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
+#include "fs/passthrough/known.h"
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/version.h"
+#include "metrics/tally.h"
 
-/* #syscalls: openat openat2 fcntl:1=F_DUPFD_CLOEXEC readlinkat clock_gettime */
+/* #syscalls: openat openat2 statx fcntl:1=F_DUPFD_CLOEXEC readlinkat clock_gettime */
 
 #define NAME_BYTES_MAX 255
 
@@ -57,6 +59,19 @@ static void mark_found(struct passthrough *pt, struct fs_entry *entry)
 		pt_dax_mark(pt, ref.node, &entry->attr);
 }
 
+/* What else is said of a name that has led to a node. name: NULL where it was no name. */
+static void tell_entry(struct passthrough *pt, const struct pt_node *parent, const char *name,
+	enum pt_as as, struct fs_entry *entry)
+{
+	entry->local = false;
+	entry->submount = name && S_ISDIR(entry->attr.stx_mode) &&
+		!pt_is_beside(&entry->attr, parent);
+	if (name)
+		pt_note_found(pt, as, entry);
+	if (pt->dax && S_ISREG(entry->attr.stx_mode))
+		mark_found(pt, entry);
+}
+
 /* Stats and registers an O_PATH descriptor, which it takes. */
 static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *name, int taken_fd,
 	enum pt_as as, struct fs_entry *entry)
@@ -73,21 +88,50 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 		close(taken_fd);
 		return r;
 	}
-	entry->local = false;
-	entry->submount = name && S_ISDIR(entry->attr.stx_mode) &&
-		!pt_is_beside(&entry->attr, parent);
 	r = pt_node_found(pt, taken_fd, &entry->attr, parent, name, &entry->node);
-	if (r == 0 && name)
-		pt_note_found(pt, as, entry);
-	if (r == 0 && pt->dax && S_ISREG(entry->attr.stx_mode))
-		mark_found(pt, entry);
+	if (r == 0)
+		tell_entry(pt, parent, name, as, entry);
 	return r;
+}
+
+/* Of a name that leads where it led before (known.h); -EAGAIN: it has to be opened. */
+static int enter_known(struct passthrough *pt, struct pt_node *parent, int dir_fd,
+	const char *name, uint64_t hash, enum pt_as as, struct fs_entry *entry)
+{
+	PT_NODE struct pt_node_ref known = pt_known_find(pt, hash);
+	int r = 0;
+
+	if (!known.node)
+		return -EAGAIN;
+	if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX, &entry->attr) < 0)
+		return errno == ENOENT ? -ENOENT : -EAGAIN;
+	if (!pt_has_key(&entry->attr, &known.node->key))
+		return -EAGAIN;
+	if (vtable_request_now())
+		r = pt_meet_inode(pt, parent, known.node->fd, as, entry);
+	if (r == 0 && !pt_known_count(pt, known.node, parent, name))
+		r = -EAGAIN;
+	if (r < 0)
+		return r;
+	entry->node = pt_node_id(pt, known.node);
+	tell_entry(pt, parent, name, as, entry);
+	return 0;
 }
 
 int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,
 	enum pt_as as, struct fs_entry *entry)
 {
-	return enter_fd(pt, parent, name, pt_open_child(dir_fd, name), as, entry);
+	uint64_t hash = pt_known_hash(pt, parent, name);
+	int r = as == PT_LOOKED_UP || as == PT_LISTED
+		? enter_known(pt, parent, dir_fd, name, hash, as, entry) : -EAGAIN;
+
+	tally_add(r == -EAGAIN ? TALLY_NAME_OPENED : TALLY_NAME_KNOWN, 1);
+	if (r != -EAGAIN)
+		return r;
+	r = enter_fd(pt, parent, name, pt_open_child(dir_fd, name), as, entry);
+	if (r == 0)
+		pt_known_note(pt, hash, entry->node);
+	return r;
 }
 
 bool pt_same_inode(const struct statx *a, const struct statx *b)

@@ -117,8 +117,7 @@ static bool is_stacked(int fd)
 
 int pt_stat(int fd, struct statx *attr)
 {
-	return neg_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
-		STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, attr));
+	return neg_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, PT_STATX, attr));
 }
 
 struct file_handle *pt_file_handle(int fd)

@@ -7,6 +7,7 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
+#include "fs/passthrough/known.h"
 #include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
@@ -179,6 +180,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pthread_mutex_init(&pt->streams.lock, NULL);
 	pt_dir_pool_init(&pt->dirs, config->dir_bytes ? config->dir_bytes : DIR_BYTES);
 	pt->guesses = config->table ? pt_guesses_new() : NULL;
+	pt->known = config->opens_names ? NULL : pt_known_new();
 	pt->nodes = idtab_new(sizeof(struct pt_node), UINT32_MAX, pt_node_destroy, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->fds / 2, pt_handle_destroy, pt);
 	pt->proc_fd = config->has_proc_fd ? config->proc_fd
@@ -222,6 +224,7 @@ void passthrough_free(struct fs *fs)
 	idtab_free(pt->nodes);
 	pt_locks_destroy(pt);
 	pt_guesses_free(pt->guesses);
+	pt_known_free(pt->known);
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
 	pthread_mutex_destroy(&pt->streams.lock);

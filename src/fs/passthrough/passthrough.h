@@ -57,6 +57,7 @@ struct passthrough_config {
 	/* What makes the rest fast, left out (daemon/without.c). */
 	bool keeps_no_descriptors; /* of nodes, once nobody uses them */
 	bool keeps_no_rights;      /* of callers, from one request to the next */
+	bool opens_names;          /* of what the guest knows, too, when they are looked up */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 

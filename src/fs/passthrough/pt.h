@@ -174,7 +174,7 @@ struct passthrough {
 	uint32_t hot_room;
 	struct pt_locks locks; /* lock.h */
 	struct pt_dax *dax;    /* dax.h; NULL: no window */
-
+	struct pt_known *known; /* known.h; or NULL */
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
 };
 
@@ -196,11 +196,9 @@ struct pt_node *pt_node_get(struct passthrough *pt, uint64_t id);
 void pt_node_put(struct passthrough *pt, struct pt_node *node);
 uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node);
 
-/*
- * The node of an O_PATH descriptor (taken, also on failure) with attributes attr, its lookup
+/* The node of an O_PATH descriptor (taken, also on failure) with attributes attr, its lookup
  * count raised by one. Known inodes keep their node. parent and name: where it was found, or
- * NULL.
- */
+ * NULL. */
 int pt_node_found(struct passthrough *pt, int fd, const struct statx *attr,
 	struct pt_node *parent, const char *name, uint64_t *id);
 
@@ -242,6 +240,7 @@ bool pt_is_local(int fd);
 bool pt_is_timed(int fd);
 
 /* All attributes of a descriptor, mount and birth time included. */
+#define PT_STATX (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 int pt_stat(int fd, struct statx *attr);
 
 /* A scoped reference that pins: PT_NODE struct pt_node_ref ref = pt_ref(pt, id); ref.node->fd is

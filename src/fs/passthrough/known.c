@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "fs/passthrough/known.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+/* Two that write at once may leave one's hash with the other's node. */
+struct pt_known {
+	struct {
+		_Atomic uint64_t hash, node;
+	} at[PT_KNOWN];
+};
+
+#define load(field)         atomic_load_explicit(field, memory_order_relaxed)
+#define store(field, value) atomic_store_explicit(field, value, memory_order_relaxed)
+
+struct pt_known *pt_known_new(void)
+{
+	void *map = mmap(NULL, sizeof(struct pt_known), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+void pt_known_free(struct pt_known *all)
+{
+	if (all)
+		munmap(all, sizeof(*all));
+}
+
+uint64_t pt_known_hash(const struct passthrough *pt, const struct pt_node *dir, const char *name)
+{
+	uint64_t h = pt_node_id(pt, dir) * 0x9e3779b97f4a7c15ull;
+
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 0x100000001b3ull;
+	return (h ^ h >> 32) * 0x9e3779b97f4a7c15ull;
+}
+
+struct pt_node_ref pt_known_find(struct passthrough *pt, uint64_t hash)
+{
+	size_t place = hash >> 32 & (PT_KNOWN - 1);
+	struct pt_node_ref ref = {.pt = pt};
+	struct pt_node *node;
+
+	if (!pt->known || load(&pt->known->at[place].hash) != hash)
+		return ref;
+	node = pt_node_get(pt, load(&pt->known->at[place].node));
+	if (!node)
+		return ref;
+	if (node->mount->keeps_numbers && !(atomic_fetch_add(&node->pins, 1) & PT_COLD)) {
+		ref.node = node;
+		return ref;
+	}
+	if (node->mount->keeps_numbers)
+		pt_unpin(node);
+	pt_node_put(pt, node);
+	return ref;
+}
+
+bool pt_known_count(struct passthrough *pt, struct pt_node *node, struct pt_node *parent,
+	const char *name)
+{
+	struct pt_shard *shard = pt_node_shard(pt, node);
+	struct pt_node *before = NULL;
+	bool found;
+
+	pthread_mutex_lock(&shard->lock);
+	found = atomic_load_explicit(&node->lookups, memory_order_relaxed) > 0 && !node->lost;
+	if (found) {
+		atomic_store_explicit(&node->used, true, memory_order_relaxed);
+		atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
+		before = pt_set_name(pt, node, parent, name);
+	}
+	pthread_mutex_unlock(&shard->lock);
+	if (before)
+		pt_node_put(pt, before);
+	return found;
+}
+
+void pt_known_note(struct passthrough *pt, uint64_t hash, uint64_t node)
+{
+	size_t place = hash >> 32 & (PT_KNOWN - 1);
+
+	if (!pt->known || (load(&pt->known->at[place].hash) == hash &&
+				  load(&pt->known->at[place].node) == node))
+		return;
+	store(&pt->known->at[place].hash, hash);
+	store(&pt->known->at[place].node, node);
+}
