@@ -235,9 +235,16 @@ def may_be_load(reason):
     return re.match(r"no end after|exit status (?!99$)", reason)
 
 
+def in_order(tests):
+    """As their folders, whose first ones are quick and tell of most mistakes; in a folder those that may
+    take long before the others, lest one is alone at the end. Those that want the machine for
+    themselves come last, together: before each of them all others have to end."""
+    folders = list(FOLDERS)
+    return sorted(tests, key=lambda t: (t.jobs, folders.index(t.name.split("/", 1)[0]), -t.timeout))
+
+
 def run_tests(tests, full, report, logs, parallel=PARALLEL):
-    """Long ones first would hide early failures, so in the order of the path."""
-    waiting, running = list(tests), []
+    waiting, running = in_order(tests), []
     try:
         while waiting or running:
             for t in list(waiting):
