@@ -683,7 +683,7 @@ static void hammer(struct world *w, uint64_t steps)
 static uint64_t how_many(void)
 {
 	const char *full = getenv("CAUSEWAY_FULL"), *build = getenv("CAUSEWAY_CHECK_BUILD");
-	uint64_t n = full && *full ? 4000000 : 400000;
+	uint64_t n = full && *full ? 2000000 : 400000;
 
 	return build && strcmp(build, "plain") != 0 ? n / 8 : n;
 }
