@@ -3,7 +3,7 @@
 """stress-ng's file system stressors in a guest, on a share in the default mode with --xattr, and
 under --full with writeback, and those that lock with locks on the host too: each verifies what it
 did. One that fails counts if it passes on the host's own directory. Plain runs take the quick
-ones."""
+ones; the share with writeback those to which it makes a difference."""
 import os
 import re
 import time
@@ -20,16 +20,22 @@ FEW = (("access", 20), ("chmod", 20), ("dentry", 100), ("flock", 200), ("fstat",
 # Those that --full adds: events of changes, asynchronous and mapped writes, flags, handles.
 MORE = (("aio", 20), ("aiol", 20), ("chattr", 5), ("dnotify", 20), ("fanotify", 5),
         ("handle", 50), ("inotify", 5), ("msync", 20), ("revio", 20))
-# An operation of these makes and removes thousands of names, or maps much. (Not here: fiemap, which
-# Linux's FUSE client does not have; readahead and fpunch, whose files take longer to write than they
-# may; verity, which no file system below has.)
+# An operation of these makes and removes thousands of names, or maps all of a file. (Not here: fiemap,
+# which Linux's FUSE client does not have; readahead and fpunch, whose files take longer to write than
+# they may; verity, which no file system below has.)
 REST = (("link", 1), ("symlink", 1), ("mmap", 1), ("filename", 5))
-# Linux asks for holes without writing back first: docs/semantics.md.
-NOT_ON = {"writeback": ("seek",)}
+# Linux asks for holes without writing back first (docs/semantics.md); the others neither write nor
+# look at what was written.
+NOT_ON = {"writeback": (
+    "seek", "access", "chattr", "dentry", "dir", "dirdeep", "dirmany", "dnotify", "dup", "fanotify",
+    "fcntl", "filename", "flock", "getdent", "handle", "inotify", "lease", "link", "locka", "lockf",
+    "lockofd", "mknod", "symlink")}
 # lockf kills who waits for a lock that it holds, and waits for its end; Linux's virtio_fs lets such a
 # process end only when it has the lock: docs/semantics.md.
 LOCKING = (("flock", 200), ("locka", 200), ("lockofd", 5), ("fcntl", 5), ("lease", 5))
 STRESSORS = {"locks": LOCKING}
+# It maps memory unless it is told, which no file system sees.
+OPTIONS = {"mmap": "--mmap-file --mmap-bytes 256k"}
 ALL = FEW + MORE + REST if FULL else FEW
 
 
@@ -38,7 +44,7 @@ def command(name, count, where):
     # is as long as they may run.
     seconds = 2 if name in ("link", "symlink") else 60
     return (f"mkdir -p {where}; stress-ng --temp-path {where} --{name} 1 --{name}-ops {count} "
-            f"--timeout {seconds} --verify --metrics-brief 2>&1")
+            f"{OPTIONS.get(name, '')} --timeout {seconds} --verify --metrics-brief 2>&1")
 
 
 def done(name, text):
