@@ -15,7 +15,7 @@ if FULL:
     MODES["auto-writeback"] = ("--writeback",)
 COMMON = ("--verify=crc32c --verify_fatal=1 --do_verify=1 --minimal --randrepeat=0 "
           "--group_reporting --fallocate=none")
-SIZE = "8m" if FULL else "4m"
+SIZE = "4m"
 JOBS = {
     "buffered": f"--ioengine=psync --rw=randrw --bsrange=512-128k --bs_unaligned=1 --size={SIZE}",
     "direct": f"--ioengine=libaio --iodepth=16 --direct=1 --rw=randwrite --bs=4k --size={SIZE}",

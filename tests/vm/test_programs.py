@@ -18,8 +18,8 @@ if FULL:
         "metadata": ("--cache", "metadata"),
     })
 NO_SHARED_MAPS = ("none", "metadata")
-UNITS = 16 if FULL else 6
-COMMITS = 8 if FULL else 4
+UNITS = 6
+COMMITS = 4
 
 make_repository(COMMITS)
 daemons = []
