@@ -23,7 +23,7 @@
 #define FILLERS 700
 #define DIRS    1000
 #define EACH    3
-#define DEPTH   1200
+#define DEPTH   600
 #define ROUNDS  200
 
 static struct fs *fs;
