@@ -22,6 +22,9 @@
 	X(NODE_WARM, "node_uses_total", "descriptor=\"kept\"", \
 		"Times that a node's descriptor was needed, and was kept or had to be opened again") \
 	X(NODE_OPENED, "node_uses_total", "descriptor=\"opened\"", "") \
+	X(NODE_BY_HANDLE, "node_reopens_total", "by=\"handle\"", \
+		"Times that a descriptor was opened again: by a file handle, or by name") \
+	X(NODE_BY_NAME, "node_reopens_total", "by=\"name\"", "") \
 	X(NODE_COOLED, "nodes_cooled_total", "", \
 		"Nodes that lost their descriptor to others") \
 	X(NAME_KNOWN, "names_total", "opened=\"no\"", \

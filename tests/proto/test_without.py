@@ -120,6 +120,23 @@ def known_names():
         ended(w)
 
 
+@case("file-handles: what has no descriptor is found by name")
+def file_handles():
+    ways = {}
+    for without in ("node-descriptors", "node-descriptors,file-handles"):
+        w, count = started(without)
+        node = w.fs.lookup("file").nodeid
+        until("it is not opened again", lambda: w.fs.getattr(node) and
+              count("node_uses_total", descriptor="opened") >= MANY)
+        ways[without] = [count("node_reopens_total", by=by) > 0 for by in ("handle", "name")]
+        ended(w)
+    equal(ways["node-descriptors,file-handles"], [False, True], "by handle, and by name")
+    # Privileges, and the file system.
+    if ways["node-descriptors"] == [False, True]:
+        raise Skip("nothing has a file handle here")
+    equal(ways["node-descriptors"], [True, False], "by handle, and by name")
+
+
 @case("credentials: rights are switched for each request, though all are one user's")
 def credentials():
     if os.getuid():

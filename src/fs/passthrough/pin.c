@@ -185,12 +185,15 @@ static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int way
 {
 	CLEANUP_FREE struct file_handle *handle = NULL;
 
-	if (node->mount->fd < 0)
+	if (node->mount->fd < 0) {
+		tally_add(TALLY_NODE_BY_NAME, 1);
 		return pt_open_by_name(pt, node, ways, alone);
+	}
 	handle = copy_handle(pt, node);
 	/* Warm by now, lost, or there was no memory: what is pinned is looked at again. */
 	if (!handle)
 		return -ESTALE;
+	tally_add(TALLY_NODE_BY_HANDLE, 1);
 	return open_handle(node->mount->fd, handle);
 }
 
