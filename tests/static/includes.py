@@ -34,7 +34,7 @@ ALLOWED = {
     "tools/vm": "tools src/base src/coherence",
     "tools/top": "tools",
     "tools/mount": "tools src/base proto src/mem src/virtq src/vhost src/client src/coherence",
-    "tools/bench": "tools tools/vm include src/base proto src/mem src/virtq src/vhost",
+    "tools/bench": "tools tools/top tools/vm include src/base proto src/mem src/virtq src/vhost",
 }
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)

@@ -15,6 +15,7 @@
 //   client.c                        libcauseway as the client, instead of session.c
 //   dax.c                           it with a window, and without
 //   shared.c, shared_ops.c          it with its caches, and what a version table costs
+//   ablation.c, counters.c          causewayd with all that makes it fast, and without each of that
 //   digest.c, text.c, json.c, plot.c   what came of it
 //
 // Whatever else the machine does changes from second to second, so servers are compared within a
@@ -181,7 +182,10 @@ static int report_to(
 static int report(const struct bench *b)
 {
 	const struct bench_options *o = b->o;
-	int ret = report_to(b, NULL, o->markdown ? report_markdown : report_text);
+	int ret = report_to(b, NULL,
+		o->ablation   ? report_ablation
+		: o->markdown ? report_markdown
+			      : report_text);
 
 	if (o->json && report_to(b, o->json, report_json))
 		ret = -1;
@@ -209,6 +213,8 @@ static int run(struct bench *b, const char *socket_dir)
 		ret = (b->guest = guest_start(b, socket_dir)) ? 0 : -1;
 	else if (b->o->shared)
 		ret = shared_start(b, socket_dir);
+	else if (b->o->ablation)
+		ret = ablation_start(b->ground);
 	for (unsigned int i = 0; i < b->ntargets && !ret && !bench_stop; i++) {
 		struct target *t = &b->targets[i];
 
@@ -222,6 +228,8 @@ static int run(struct bench *b, const char *socket_dir)
 		b->rounds = run_rounds(&c);
 	if (b->guest)
 		guest_stop(b->guest);
+	if (b->o->ablation)
+		ablation_count(b, socket_dir);
 	for (unsigned int i = 0; i < b->ntargets; i++)
 		target_end(&b->targets[i]);
 	if (b->o->shared)

@@ -6,7 +6,9 @@
 #define CAUSEWAY_TOOLS_BENCH_H
 
 #include "../tool.h"
+#include "ablation.h"
 #include "common.h"
+#include "counters.h"
 #include "dax.h"
 #include "ground.h"
 #include "guest.h"
@@ -38,6 +40,7 @@ enum {
 	BENCH_DAX,
 	BENCH_NO_SHARED,
 	BENCH_SHARED,
+	BENCH_NO_ABLATION,
 	BENCH_MODES
 };
 
@@ -55,6 +58,7 @@ struct bench_options {
 	const char *kernel;		     // of the guest
 	uint64_t dax;			     // bytes of the window; 0: that is not measured
 	bool shared;			     // caches are measured
+	bool ablation;			     // mechanisms are
 	long files;			     // of the tree for that
 	const char *only[BENCH_MODES];	     // an option that has a meaning in such a mode only
 	const char *json, *plot;
@@ -80,6 +84,7 @@ struct target {
 	bool ninep;			 // by QEMU itself
 	const struct dax_way *way;	 // or NULL
 	const struct shared_way *shared; // or NULL
+	const char *without;		 // so many mechanisms, with --ablation; or NULL
 	struct causeway *client;	 // of one of these, where it has a server
 	struct words command;		 // with placeholders
 	struct server server;
@@ -89,6 +94,9 @@ struct target {
 	bool up;
 	char why[256];	 // it is not up
 	uint64_t memory; // when it had just started
+	// With --ablation, at the end: what it has counted, and which features it has agreed on.
+	struct counts counts;
+	uint64_t features;
 };
 
 // targets.c. Fills the list from the options, in the order of the report: causewayd, the others,
@@ -193,6 +201,9 @@ struct spread result_spread(
 // The time of an operation in parts of what the first target takes, over the rounds that both did.
 // Zero where there are none.
 struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned int target);
+// The same of something else than time.
+struct spread result_ratio_of(
+	const struct bench *b, unsigned int cell, unsigned int target, enum metric metric);
 uint64_t result_operations(const struct bench *b, unsigned int cell, unsigned int target);
 
 // text.c, json.c, plot.c.

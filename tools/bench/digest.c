@@ -39,6 +39,12 @@ struct spread result_spread(
 
 struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned int target)
 {
+	return result_ratio_of(b, cell, target, METRIC_TIME);
+}
+
+struct spread result_ratio_of(
+	const struct bench *b, unsigned int cell, unsigned int target, enum metric metric)
+{
 	const struct result *r = result_of(b, cell, target), *base = result_of(b, cell, 0);
 	AUTO_FREE double *values = calloc(b->rounds + 1, sizeof(*values));
 	AUTO_FREE double *bases = calloc(b->rounds + 1, sizeof(*bases));
@@ -46,9 +52,9 @@ struct spread result_ratio(const struct bench *b, unsigned int cell, unsigned in
 
 	for (unsigned int i = 0; values && bases && i < b->rounds; i++)
 		if (r->samples[i].operations && base->samples[i].operations &&
-			base->samples[i].time_ns > 0) {
-			values[n] = of_sample(&r->samples[i], METRIC_TIME);
-			bases[n++] = of_sample(&base->samples[i], METRIC_TIME);
+			of_sample(&base->samples[i], metric) > 0) {
+			values[n] = of_sample(&r->samples[i], metric);
+			bases[n++] = of_sample(&base->samples[i], metric);
 		}
 	return ratio_of(values, bases, n);
 }

@@ -82,6 +82,16 @@ static void put_head(const struct bench *b, FILE *f)
 		(unsigned long long)b->o->dax, b->o->shared ? b->o->files : 0);
 }
 
+static void put_counts(const struct target *t, FILE *f)
+{
+	fprintf(f, ", ");
+	put_member(f, "without", t->without);
+	fprintf(f, ", \"features\": %llu, \"counted\": ", (unsigned long long)t->features);
+	for (unsigned int i = 0; i < COUNTS && t->counts.known; i++)
+		fprintf(f, "%s\"%s\": %.0f", i ? ", " : "{", count_names[i], t->counts.v[i]);
+	fprintf(f, "%s", t->counts.known ? "}" : "null");
+}
+
 static void put_servers(const struct bench *b, FILE *f)
 {
 	for (unsigned int i = 0; i < b->ntargets; i++) {
@@ -96,6 +106,8 @@ static void put_servers(const struct bench *b, FILE *f)
 		}
 		fprintf(f, "], \"memory\": %llu, ", (unsigned long long)t->memory);
 		put_member(f, "failure", *t->why ? t->why : NULL);
+		if (b->o->ablation)
+			put_counts(t, f);
 		fprintf(f, "}");
 	}
 }

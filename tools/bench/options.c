@@ -31,6 +31,7 @@ struct option_row {
 #define DAX (1u << BENCH_DAX)
 #define NO_SHARED (1u << BENCH_NO_SHARED)
 #define SHARED (1u << BENCH_SHARED)
+#define NO_ABLATION (1u << BENCH_NO_ABLATION)
 #define SERVERS (NO_DAX | NO_SHARED)
 
 static const struct bench_ways all_ways[] = {
@@ -165,10 +166,10 @@ static int set_flag(struct bench_options *o, const struct option_row *row, char 
 #define AT(field) .offset = offsetof(struct bench_options, field)
 
 static const struct option_row rows[] = {
-	{"against", "NAME=COMMAND", set_against, SERVERS,
+	{"against", "NAME=COMMAND", set_against, SERVERS | NO_ABLATION,
 		.help = "measure another server as well; in COMMAND %d is the directory to share, "
 			"%s the path of the socket to make"},
-	{"peers", NULL, set_flag, SERVERS, AT(peers),
+	{"peers", NULL, set_flag, SERVERS | NO_ABLATION, AT(peers),
 		.help = "measure each virtiofsd that is installed as well"},
 	{"daemon-option", "ARG", set_words, AT(daemon_options), .help = "pass ARG to causewayd"},
 	{"ops", "GLOB,...", set_string, AT(ops), .help = "only operations of such names"},
@@ -194,6 +195,9 @@ static const struct option_row rows[] = {
 	{"tree", "WHICH", set_ways, SHARED,
 		.help = "with --shared: a tree that is still, that another client changes, or both "
 			"in turn (default: both)"},
+	{"ablation", NULL, set_flag, ALONE | SERVERS, AT(ablation),
+		.help = "measure causewayd without each of the mechanisms that make it fast, in "
+			"parts of what it takes with all of them"},
 	{"client", "WHICH", set_ways, ALONE | SERVERS,
 		.help = "a client that sleeps, polls, or both in turn (default: both)"},
 	{"rounds", "N", set_number, AT(rounds), .max = ROUNDS_MAX,
@@ -281,6 +285,7 @@ static int check_only(struct bench_options *o)
 		[BENCH_DAX] = {o->dax, "without --dax"},
 		[BENCH_NO_SHARED] = {!o->shared, "with --shared"},
 		[BENCH_SHARED] = {o->shared, "without --shared"},
+		[BENCH_NO_ABLATION] = {!o->ablation, "with --ablation"},
 	};
 
 	for (unsigned int mode = 0; mode < BENCH_MODES; mode++)

@@ -16,6 +16,8 @@
 #define TOP 76
 #define ROW 17
 #define BOTTOM 34
+// Of a name in the legend, with its point and what is between two.
+#define NAME_WIDTH(name) (30 + 7 * (unsigned int)strlen(name))
 #define SCALE_MIN 0.5
 #define SCALE_MAX 2.0
 
@@ -58,9 +60,18 @@ static unsigned int height_of(const struct plot *p)
 	return TOP + p->rows * ROW + BOTTOM;
 }
 
+static unsigned int width_of(const struct plot *p)
+{
+	unsigned int panels = LABELS + p->panels * (PANEL + GAP), legend = 0;
+
+	for (unsigned int t = 1; t < p->b->ntargets; t++)
+		legend += NAME_WIDTH(p->b->targets[t].name);
+	return legend > panels ? legend : panels;
+}
+
 static void put_head(const struct plot *p)
 {
-	unsigned int width = LABELS + p->panels * (PANEL + GAP);
+	const unsigned int width = width_of(p);
 
 	fprintf(p->f,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
@@ -85,7 +96,7 @@ static void put_legend(const struct plot *p)
 			"<circle cx=\"%u\" cy=\"36\" r=\"4\" fill=\"%s\"/><text x=\"%u\" "
 			"y=\"40\">%s</text>\n",
 			x, colours[t], x + 8, name);
-		x += 30 + 7 * (unsigned int)strlen(name);
+		x += NAME_WIDTH(name);
 	}
 }
 

@@ -243,9 +243,10 @@ int targets_choose(const struct bench_options *o, struct target *targets)
 
 	for (int i = 0; i < BENCH_TARGETS_MAX; i++)
 		targets[i] = (struct target){.server.pidfd = -1};
-	n = o->dax	? dax_choose(o, targets)
-	    : o->shared ? shared_choose(o, targets)
-			: choose_servers(o, targets);
+	n = o->dax	  ? dax_choose(o, targets)
+	    : o->shared	  ? shared_choose(o, targets)
+	    : o->ablation ? ablation_choose(o, targets)
+			  : choose_servers(o, targets);
 	if (n > 0 && o->guest)
 		ninep = guest_has_9p(o);
 	if (ninep > 0) {
