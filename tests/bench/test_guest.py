@@ -2,8 +2,9 @@
 # check: full timeout=1800 needs=qemu-system-x86_64
 """`causeway bench --guest`, in runs so short that they measure nothing: every operation has its
 numbers on causewayd and on 9p with caches of both kinds, which are what they are called; a kernel without 9p leaves that out and
-nothing else; a server that dies takes the guest with it, and that is told; nothing is left behind,
-however it ends; what runs in the guest answers nonsense with an error."""
+nothing else; causeway.ko has its numbers beside Linux's driver, and what was asked for is counted; a
+server that dies takes the guest with it, and that is told; nothing is left behind, however it ends;
+what runs in the guest answers nonsense with an error."""
 import atexit
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 
+import kmod
 from benched import check, nothing_left, same, sharers, wait_for
 
 TOOL = os.environ["CAUSEWAY"]
@@ -22,6 +24,7 @@ DAEMON = os.environ["CAUSEWAYD"]
 SETUP = os.path.join(os.environ["CAUSEWAY_SRC"], "tools/setup")
 LIMIT = 600
 OURS, NINEP = "causewayd", "9p"
+MODULE = ("causeway.ko", "causeway.ko-shared")
 WINDOW = ("dax", "requests")
 QUICK = ("--guest", "--rounds=2", "--time=0.002")
 # What may be found in the guest's caches is measured with both kinds.
@@ -165,6 +168,31 @@ def window(image, qemu):
     check("9p is left out" in err and "a window of 64 MiB" in out, f"{err}\n{out}")
 
 
+def module(image, _):
+    """Both modes of the module, beside Linux's driver. What each operation has to ask for with cold
+    caches it asks for, and with warm ones hardly anything is asked for."""
+    ops = ("getattr", "lookup", "open-release")
+    data, rows, out, err = bench(f"--kernel={image}", f"--module={kmod.build('6.1')}", "--time=0.01",
+                                 "--ops=" + ",".join(ops))
+    same("servers", [s["name"] for s in data["servers"]], [OURS, *MODULE])
+    same("rows", set(rows), {(op, way, s) for op in ops for way in ("cold", "warm")
+                             for s in (OURS, *MODULE)})
+    for key, r in rows.items():
+        check_numbers(key, r)
+        least = 2 if key[0] == "open-release" else key[1] == "cold"
+        check(r["requests"]["low"] >= least, f"{key}: {r['requests']} requests, not {least}")
+    # Nothing changes, so no time makes what it has stale.
+    for op in ("getattr", "lookup"):
+        r = rows[op, "warm", "causeway.ko-shared"]
+        asked = r["requests"]["median"] * r["operations"] / 2
+        check(asked < 50, f"{op}: {asked} requests of what is kept: {r}")
+    columns = out.splitlines()[0].split()
+    same("the last column", columns[-1], "requests")
+    check("--module" not in err and "refuse" not in err, err)
+    mounts = [any("--version-table=" in a for a in s["command"]) for s in data["servers"]]
+    same("with a table", mounts, [False, False, True])
+
+
 MORTAL = """
 import subprocess, sys
 daemon = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True)
@@ -215,7 +243,8 @@ full, cloud = kernel("kernel-6.1-full"), kernel("kernel-6.1")
 with_window = kernel("qemu-sid")
 check(cloud, "there is no kernel for guests")
 for part, arguments in ((everything, [full]), (without_9p, [cloud]), (caches, [cloud]),
-                        (window, [cloud, with_window]), (death, []), (stopped, []), (nonsense, [])):
+                        (module, [cloud, kernel("headers-6.1")]), (window, [cloud, with_window]), (death, []),
+                        (stopped, []), (nonsense, [])):
     if None in arguments:
         print(f"{part.__name__}: tools/setup can't get its kernel or QEMU")
         continue

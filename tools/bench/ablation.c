@@ -43,7 +43,7 @@ int ablation_choose(const struct bench_options *o, struct target *targets)
 		snprintf(t->name, sizeof(t->name), "%s", ways[i].name);
 		if (target_ours(t, o))
 			return -1;
-		words_add(&t->command, "--control-path=%s.control");
+		target_tells(t);
 		t->without = ways[i].without;
 		if (t->without)
 			words_addf(&t->command, "--without=%s", t->without);
@@ -62,15 +62,14 @@ int ablation_start(const struct ground *g)
 	return -1;
 }
 
-void ablation_count(struct bench *b, const char *socket_dir)
+void ablation_count(struct bench *b)
 {
 	for (unsigned int i = 0; i < b->ntargets; i++) {
 		struct target *t = &b->targets[i];
-		AUTO_FREE char *socket = format("%s/%s.control", socket_dir, t->name);
 		char why[300];
 
 		t->features = t->up ? t->session.wire.fe.features : 0;
-		if (t->up && !counts_ask(&t->counts, socket, why, sizeof(why)))
+		if (t->up && !counts_ask(&t->counts, t->control, why, sizeof(why)))
 			say("bench: %s: what it counted is not known: %s", t->name, why);
 	}
 }

@@ -20,7 +20,7 @@ int ablation_choose(const struct bench_options *o, struct target *targets);
 // Requests will be a user's who is not the daemon's: 0, or -1 after saying what is wrong.
 int ablation_start(const struct ground *g);
 // Asks the servers what they have counted.
-void ablation_count(struct bench *b, const char *socket_dir);
+void ablation_count(struct bench *b);
 void report_ablation(const struct bench *b, FILE *f);
 
 #endif

@@ -12,6 +12,7 @@
 //   bench.c                         rounds: each operation on each server in turn
 //   measure.c                       one turn
 //   guest.c, inside.c               the same in a guest, by plain.c's system calls
+//   module.c                        causeway.ko in that guest, beside Linux's driver
 //   client.c                        libcauseway as the client, instead of session.c
 //   dax.c                           it with a window, and without
 //   shared.c, shared_ops.c          it with its caches, and what a version table costs
@@ -228,8 +229,10 @@ static int run(struct bench *b, const char *socket_dir)
 		b->rounds = run_rounds(&c);
 	if (b->guest)
 		guest_stop(b->guest);
+	if (b->guest)
+		module_stop(b->o);
 	if (b->o->ablation)
-		ablation_count(b, socket_dir);
+		ablation_count(b);
 	for (unsigned int i = 0; i < b->ntargets; i++)
 		target_end(&b->targets[i]);
 	if (b->o->shared)

@@ -12,6 +12,7 @@
 #include "dax.h"
 #include "ground.h"
 #include "guest.h"
+#include "module.h"
 #include "ops.h"
 #include "plain.h"
 #include "server.h"
@@ -22,7 +23,8 @@
 #include <stdio.h>
 
 #define BENCH_AGAINST_MAX 6
-#define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 4) // causewayd, two peers, system calls or 9p
+// causewayd, two peers, system calls or 9p, and the module twice.
+#define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 6)
 #define BENCH_CHOICES_MAX 8
 #define BENCH_DEPTH_MAX 128
 #define BENCH_QUEUES_MAX 16
@@ -56,6 +58,7 @@ struct bench_options {
 	bool guest;			     // in guests
 	bool inside;			     // this is in one
 	const char *kernel;		     // of the guest
+	const char *module;		     // causeway.ko for that, or NULL
 	uint64_t dax;			     // bytes of the window; 0: that is not measured
 	bool shared;			     // caches are measured
 	bool ablation;			     // mechanisms are
@@ -84,6 +87,7 @@ struct target {
 	bool ninep;			 // by QEMU itself
 	const struct dax_way *way;	 // or NULL
 	const struct shared_way *shared; // or NULL
+	const char *mount;		 // options for the guest's, or NULL
 	const char *without;		 // so many mechanisms, with --ablation; or NULL
 	struct causeway *client;	 // of one of these, where it has a server
 	struct words command;		 // with placeholders
@@ -94,6 +98,8 @@ struct target {
 	bool up;
 	char why[256];	 // it is not up
 	uint64_t memory; // when it had just started
+	bool tells;	 // what it has counted, at this socket
+	char control[128];
 	// With --ablation, at the end: what it has counted, and which features it has agreed on.
 	struct counts counts;
 	uint64_t features;
@@ -104,6 +110,8 @@ struct target {
 int targets_choose(const struct bench_options *o, struct target *targets);
 // Makes it a causewayd, without its name: 0, or -1 after saying what is wrong.
 int target_ours(struct target *t, const struct bench_options *o);
+// Makes it one that tells what it counts.
+void target_tells(struct target *t);
 void targets_free(struct target *targets);
 // Starts a server, with its socket in that directory, and opens a session; says why where it fails.
 void target_start(struct target *t, const struct ground *g, const char *socket_dir,
@@ -140,7 +148,7 @@ struct cell {
 struct sample {
 	uint64_t operations; // 0: there was none
 	uint64_t ns, cpu_ns, memory;
-	uint64_t requests, changes; // with --shared
+	uint64_t requests, changes; // with --shared, and of guests where the server tells
 	double time_ns;		    // of one operation; see measure.c
 };
 
@@ -180,6 +188,12 @@ struct bench {
 	struct target other;
 	char (*paths)[SHARED_PATH];
 };
+
+// Whether it is known how many requests an operation took.
+static inline bool target_counts(const struct bench *b, const struct target *t)
+{
+	return b->o->shared ? !t->plain : b->guest && t->tells;
+}
 
 static inline struct result *result_of(
 	const struct bench *b, unsigned int cell, unsigned int target)

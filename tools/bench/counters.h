@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
 	COUNT_REQUESTS,
@@ -32,5 +33,7 @@ extern const char *const count_names[COUNTS];
 
 // False, and why, where the daemon does not tell.
 bool counts_ask(struct counts *c, const char *socket, char *why, size_t size);
+// Of all requests until now; says why where it returns false.
+bool counts_requests(const char *socket, uint64_t *n);
 
 #endif

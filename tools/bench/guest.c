@@ -99,6 +99,7 @@ static void make_command(struct words *argv, const struct bench *b, const char *
 		words_add(argv, "--dax");
 		words_addf(argv, "%lluM", (unsigned long long)b->o->dax >> 20);
 	}
+	module_words(b->o, argv);
 	for (unsigned int i = 0; i < b->ntargets; i++) {
 		const struct target *t = &b->targets[i];
 
@@ -106,7 +107,8 @@ static void make_command(struct words *argv, const struct bench *b, const char *
 			add_9p(argv, b);
 		} else if (t->up) {
 			words_add(argv, "--socket");
-			words_addf(argv, "%s/%s:%s", socket_dir, t->name, t->name);
+			words_addf(argv, "%s/%s:%s%s%s", socket_dir, t->name, t->name,
+				t->mount ? ":" : "", t->mount ? t->mount : "");
 		}
 	}
 	words_add(argv, "--");
@@ -260,6 +262,10 @@ struct guest *guest_start(const struct bench *b, const char *socket_dir)
 	if (!g)
 		return NULL;
 	g->in = g->out = -1;
+	if (module_start(b->o)) {
+		guest_free(g);
+		return NULL;
+	}
 	for (unsigned int i = 0; i < b->ntargets && !bench_stop; i++) {
 		struct target *t = &b->targets[i];
 		AUTO_FREE char *socket = format("%s/%s", socket_dir, t->name);
@@ -280,6 +286,7 @@ struct guest *guest_start(const struct bench *b, const char *socket_dir)
 		return g;
 	guest_stop(g);
 	guest_free(g);
+	module_stop(b->o);
 	return NULL;
 }
 
@@ -336,12 +343,14 @@ int guest_measure(struct guest *g, struct target *t, const struct cell *c, doubl
 {
 	AUTO_FREE char *turn = format("turn %s %s %s %llu\n", t->name, c->name,
 		c->way ? "warm" : "cold", (unsigned long long)(seconds * (double)NS_PER_S));
-	uint64_t before = 0, after;
+	uint64_t before = 0, after, asked = 0, answered = 0;
 	const char *rest;
 	int ret = tell(g, turn);
 
 	if (!ret)
 		ret = hear(g, "ready", ANSWER_SECONDS, &rest);
+	if (!ret && t->tells && !counts_requests(t->control, &asked))
+		ret = give_up(g, -EPROTO, "has a server that does not say what it counts");
 	if (!ret) {
 		before = cpu_ns(g, t);
 		ret = tell(g, "go\n");
@@ -349,12 +358,15 @@ int guest_measure(struct guest *g, struct target *t, const struct cell *c, doubl
 	if (!ret)
 		ret = hear(g, "done", ANSWER_SECONDS, &rest);
 	after = cpu_ns(g, t);
+	if (!ret && t->tells && !counts_requests(t->control, &answered))
+		ret = give_up(g, -EPROTO, "has a server that does not say what it counts");
 	if (!ret)
 		ret = take_sample(g, rest, sample, latency);
 	if (ret) {
 		sample->operations = 0;
 		return ret;
 	}
+	sample->requests = answered - asked;
 	sample->time_ns = time_of(c, sample, latency);
 	sample->cpu_ns = after > before ? after - before : 0;
 	sample->memory = t->ninep ? 0 : server_memory(&t->server);

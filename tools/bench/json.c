@@ -164,9 +164,9 @@ static void put_numbers(const struct bench *b, unsigned int cell, unsigned int t
 		put_spread(f, "server_cpu_ns", result_spread(b, cell, target, METRIC_CPU));
 		put_spread(f, "server_memory", result_spread(b, cell, target, METRIC_MEMORY));
 	}
-	if (c->shared && !b->targets[target].plain) {
+	if (target_counts(b, &b->targets[target])) {
 		put_spread(f, "requests", result_spread(b, cell, target, METRIC_REQUESTS));
-		if (c->way)
+		if (c->shared && c->way)
 			put_spread(f, "requests_of_a_change",
 				result_spread(b, cell, target, METRIC_REFETCHES));
 	}

@@ -180,6 +180,9 @@ static const struct option_row rows[] = {
 	{"caches", "WHICH", set_ways, GUEST,
 		.help = "with --guest: its caches are cold, warm, or both in turn (default: both)"},
 	{"kernel", "FILE", set_string, GUEST, AT(kernel), .help = "with --guest: its Linux kernel"},
+	{"module", "FILE", set_string, GUEST | NO_DAX, AT(module),
+		.help = "with --guest: causeway.ko for its kernel, measured beside Linux's "
+			"driver"},
 	{"inside", NULL, set_flag, AT(inside), .help = "what --guest runs in the guest"},
 	{"dax", "SIZE", set_dax, NO_SHARED, AT(dax),
 		.help = "measure data by libcauseway with a DAX window of that size, and without, "

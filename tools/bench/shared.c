@@ -46,7 +46,7 @@ static const struct shared_way ways[] = {
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 _Static_assert(WAYS <= BENCH_TARGETS_MAX, "room for each");
 
-static char *table_folder(void)
+char *shared_table_folder(void)
 {
 	return format(TABLES "/causeway-bench-%d", (int)bench_pid);
 }
@@ -54,7 +54,7 @@ static char *table_folder(void)
 static int prepare_target(struct target *t, const struct bench_options *o,
 	const struct shared_way *way, const char *name)
 {
-	AUTO_FREE char *folder = table_folder();
+	AUTO_FREE char *folder = shared_table_folder();
 
 	t->shared = way;
 	snprintf(t->name, sizeof(t->name), "%s", name);
@@ -138,7 +138,7 @@ static int make_tree(struct bench *b)
 
 int shared_start(struct bench *b, const char *socket_dir)
 {
-	AUTO_FREE char *folder = table_folder();
+	AUTO_FREE char *folder = shared_table_folder();
 	struct target *other = &b->other;
 
 	*other = (struct target){.server.pidfd = -1};
@@ -157,7 +157,7 @@ int shared_start(struct bench *b, const char *socket_dir)
 
 void shared_stop(struct bench *b)
 {
-	AUTO_FREE char *folder = table_folder();
+	AUTO_FREE char *folder = shared_table_folder();
 
 	target_end(&b->other);
 	words_free(&b->other.command);

@@ -31,6 +31,8 @@ struct histogram;
 struct sample;
 struct target;
 
+// Where tables of this run are; owned by the caller.
+char *shared_table_folder(void);
 // As targets_choose(): the number of targets, or -1 after saying what is wrong.
 int shared_choose(const struct bench_options *o, struct target *targets);
 // The tree of files, the table's folder and the second server: 0 or -1 after saying what is wrong.

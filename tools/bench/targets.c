@@ -132,7 +132,7 @@ static int add_against(struct target *t, const struct target *before, const char
 	snprintf(t->name, sizeof(t->name), "%.*s", (int)len, text);
 	for (const struct target *other = before; other < t; other++)
 		if (!strcmp(other->name, t->name) || !strcmp(t->name, PLAIN) ||
-			!strcmp(t->name, GUEST_9P)) {
+			!strcmp(t->name, GUEST_9P) || !strncmp(t->name, MODULE, strlen(MODULE))) {
 			say("bench: --against: the name '%s' is taken", t->name);
 			return -1;
 		}
@@ -158,6 +158,18 @@ int target_ours(struct target *t, const struct bench_options *o)
 	for (unsigned int i = 0; i < o->daemon_options.n; i++)
 		add_literal(&t->command, o->daemon_options.v[i]);
 	return 0;
+}
+
+void target_tells(struct target *t)
+{
+	words_add(&t->command, "--control-path=%s.control");
+	t->tells = true;
+}
+
+static void find_control(struct target *t, const char *socket)
+{
+	if (t->tells)
+		snprintf(t->control, sizeof(t->control), "%s.control", socket);
 }
 
 // The two daemons called virtiofsd: what --version says of each, and how each is run so that it
@@ -222,13 +234,23 @@ static int choose_servers(const struct bench_options *o, struct target *targets)
 	int n = 0;
 
 	snprintf(targets[n].name, sizeof(targets[n].name), OURS);
-	if (target_ours(&targets[n++], o))
+	if (target_ours(&targets[n], o))
 		return -1;
+	if (o->guest)
+		target_tells(&targets[n]);
+	n++;
 	for (unsigned int i = 0; i < o->against.n; i++, n++)
 		if (add_against(&targets[n], targets, o->against.v[i]))
 			return -1;
 	if (o->peers)
 		add_peers(targets, &n);
+	if (o->module) {
+		int more = module_choose(o, &targets[n]);
+
+		if (more < 0)
+			return -1;
+		n += more;
+	}
 	if (!o->guest) {
 		snprintf(targets[n].name, sizeof(targets[n].name), PLAIN);
 		targets[n].plain = targets[n].up = true;
@@ -279,6 +301,7 @@ void target_listen(struct target *t, const struct ground *g, const char *socket)
 	AUTO_WORDS struct words argv = {0};
 	char error[sizeof(t->why)];
 
+	find_control(t, socket);
 	expand_all(t, &argv, g->path, socket);
 	t->up = !server_listen(&t->server, argv.v, socket, error, sizeof(error));
 	if (t->up)
@@ -310,6 +333,7 @@ void target_start(struct target *t, const struct ground *g, const char *socket_d
 	char error[sizeof(t->why)], seen[sizeof(t->why) / 2];
 	int sock;
 
+	find_control(t, socket);
 	expand_all(t, &argv, g->path, socket);
 	sock = server_start(&t->server, argv.v, socket, error, sizeof(error));
 	if (sock < 0) {

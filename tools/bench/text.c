@@ -20,8 +20,8 @@ static void add_head(const struct bench *b, struct table *t)
 		"between", "ratio", "between", "op/s", "MiB/s", "p50", "p90", "p99", "p99.9", "max",
 		"CPU", "memory", "requests", "a change"};
 
-	// The last two have to do with caches.
-	t->columns = sizeof(head) / sizeof(head[0]) - (b->o->shared ? 0 : 2);
+	// The last two have to do with caches, and the last one with changes.
+	t->columns = sizeof(head) / sizeof(head[0]) - (b->o->shared ? 0 : b->guest ? 1 : 2);
 	t->left = 3;
 	for (unsigned int i = 0; i < t->columns; i++)
 		table_cell(t, "%s", head[i]);
@@ -65,13 +65,15 @@ static void add_server(struct table *t, bool plain, struct spread cpu, struct sp
 static void add_requests(
 	const struct bench *b, struct table *t, unsigned int cell, unsigned int target)
 {
-	const bool plain = b->targets[target].plain;
+	const bool counts = target_counts(b, &b->targets[target]);
 
-	if (plain)
+	if (!counts)
 		table_cell(t, "-");
 	else
 		table_cell(t, "%.6g", result_spread(b, cell, target, METRIC_REQUESTS).median);
-	if (plain || !b->cells[cell].way)
+	if (!b->o->shared)
+		return;
+	if (!counts || !b->cells[cell].way)
 		table_cell(t, "-");
 	else
 		table_cell(t, "%.6g", result_spread(b, cell, target, METRIC_REFETCHES).median);
@@ -106,7 +108,7 @@ static void add_line(const struct bench *b, struct table *t, unsigned int cell, 
 		table_cell(t, "%s", TABLE_TIME((double)histogram_value(&r->latency, parts[i])));
 	add_server(t, b->targets[target].plain, result_spread(b, cell, target, METRIC_CPU),
 		result_spread(b, cell, target, METRIC_MEMORY));
-	if (b->o->shared)
+	if (b->o->shared || b->guest)
 		add_requests(b, t, cell, target);
 }
 
@@ -156,7 +158,7 @@ static void add_markdown_head(const struct bench *b, struct table *t)
 			table_cell(t, "CPU");
 			t->columns++;
 		}
-		if (!target->plain && b->o->shared) {
+		if (target_counts(b, target)) {
 			table_cell(t, "requests");
 			t->columns++;
 		}
@@ -179,7 +181,7 @@ static void add_markdown_line(const struct bench *b, struct table *t, unsigned i
 			table_cell(t, "-");
 		if (!b->targets[i].plain)
 			table_cell(t, "%s", there ? TABLE_TIME(cpu) : "-");
-		if (!b->targets[i].plain && b->o->shared)
+		if (target_counts(b, &b->targets[i]))
 			table_cell(t, "%.6g", result_spread(b, cell, i, METRIC_REQUESTS).median);
 	}
 }
