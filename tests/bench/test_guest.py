@@ -29,7 +29,7 @@ WINDOW = ("dax", "requests")
 QUICK = ("--guest", "--rounds=2", "--time=0.002")
 # What may be found in the guest's caches is measured with both kinds.
 CACHED = {"getattr", "lookup", "lookup-missing", "lookup-forget", "open-release", "list-2000", "walk",
-          "small-file"}
+          "small-file", "status", "compile"}
 GROUND = os.path.abspath(tempfile.mkdtemp(prefix="cw-guest-", dir="."))
 atexit.register(shutil.rmtree, GROUND, True)
 

@@ -63,6 +63,8 @@ static const struct {
 static unsigned int entries_of(uint64_t dir, bool *of_dirs)
 {
 	*of_dirs = dir == WALK_NODE || (dir >= 10 && dir < 20);
+	if (dir == FILES_NODE)
+		return GROUND_FILES;
 	return dir == LIST_NODE ? GROUND_LIST : *of_dirs ? GROUND_WALK : 2 * GROUND_WALK;
 }
 

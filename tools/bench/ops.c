@@ -226,6 +226,30 @@ static int do_setxattr(struct session *s)
 			   .narguments = 3});
 }
 
+// As git-status(1): each name that the index has, then what else is there.
+static int do_status(struct session *s)
+{
+	uint64_t node;
+	int ret = 0;
+
+	for (int i = 0; i < GROUND_FILES && !ret; i++)
+		ret = session_find(s, files_dir(s), ground_files[i], &node);
+	return ret ? ret : tree_list_files(s);
+}
+
+// As a compiler: its headers are not in the first directory that it looks into.
+static int do_compile(struct session *s)
+{
+	int ret = 0;
+
+	for (int i = 0; i < OPS_HEADERS && !ret; i++) {
+		ret = do_missing(s);
+		if (!ret)
+			ret = do_small_file(s);
+	}
+	return ret ? ret : do_create(s);
+}
+
 // clang-format off
 const struct operation operation_table[] = {
 	{"getattr", "GETATTR: a round trip", PART_FILES, false, GROUND_FILES, prepare_file, do_getattr, plain_getattr},
@@ -240,6 +264,8 @@ const struct operation operation_table[] = {
 	{"list-100000", "the same with 100,000 entries", PART_LONG_LIST, true, 1, tree_prepare_long_list, tree_long_list, plain_long_list},
 	{"walk", "READDIRPLUS through 73 directories with 1,024 files, then their FORGETs", PART_WALK, false, 1, tree_prepare_walk, tree_walk, plain_walk},
 	{"small-file", "LOOKUP, OPEN, READ of 4 KiB, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_small_file, plain_small_file},
+	{"status", "LOOKUP of 256 names, READDIRPLUS of their directory, their FORGETs: as git status", PART_FILES, false, 1, prepare_dir, do_status, plain_status},
+	{"compile", "16 times lookup-missing and small-file, then create-unlink: as a compiler", PART_FILES, false, GROUND_FILES / OPS_HEADERS, prepare_files, do_compile, plain_compile},
 	{"fsync", "WRITE of 4 KiB, FSYNC", PART_FILES, false, 0, prepare_open, do_fsync, plain_fsync},
 	{"getxattr", "GETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_getxattr, plain_getxattr},
 	{"setxattr", "SETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_setxattr, plain_setxattr},

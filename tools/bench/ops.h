@@ -31,6 +31,9 @@ struct operation {
 extern const struct operation operation_table[];
 extern const unsigned int noperations;
 
+// What `compile` reads.
+#define OPS_HEADERS 16
+
 // tree.c: the steps that take many requests.
 int tree_prepare_list(struct session *s);
 int tree_prepare_long_list(struct session *s);
@@ -38,6 +41,8 @@ int tree_prepare_walk(struct session *s);
 int tree_list(struct session *s);
 int tree_long_list(struct session *s);
 int tree_walk(struct session *s);
+// The directory of small files, which is held; whatever is held besides is forgotten as well.
+int tree_list_files(struct session *s);
 
 struct load {
 	bool writes, random;

@@ -165,6 +165,27 @@ int plain_small_file(struct plain *p)
 	return n < 0 ? -errno : n == sizeof(data) ? 0 : -EIO;
 }
 
+int plain_status(struct plain *p)
+{
+	int ret = 0;
+
+	for (int i = 0; i < GROUND_FILES && !ret; i++)
+		ret = plain_lookup(p);
+	return ret ? ret : list(p->ground->fd, GROUND_FILES_DIR, false);
+}
+
+int plain_compile(struct plain *p)
+{
+	int ret = 0;
+
+	for (int i = 0; i < OPS_HEADERS && !ret; i++) {
+		ret = plain_missing(p);
+		if (!ret)
+			ret = plain_small_file(p);
+	}
+	return ret ? ret : plain_create(p);
+}
+
 int plain_fsync(struct plain *p)
 {
 	static const char data[GROUND_FILE_SIZE];

@@ -36,6 +36,8 @@ int plain_list(struct plain *p);
 int plain_long_list(struct plain *p);
 int plain_walk(struct plain *p);
 int plain_small_file(struct plain *p);
+int plain_status(struct plain *p);
+int plain_compile(struct plain *p);
 int plain_fsync(struct plain *p);
 int plain_getxattr(struct plain *p);
 int plain_setxattr(struct plain *p);

@@ -162,3 +162,8 @@ int tree_walk(struct session *s)
 {
 	return list(s, WALK_ENTRIES, true);
 }
+
+int tree_list_files(struct session *s)
+{
+	return list(s, GROUND_FILES, false);
+}
