@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: timeout=600 jobs=2 needs=make,gcc-12,git,unshare
+"""cache=shared of causeway.ko, in a guest of each kernel. Both and the host work on one directory: what
+they see is linearizable (tests/vm/hammer.c), though most looks cost no request; the same checker finds
+caches that go by time. And a `git status` asks for no name, no attribute and no data where nothing has changed."""
+import os
+import shutil
+import subprocess
+import sys
+
+import kmod
+from guest import COMMAND_SECONDS, END_SECONDS, FULL, Daemon, check, host, same, skip, warnings_of
+from versions import tmpfs
+
+# All happens in a mount namespace of its own, so that no mount outlives the test.
+if "CAUSEWAY_OWN_MOUNTS" not in os.environ:
+    if os.getuid() != 0:
+        skip("needs root, to mount")
+    os.environ["CAUSEWAY_OWN_MOUNTS"] = "1"
+    os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
+                          *sys.argv])
+
+HAMMER = os.path.abspath("hammer")
+# The memory that all guests and the host have: registers, as the device of another kind.
+REGISTERS = 1 << 16
+STEPS = 12000 if FULL else 3000
+FILES, FOLDERS = (50000, 500) if FULL else (3000, 60)
+LIMIT = 6 * COMMAND_SECONDS
+PLACE = tmpfs()
+TABLE = os.path.join(PLACE, "table")
+# What is watched for the other one moves words of that one, which by chance are those of the
+# repository's files, too.
+REPO_TABLE = os.path.join(PLACE, "repo-table")
+MEMORY = os.path.join(PLACE, "registers")
+# The index is not written, as the host's is to be seen; and no daemon of git's own watches.
+OPEN, RELEASE = 14, 18
+GITS_OWN = 50
+STATUS = "git --no-optional-locks -c safe.directory='*' -c core.fsmonitor=false status --porcelain"
+
+
+def no_registers():
+    """As they are at first."""
+    with open(MEMORY, "r+b" if os.path.exists(MEMORY) else "wb") as f:
+        f.write(bytes(REGISTERS))
+
+
+def device(name, path, how):
+    """QEMU's options for a device that has the file as memory."""
+    backend = f"memory-backend-file,id={name},mem-path={path},size={os.path.getsize(path)}"
+    return [o for word in ("-object", f"{backend},share=on{how}",
+                           "-device", f"ivshmem-plain,memdev={name}")
+            for o in ("--qemu-option", word)]
+
+
+def find_registers(guest):
+    """The path by which a program of the guest maps them. Tables are devices of the same kind."""
+    return guest.run(f"""cd /sys/bus/pci/devices; for d in *; do
+        [ $(cat $d/device) = 0x1110 ] && [ $(stat -c %s $d/resource2) = {REGISTERS} ] || continue
+        echo 1 > $d/enable; echo $PWD/$d/resource2; done; cd /""").strip()
+
+
+def requests(guest, tag):
+    return int(guest.run(f"cat /sys/fs/causeway/{tag}/requests"))
+
+
+def hammer(directory, guests, tags):
+    """What all who hammer at once have said, of those who failed; and how many requests it took."""
+    no_registers()
+    host(f"{HAMMER} make {directory}")
+    before = [requests(g, t) for g, t in zip(guests, tags)]
+    for n, (guest, tag) in enumerate(zip(guests, tags)):
+        guest.send(f"{HAMMER} run /mnt/{tag} {find_registers(guest)} {n} {n} {STEPS} >/tmp/hammer 2>&1 & "
+                   "hammer=$!\n")
+    looker = subprocess.run([HAMMER, "look", directory, MEMORY, str(len(guests)), "9"], check=False,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
+    ends = [(looker.returncode, looker.stdout)]
+    ends += [g.try_run("wait $hammer; s=$?; cat /tmp/hammer; (exit $s)", LIMIT) for g in guests]
+    sent = sum(requests(g, t) for g, t in zip(guests, tags)) - sum(before)
+    return [said for status, said in ends if status], sent
+
+
+def linearizable(guests):
+    failed, sent = hammer("tree", guests, ["a0", "a1"])
+    same("who saw what may not be", failed, [])
+    total, least = map(int, host(f"{HAMMER} total {MEMORY}").split())
+    print(f"{total} changes, of one thing {least}; {sent} requests for {STEPS} steps of each guest")
+    check(least > 0, "something was never changed")
+    # A step in 16 is a change, of a request or three; each may cost others some looks.
+    check(sent < 2 * STEPS, f"{sent} requests for {2 * STEPS} steps")
+    failed, _ = hammer("timed", guests, ["t0", "t1"])
+    check(any("saw" in said for said in failed), f"caches by time are linearizable? {failed}")
+
+
+def make_repository():
+    """Of files that are older than git's index: others it reads each time, as they may have changed
+    in the same moment. On a file system of its own, where nothing else goes on."""
+    os.mkdir("repo")
+    host("mount -t tmpfs -o mode=755,size=600m none repo")
+    for n in range(FOLDERS):
+        os.makedirs(f"repo/d{n}")
+        for i in range(FILES // FOLDERS):
+            with open(f"repo/d{n}/f{i}", "w", encoding="ascii") as f:
+                f.write("what all of them say\n")
+            os.utime(f.name, (1e9, 1e9))
+    host("cd repo; git init -q .; git add -A; "
+         "git -c user.name=n -c user.email=e@example.org -c gc.auto=0 commit -q -m all")
+
+
+def by_opcode(guest):
+    words = guest.run("cat /sys/fs/causeway/repo/requests_by_opcode").split()
+    return dict(zip(map(int, words[::2]), map(int, words[1::2])))
+
+
+def status_without_requests(guest):
+    run = f"cd /mnt/repo && HOME=/tmp {STATUS}; cd /"
+    for _ in range(2):
+        same("status", guest.run(run, LIMIT), "")
+    before = by_opcode(guest)
+    same("status", guest.run(run, LIMIT), "")
+    sent = {op: n - before.get(op, 0) for op, n in by_opcode(guest).items() if n != before.get(op, 0)}
+    # Files of git's own, its index and the like, may have to be opened and closed; they are few.
+    check(sent.keys() <= {OPEN, RELEASE} and sum(sent.values()) <= GITS_OWN,
+          f"requests of a status where nothing had changed, by opcode: {sent}")
+    # What changes is seen at once, whoever changes it.
+    host("cd repo; echo changed > d7/f7; touch d8/new; rm d9/f9")
+    same("status", guest.run(run, LIMIT).split("\n"), [" M d7/f7", " D d9/f9", "?? d8/new", ""])
+
+
+def start(kernel, daemons, *devices):
+    words = [w for daemon, options in daemons for w in kmod.share(daemon, *options)]
+    return kmod.KmodGuest(kernel, *words, "--version-table", TABLE, "--memory", "1G",
+                          *device("registers", MEMORY, ""), *devices)
+
+
+def main():
+    shutil.copy(os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/vm/hammer"), HAMMER)
+    make_repository()
+    no_registers()
+    os.mkdir("tree")
+    os.mkdir("timed")
+    daemons = [[(Daemon("tree", "--xattr", "--version-table", TABLE, name=f"a{n}"), ("cache=shared",)),
+                (Daemon("timed", "--xattr", name=f"t{n}"), ("cache=auto",))] for n in range(2)]
+    daemons[0].append((Daemon("repo", "--version-table", REPO_TABLE, name="repo"), ("cache=shared",)))
+    guests = [start(kmod.KERNELS[0], daemons[0], *device("other", REPO_TABLE, ",readonly=on")),
+              start(kmod.KERNELS[1], daemons[1])]
+    linearizable(guests)
+    status_without_requests(guests[0])
+    for guest in guests:
+        same("kernel warnings", warnings_of(guest), [])
+        same("status", guest.close(), 0)
+    same("statuses", [d.wait(END_SECONDS) for one in daemons for d, _ in one], [0] * 5)
+
+
+main()
