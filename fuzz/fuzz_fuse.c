@@ -30,6 +30,7 @@
 #include "fuse/session.h"
 #include "fuse/version.h"
 #include "fuzz.h"
+#include "proto/causeway_wire.h"
 #include "proto/fuse_ops.h"
 #include "tree.h"
 
@@ -289,7 +290,7 @@ static void request(struct guest *g, struct input *in)
 	uint8_t flags = take_u8(in), node = take_u8(in), handle = take_u8(in);
 	size_t len = take_u16(in) % (1 << 12), room = take_u16(in) % (1 << 13);
 	char *args = bytes + sizeof(header);
-	uint64_t number = recall(g->handles, g->nhandles, handle);
+	uint64_t number = handle == 0x7f ? CW_FH_NODE : recall(g->handles, g->nhandles, handle);
 
 	header.nodeid = node < 200 ? recall(g->nodes, g->nnodes, node) : node == 255 ? 0 : 1;
 	if (handle & 0x80)
@@ -298,7 +299,7 @@ static void request(struct guest *g, struct input *in)
 		number = recall(g->nodes, g->nnodes, handle);
 	take(in, args, len);
 	if (header.opcode == FUSE_OPCODE_MAX - 1)
-		header.opcode = VT_HELLO;
+		header.opcode = handle & 1 ? CW_HELLO : VT_HELLO;
 	if (header.opcode == VT_HELLO && flags & KNOWN_NODE && len >= sizeof(struct vt_hello_in))
 		memcpy(args + offsetof(struct vt_hello_in, id), table->id, sizeof(table->id));
 	else if (flags & (KNOWN_FH | KNOWN_NODE) && len >= sizeof(number))
@@ -393,6 +394,7 @@ static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 		.readdirplus = how & 16,
 		.posix_lock = more & POSIX_LOCK,
 		.flock = more & FLOCK,
+		.pins = true,
 		.dax = has_window(how, more),
 		.attr_ns = cache_policy_at(how & 3)->timeout_ns,
 		.entry_ns = cache_policy_at(how & 3)->timeout_ns,
@@ -435,6 +437,7 @@ static void converse_with_tree(uint8_t how, uint8_t more, struct input *in)
 		.dax = more & DAX_ALWAYS ? PT_DAX_ALWAYS : PT_DAX_AUTO,
 		.table = how & TABLE ? table : NULL,
 		.readonly = how & 8,
+		.keeps = 4,
 	};
 	int before = dup(0), after;
 	struct fs_count n;

@@ -35,3 +35,12 @@ int set_poll(struct parse *p, const char *arg)
 {
 	return set_count(p, arg, VHOST_POLL_LIMIT_MAX_NS / 1000, &p->o->poll_us);
 }
+
+int set_pins(struct parse *p, const char *arg)
+{
+	int n, r = set_count(p, arg, INT_MAX, &n);
+
+	if (r == 0)
+		p->o->passthrough.keeps = (unsigned int)n;
+	return r;
+}

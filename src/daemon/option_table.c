@@ -363,6 +363,7 @@ const struct option_desc option_descs[] = {
 	{"gid-map", "MAP", set_gid_map, "group ids of the sandbox, as :INSIDE:OUTSIDE:COUNT:"},
 	{"thread-pool-size", "N", set_thread_pool_size, "threads for what waits for disks, beside one for each queue [4]"},
 	{"poll", "MICROSECONDS", set_poll, "stay awake so long for the next request at most, 0: never [50]"},
+	{"pins", "N", set_pins, "files to keep open for guests that have causeway.ko, 0: none [1024]"},
 	{"without", "LIST", set_without, "leave out what makes it fast; names as in causewayd(1)"},
 	{"rlimit-nofile", "N", set_rlimit_nofile, "descriptors this process may have, 0: leave as it is [all it may]"},
 	{"control-path", "PATH", set_control_path, "let causeway top and monitoring ask by this Unix socket"},

@@ -83,6 +83,8 @@ static int check(struct parse *p)
 		return fail(p, "--control-path and --socket-path are two sockets, not one");
 	if (check_without(p) < 0 || check_dax(p) < 0 || check_version(p) < 0)
 		return -1;
+	/* O_DIRECT is of an open file, not of a request: one that is kept is not opened for it. */
+	o->fuse.pins = o->passthrough.keeps > 0 && !o->fuse.direct_io;
 	return check_isolation(p);
 }
 
@@ -156,7 +158,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		.fuse = {.cache = cache_policy_find("auto"), .readdirplus = true,
 			.announce_submounts = true,
 			.killpriv = true},
-		.passthrough = {.settle_ms = PT_SETTLE_MS},
+		.passthrough = {.settle_ms = PT_SETTLE_MS, .keeps = PT_KEEPS},
 		.log_level = LOG_INFO,
 		.rlimit_nofile = -1,
 		.thread_pool_size = POOL_SIZE,

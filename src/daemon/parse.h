@@ -43,6 +43,7 @@ int set_gid_map(struct parse *p, const char *arg);
 /* option_limits.c */
 int set_thread_pool_size(struct parse *p, const char *arg);
 int set_poll(struct parse *p, const char *arg);
+int set_pins(struct parse *p, const char *arg);
 int set_rlimit_nofile(struct parse *p, const char *arg);
 
 /* without.c */

@@ -37,6 +37,11 @@ static void without_credentials(struct options *o)
 	o->passthrough.keeps_no_rights = true;
 }
 
+static void without_pins(struct options *o)
+{
+	o->passthrough.keeps = 0;
+}
+
 static void without_file_handles(struct options *o)
 {
 	o->passthrough.file_handles = PT_FILE_HANDLES_NEVER;
@@ -58,6 +63,7 @@ static const struct {
 	{"node-descriptors", without_descriptors},
 	{"known-names", without_known_names},
 	{"credentials", without_credentials},
+	{"pins", without_pins},
 	{"file-handles", without_file_handles},
 };
 

@@ -53,7 +53,13 @@ struct fs_target {
 	uint64_t node;
 	uint64_t handle;
 	bool has_handle;
+	unsigned int kept; /* not 0: what keep() has kept of the node, for one of these FS_KEPT_* */
 };
+
+/* What an open file that is kept is open for. */
+#define FS_KEPT_READ  (1u << 0)
+#define FS_KEPT_WRITE (1u << 1)
+#define FS_KEPT_ANY   (FS_KEPT_READ | FS_KEPT_WRITE)
 
 struct fs_entry {
 	uint64_t node;
@@ -218,6 +224,9 @@ struct fs_ops {
 		const char *name, mode_t mode, int flags, bool kill_priv,
 		struct fs_entry *entry, uint64_t *handle);
 	int (*release)(struct fs *fs, uint64_t handle);
+	/* Keeps what a handle was opened as, with these flags, until its node is forgotten, if
+	 * there is room for more and nothing against it: the FS_KEPT_* that the node has then. */
+	unsigned int (*keep)(struct fs *fs, uint64_t node, uint64_t handle, int flags);
 	ssize_t (*read)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 		uint64_t offset);
 	ssize_t (*write)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,

@@ -259,6 +259,11 @@ static void null_end_waits(struct fs *fs, const void *origin, uint64_t id)
 {
 }
 
+static unsigned int null_keep(struct fs *fs, uint64_t node, uint64_t handle, int flags)
+{
+	return 0;
+}
+
 static const struct fs_ops null_ops = {
 	.reset = null_reset,
 	.count = null_count,
@@ -280,6 +285,7 @@ static const struct fs_ops null_ops = {
 	.open = null_open,
 	.create = null_create,
 	.release = null_release,
+	.keep = null_keep,
 	.read = null_read,
 	.write = null_write,
 	.flush = null_flush,

@@ -42,6 +42,7 @@ struct fuse_config {
 	enum fuse_when posix_acl;      /* the guest enforces POSIX ACLs; needs xattr */
 	enum fuse_when security_label; /* the guest labels what it creates; needs xattr */
 	bool posix_lock, flock; /* locks are taken on the host */
+	bool pins;   /* files are kept open for guests that ask for it (pins.h) */
 	bool dax;    /* the file system has a DAX window */
 	bool killpriv; /* the host clears set-id bits and capabilities, and the guest need not */
 	const struct idmap *uids, *gids; /* outlive the session; or NULL */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "fuse/pins.h"
 #include "fuse/pool.h"
 #include "fuse/request.h"
 #include "fuse/version.h"
@@ -52,6 +53,7 @@ void fuse_session_reset(struct fuse_session *se)
 {
 	atomic_store(&se->ready, false);
 	atomic_store(&se->agreed, false);
+	atomic_store(&se->pins, false);
 	se->fs->ops->reset(se->fs);
 }
 
@@ -90,6 +92,8 @@ const struct fuse_op *fuse_op_find(uint32_t opcode)
 {
 	if (opcode == VT_HELLO)
 		return &version_hello;
+	if (opcode == CW_HELLO)
+		return &pins_hello;
 	return opcode < FUSE_OPCODE_MAX && ops[opcode].handle ? &ops[opcode] : NULL;
 }
 

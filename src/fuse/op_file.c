@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "base/util.h"
+#include "fuse/pins.h"
 #include "fuse/request.h"
 
 /*
@@ -60,6 +61,7 @@ int fuse_do_OPEN(struct fuse_req *req)
 		out.open_flags |= FOPEN_KEEP_CACHE;
 	if (!opened.local)
 		out.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;
+	pins_give(req, req->in.nodeid, host_flags(req->se, in->flags), &out);
 	return fuse_reply(req, &out, sizeof(out));
 }
 
@@ -92,6 +94,7 @@ static int create(struct fuse_req *req, const char *name)
 	fuse_fill_open(req->se, &out.open, handle, false);
 	if (!entry.local)
 		out.open.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;
+	pins_give(req, entry.node, host_flags(req->se, in->flags), &out.open);
 	return fuse_reply(req, &out, sizeof(out));
 }
 
@@ -116,7 +119,7 @@ int fuse_do_RELEASE(struct fuse_req *req)
 int fuse_do_READ(struct fuse_req *req)
 {
 	const struct fuse_read_in *in = req->args;
-	struct fs_target t = fuse_target(req, in->fh);
+	struct fs_target t = pins_target(req, in->fh, FS_KEPT_READ);
 	struct fs *fs = req->se->fs;
 	size_t left = min_t(size_t, in->size, req->out.left);
 	size_t done = 0;
@@ -161,7 +164,7 @@ static unsigned int write_how(const struct fuse_req *req, const struct fuse_writ
 int fuse_do_WRITE(struct fuse_req *req)
 {
 	const struct fuse_write_in *in = req->args;
-	struct fs_target t = fuse_target(req, in->fh);
+	struct fs_target t = pins_target(req, in->fh, FS_KEPT_WRITE);
 	struct fuse_write_out out = {0};
 	struct fs *fs = req->se->fs;
 	unsigned int how = write_how(req, in);
@@ -209,7 +212,7 @@ static int fsync_target(struct fuse_req *req, const struct fs_target *t)
 int fuse_do_FSYNC(struct fuse_req *req)
 {
 	const struct fuse_fsync_in *in = req->args;
-	struct fs_target t = fuse_target(req, in->fh);
+	struct fs_target t = pins_target(req, in->fh, FS_KEPT_ANY);
 
 	return fsync_target(req, &t);
 }
@@ -232,7 +235,7 @@ static bool kills_priv(const struct fuse_req *req)
 int fuse_do_FALLOCATE(struct fuse_req *req)
 {
 	const struct fuse_fallocate_in *in = req->args;
-	struct fs_target t = fuse_target(req, in->fh);
+	struct fs_target t = pins_target(req, in->fh, FS_KEPT_WRITE);
 
 	return req->se->fs->ops->fallocate(req->se->fs, &t, (int)in->mode, in->offset, in->length,
 		kills_priv(req));
@@ -241,7 +244,7 @@ int fuse_do_FALLOCATE(struct fuse_req *req)
 int fuse_do_LSEEK(struct fuse_req *req)
 {
 	const struct fuse_lseek_in *in = req->args;
-	struct fs_target t = fuse_target(req, in->fh);
+	struct fs_target t = pins_target(req, in->fh, FS_KEPT_ANY);
 	int64_t at = req->se->fs->ops->lseek(req->se->fs, &t, in->offset, (int)in->whence);
 	struct fuse_lseek_out out = {.offset = (uint64_t)at};
 
@@ -252,8 +255,8 @@ static ssize_t copy_range(struct fuse_req *req, uint64_t len_max)
 {
 	const struct fuse_copy_file_range_in *in = req->args;
 	struct fs_copy copy = {
-		.from = fuse_target(req, in->fh_in),
-		.to = {.node = in->nodeid_out, .handle = in->fh_out, .has_handle = true},
+		.from = pins_target(req, in->fh_in, FS_KEPT_READ),
+		.to = pins_target_of(req, in->nodeid_out, in->fh_out, FS_KEPT_WRITE),
 		.from_offset = in->off_in,
 		.to_offset = in->off_out,
 		.len = min_t(uint64_t, in->len, len_max),

@@ -77,6 +77,7 @@ int fuse_do_INIT(struct fuse_req *req)
 	/* A guest that starts over holds nothing, whatever the one before it held. */
 	se->fs->ops->reset(se->fs);
 	atomic_store(&se->agreed, false);
+	atomic_store(&se->pins, false);
 	atomic_store(&se->flags, flags);
 	atomic_store(&se->ready, true);
 	log_debug("the guest speaks FUSE 7.%u, flags %#llx", in->minor, (unsigned long long)flags);

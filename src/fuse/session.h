@@ -65,6 +65,7 @@ struct fuse_session {
 	const struct watch *watch; /* NULL: nobody knows what others change */
 	struct vtable *table; /* NULL: changes are marked nowhere (version.h) */
 	_Atomic bool agreed;  /* the guest reads words in replies, until it starts over */
+	_Atomic bool pins;    /* it uses files by their nodes, until then (pins.h) */
 };
 
 /* Scratch space of one thread. */

@@ -192,12 +192,17 @@ static const struct trace_field
 	hello_in[] = {AT(vt_hello_in, wire, DECIMAL), AT(vt_hello_in, flags, HEX), NONE},
 	hello_out[] = {
 		AT(vt_hello_out, wire, DECIMAL), AT(vt_hello_out, layout, DECIMAL),
-		AT(vt_hello_out, slots, DECIMAL), NONE};
+		AT(vt_hello_out, slots, DECIMAL), NONE},
+	cw_hello_in[] = {AT(cw_hello_in, wire, DECIMAL), AT(cw_hello_in, extensions, HEX), NONE},
+	cw_hello_out[] = {
+		AT(cw_hello_out, wire, DECIMAL), AT(cw_hello_out, extensions, HEX), NONE};
 
 const struct trace_field *trace_request_fields(uint32_t opcode)
 {
 	if (opcode == VT_HELLO)
 		return hello_in;
+	if (opcode == CW_HELLO)
+		return cw_hello_in;
 	return opcode < FUSE_OPCODE_MAX ? fields[opcode].in : NULL;
 }
 
@@ -205,6 +210,8 @@ const struct trace_field *trace_reply_fields(uint32_t opcode)
 {
 	if (opcode == VT_HELLO)
 		return hello_out;
+	if (opcode == CW_HELLO)
+		return cw_hello_out;
 	return opcode < FUSE_OPCODE_MAX ? fields[opcode].out : NULL;
 }
 

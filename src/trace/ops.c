@@ -20,6 +20,8 @@ const char *trace_opcode_name(uint32_t opcode)
 {
 	if (opcode == VT_HELLO)
 		return "VT_HELLO";
+	if (opcode == CW_HELLO)
+		return "CW_HELLO";
 	return opcode < FUSE_OPCODE_MAX ? ops[opcode].name : NULL;
 }
 
@@ -37,6 +39,8 @@ struct trace_shape trace_shape(uint32_t opcode)
 {
 	if (opcode == VT_HELLO)
 		return (struct trace_shape){.fixed = sizeof(struct vt_hello_in)};
+	if (opcode == CW_HELLO)
+		return (struct trace_shape){.fixed = sizeof(struct cw_hello_in)};
 	return opcode < FUSE_OPCODE_MAX ? ops[opcode].shape : (struct trace_shape){0};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The table of operations (proto/fuse_ops.h), and VT_HELLO, for who has no handlers: names and
- * shapes.
+ * The table of operations (proto/fuse_ops.h), VT_HELLO and CW_HELLO, for who has no handlers: names
+ * and shapes.
  */
 #ifndef TRACE_OPS_H
 #define TRACE_OPS_H
@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/causeway_wire.h"
 #include "proto/fuse_ops.h"
 #include "proto/version_wire.h"
 

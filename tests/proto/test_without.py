@@ -156,7 +156,7 @@ def credentials():
 @case("all of them at once")
 def everything():
     w, count = started("polling,borrowing,event-idx,pool,known-names,node-descriptors,"
-                       "credentials,file-handles")
+                       "credentials,pins,file-handles")
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node, 2)
     w.fs.write(node, fh, 0, b"hello")

@@ -281,9 +281,9 @@ static void test_handles(void **state)
 	assert_int_equal(fs->ops->open(fs, t.node, O_RDONLY, false, &t.handle, NULL), 0);
 	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0), 3);
 	/* Of another node, with another number, as a directory. */
-	wrong = (struct fs_target){other, t.handle, true};
+	wrong = (struct fs_target){other, t.handle, true, 0};
 	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0), -EBADF);
-	wrong = (struct fs_target){t.node, t.handle + 1, true};
+	wrong = (struct fs_target){t.node, t.handle + 1, true, 0};
 	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0), -EBADF);
 	wrong.handle = t.handle + (1ull << 32);
 	assert_int_equal(fs->ops->getattr(fs, &wrong, &attr), -EBADF);

@@ -401,6 +401,9 @@ static void test_without(void **state)
 	assert_int_equal(o.thread_pool_size, 0);
 	assert_false(o.no_borrowing || o.no_event_idx || o.passthrough.keeps_no_descriptors ||
 		o.passthrough.keeps_no_rights || o.passthrough.opens_names);
+	assert_true(o.fuse.pins);
+	assert_int_equal(PARSE(&o, "--without=pins", "--pins=7"), 0);
+	assert_false(o.fuse.pins);
 	assert_int_equal(PARSE(&o, "--without=borrowing", "--without=event-idx,node-descriptors",
 				 "--without=credentials,file-handles,known-names"), 0);
 	assert_true(o.no_borrowing && o.no_event_idx && o.passthrough.keeps_no_descriptors &&

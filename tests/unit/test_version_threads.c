@@ -97,7 +97,7 @@ static void replace(struct server *s, unsigned int i, uint32_t random)
 	must(s->fs->ops->create(s->fs, &me, FS_ROOT, made, 0644, O_RDWR, false, &e, &handle) == 0);
 	vtable_request_end(&v);
 	vtable_request_begin(&v, t, true);
-	must(s->fs->ops->fallocate(s->fs, &(struct fs_target){e.node, handle, true}, 0, 0, next,
+	must(s->fs->ops->fallocate(s->fs, &(struct fs_target){e.node, handle, true, 0}, 0, 0, next,
 		     false) == 0);
 	vtable_request_end(&v);
 	s->fs->ops->release(s->fs, handle);

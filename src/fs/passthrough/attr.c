@@ -8,6 +8,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
+#include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/version.h"
 
@@ -134,6 +135,8 @@ int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr
 	cred_be_daemon();
 	pt_mark(ref.node, VT_NODE_ATTR | (set->set & FS_SET_SIZE ? VT_NODE_DATA : 0));
 	r = apply(pt, ref.node, open.handle, set);
+	if (r == 0 && set->set & FS_SET_MODE && set->mode & 0111)
+		pt_kept_rest(pt, ref.node);
 	if (r == 0)
 		r = pt_stat(ref.node->fd, attr);
 	if (r == 0 && !pt_settle_attr(ref.node, VT_NODE_ATTR))

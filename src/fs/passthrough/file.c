@@ -65,7 +65,7 @@ struct pt_file_ref pt_file_ref(struct passthrough *pt, const struct fs_target *t
 {
 	struct pt_file_ref file = {.open = {.pt = pt}, .ref = {.pt = pt}, .fd = -1};
 
-	if (t->has_handle) {
+	if (t->has_handle || t->kept) {
 		file.open = pt_handle_ref(pt, t);
 		file.error = file.open.error;
 		if (file.open.handle) {

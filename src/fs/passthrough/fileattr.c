@@ -16,6 +16,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/io.h"
+#include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/version.h"
 
@@ -60,6 +61,12 @@ static int check_project(const struct fs_fileattr *old, const struct fs_fileattr
 	return (old->flags ^ fa->flags) & inherits || old->projid != fa->projid ? -EINVAL : 0;
 }
 
+/* The flags that forbid some writing. */
+static uint32_t bars(const struct fs_fileattr *fa)
+{
+	return fa->extended ? FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND : FS_IMMUTABLE_FL | FS_APPEND_FL;
+}
+
 int pt_get_fileattr(struct fs *fs, const struct fs_target *t, struct fs_fileattr *fa)
 {
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
@@ -93,5 +100,7 @@ int pt_set_fileattr(struct fs *fs, const struct fs_target *t, const struct fs_fi
 	r = set(file.fd, fa);
 	if (r == 0 && !fa->extended && (old.flags ^ fa->flags) & FS_CASEFOLD_FL)
 		pt_forget_names();
+	if (r == 0 && fa->flags & bars(fa))
+		pt_kept_rest(pt_of(fs), file.node);
 	return r;
 }

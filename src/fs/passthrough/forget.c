@@ -3,12 +3,14 @@
  * Nodes that the guest forgets. What else refers to one, a handle or a request, keeps it for as
  * long, but nobody finds it any more.
  */
+#include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
 
 /* Takes count lookups back; the node leaves when none is left. */
 static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
 {
 	struct pt_shard *shard = pt_node_shard(pt, node);
+	struct pt_kept_ids kept = {{0}};
 	struct pt_node *parent = NULL;
 	uint64_t lookups;
 	bool last;
@@ -25,8 +27,10 @@ static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
 	if (last) {
 		parent = node->parent;
 		node->parent = NULL;
+		kept = pt_kept_take(node);
 	}
 	pthread_mutex_unlock(&shard->lock);
+	pt_kept_put(pt, &kept);
 	if (parent)
 		pt_node_put(pt, parent);
 	if (last)

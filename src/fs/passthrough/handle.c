@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "fs/passthrough/dax.h"
+#include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
 
 /* #syscalls: close */
@@ -75,13 +76,15 @@ void pt_handle_destroy(void *opaque, struct idslot *slot)
 }
 
 /* The target's handle with a reference, or NULL where there is none, or of another node. */
-static struct pt_handle *get_handle(struct passthrough *pt, const struct fs_target *t)
+static struct pt_handle *get_handle(struct passthrough *pt, const struct fs_target *t, int *error)
 {
 	struct idslot *slot = t->has_handle ? idtab_get(pt->handles, t->handle) : NULL;
-	struct pt_handle *handle;
+	struct pt_handle *handle = NULL;
 
+	if (t->kept)
+		*error = pt_kept_get(pt, t, &handle);
 	if (!slot)
-		return NULL;
+		return handle;
 	handle = container_of(slot, struct pt_handle, slot);
 	if (atomic_load(&handle->open) && handle->node_id == t->node)
 		return handle;
@@ -91,15 +94,17 @@ static struct pt_handle *get_handle(struct passthrough *pt, const struct fs_targ
 
 struct pt_handle_ref pt_handle_ref(struct passthrough *pt, const struct fs_target *t)
 {
-	struct pt_handle_ref ref = {.pt = pt, .handle = get_handle(pt, t)};
+	struct pt_handle_ref ref = {.pt = pt, .error = -EBADF};
 	struct pt_node *node;
 
+	ref.handle = get_handle(pt, t, &ref.error);
 	if (ref.handle)
 		return ref;
 	node = pt_node_get(pt, t->node);
-	ref.error = node ? -EBADF : -ESTALE;
 	if (node)
 		pt_node_put(pt, node);
+	else
+		ref.error = -ESTALE;
 	return ref;
 }
 
@@ -109,8 +114,7 @@ void pt_cleanup_handle(struct pt_handle_ref *ref)
 		idtab_put(ref->pt->handles, &ref->handle->slot);
 }
 
-/* Gives up the reference of being open, once, however many ask. */
-static bool close_handle(struct passthrough *pt, struct pt_handle *handle)
+bool pt_handle_close(struct passthrough *pt, struct pt_handle *handle)
 {
 	bool was_open = atomic_exchange(&handle->open, false);
 
@@ -127,7 +131,7 @@ int pt_release(struct fs *fs, uint64_t id)
 
 	if (!slot)
 		return -EBADF;
-	closed = close_handle(pt, container_of(slot, struct pt_handle, slot));
+	closed = pt_handle_close(pt, container_of(slot, struct pt_handle, slot));
 	if (closed)
 		pt_locks_release(pt, container_of(slot, struct pt_handle, slot));
 	/* Where close is silent, there was no FLUSH. */
@@ -139,7 +143,7 @@ int pt_release(struct fs *fs, uint64_t id)
 
 static void close_any(void *opaque, struct idslot *slot)
 {
-	close_handle(opaque, container_of(slot, struct pt_handle, slot));
+	pt_handle_close(opaque, container_of(slot, struct pt_handle, slot));
 }
 
 void pt_handles_reset(struct passthrough *pt)

@@ -34,6 +34,7 @@ int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *h
 	struct fs_opened *opened);
 int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
 	mode_t mode, int flags, bool kill_priv, struct fs_entry *entry, uint64_t *handle);
+unsigned int pt_keep(struct fs *fs, uint64_t node, uint64_t handle, int flags);
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
 
 ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,

@@ -66,6 +66,7 @@ static const struct fs_ops ops = {
 	.open = pt_open,
 	.create = pt_create,
 	.release = pt_release,
+	.keep = pt_keep,
 	.read = pt_read,
 	.write = pt_write,
 	.flush = pt_flush,
@@ -173,6 +174,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pt->fds = fair_share();
 	pt_locks_init(pt, locks_share(config, pt->fds));
 	pt->fds -= pt->locks.owners_max;
+	pt->config.keeps = min_t(unsigned int, config->keeps, pt->fds / 8);
 	pt->hot_max = pt->fds / 2;
 	init_rename_lock(&pt->rename_lock);
 	pthread_mutex_init(&pt->hot_lock, NULL);

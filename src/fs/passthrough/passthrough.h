@@ -35,6 +35,9 @@ struct dax_window;
 struct vtable;
 struct watch;
 
+/* Files that are kept open for a guest, where nobody says how many. */
+#define PT_KEEPS 1024
+
 /* Longer than a write(2) takes. */
 #define PT_SETTLE_MS 60000
 
@@ -44,6 +47,7 @@ struct passthrough_config {
 	size_t node_bytes; /* what the nodes of a guest may take, or 0 for a default */
 	size_t dir_bytes; /* what its listings may keep, or 0 for a default */
 	unsigned int settle_ms; /* a time of change older than this shows whether a file changed */
+	unsigned int keeps; /* files at most (fs_ops.keep), and an eighth of the descriptors */
 	bool locks; /* will be asked for: descriptors are left to them */
 	bool has_proc_fd; /* below; else /proc/self/fd is opened */
 	int proc_fd;      /* of a proc that has this process; taken, also on failure */

@@ -17,15 +17,13 @@
 #include "fs/passthrough/lock.h"
 #include "fs/passthrough/ops.h"
 #include "fs/passthrough/passthrough.h"
+#include "fs/passthrough/stream.h"
 
 /* Most handles that one guest may have. */
 #define PT_HANDLES_MAX (1u << 20)
 
 /* Descriptors that are left to everything but nodes and handles, which share the others. */
 #define PT_FDS_RESERVED 96
-
-/* Listings without a handle that can be gone on with. */
-#define PT_STREAMS 64
 
 /* A node's share of tables, beside struct pt_node and what that points to. */
 #define PT_NODE_MORE 24
@@ -65,6 +63,9 @@ enum pt_proof {
 	PT_PROOF_CHANGE, /* its time of change, where the file system keeps no birth times */
 };
 
+/* What is kept of a file: handles that outlive their RELEASE, by what they are open for. */
+enum pt_kept { PT_KEPT_READ, PT_KEPT_WRITE, PT_KEPT };
+
 /*
  * An inode that the guest knows.
  *
@@ -100,6 +101,7 @@ struct pt_node {
 	int64_t proof; /* ns */
 	_Atomic int64_t inside_until_ns; /* a directory's, CLOCK_MONOTONIC (lookup.c) */
 	_Atomic uint64_t folds; /* a directory's; 0: not asked yet (version.c) */
+	_Atomic uint64_t kept[PT_KEPT]; /* of files; written under the shard's lock (keep.c) */
 };
 
 #define PT_COLD (1u << 31)
@@ -123,22 +125,6 @@ struct pt_handle {
 	_Atomic bool locked; /* locks were asked for through it */
 	struct pt_dir *dir; /* NULL for a file */
 	struct pt_dax_file *dax; /* whose description it shares, or NULL (dax.h) */
-};
-
-/*
- * Listings without a handle: each READDIR names a directory and where to go on. A handle of our
- * own stays behind it, for the READDIR that goes on there: a host's directory may not be entered
- * in the middle again, and need not.
- */
-struct pt_streams {
-	pthread_mutex_t lock;
-	_Atomic uint32_t kept; /* places that are taken; read without the lock too */
-	uint64_t clock;
-	struct pt_stream {
-		uint64_t node, offset; /* who goes on here wants it */
-		uint64_t handle;       /* 0: a free place */
-		uint64_t used;         /* when, by the clock */
-	} s[PT_STREAMS];
 };
 
 struct passthrough {
@@ -173,6 +159,7 @@ struct passthrough {
 	_Atomic uint32_t hot_len; /* read without the lock too */
 	uint32_t hot_room;
 	struct pt_locks locks; /* lock.h */
+	_Atomic uint32_t kept; /* handles that are (keep.c) */
 	struct pt_dax *dax;    /* dax.h; NULL: no window */
 	struct pt_known *known; /* known.h; or NULL */
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
@@ -346,6 +333,9 @@ int pt_handle_share(struct passthrough *pt, struct pt_node *node, uint64_t node_
 int pt_release(struct fs *fs, uint64_t id);
 void pt_handle_destroy(void *opaque, struct idslot *slot);
 void pt_handles_reset(struct passthrough *pt);
+
+/* Gives up the reference of being open, once, however many ask; whether it had it. */
+bool pt_handle_close(struct passthrough *pt, struct pt_handle *handle);
 
 /* A scoped reference to a handle, which must be of the target's node. Without one, handle is NULL
  * and error says why: -EBADF, or -ESTALE where the node is unknown too. */
