@@ -82,6 +82,8 @@ static void fs_metrics(const struct counters *c, struct metrics *m)
 		{"nodes", METRIC_GAUGE, "descriptor=\"none\"", n.cold, NULL},
 		{"node_bytes", METRIC_GAUGE, "", n.node_bytes, "Memory that nodes take"},
 		{"handles", METRIC_GAUGE, "", n.handles, "Files and directories that are open"},
+		{"pins", METRIC_GAUGE, "", n.kept,
+			"Files that are kept open for the guest, for reading or for writing"},
 		{"descriptors", METRIC_GAUGE, "", n.descriptors,
 			"Descriptors that nodes and open files have"},
 		{"descriptors_max", METRIC_GAUGE, "", n.descriptors_max,

@@ -30,6 +30,10 @@
 	X(NAME_KNOWN, "names_total", "opened=\"no\"", \
 		"Names that were looked up: whether they had to be opened") \
 	X(NAME_OPENED, "names_total", "opened=\"yes\"", "") \
+	X(PIN_KEPT, "pin_uses_total", "descriptor=\"kept\"", \
+		"Requests by a file that is kept open, whose guest sent no OPEN: whether it was " \
+		"open, or had to be opened for the request") \
+	X(PIN_OPENED, "pin_uses_total", "descriptor=\"opened\"", "") \
 	X(RIGHTS_KEPT, "credentials_total", "switched=\"no\"", \
 		"Times that rights were needed: whether the thread had them, or had to switch") \
 	X(RIGHTS_SWITCHED, "credentials_total", "switched=\"yes\"", "") \

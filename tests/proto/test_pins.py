@@ -9,7 +9,8 @@ import struct
 
 from daemon import Daemon
 from fuse import FATTR_MODE, MAX64, ROOT, name, parse_entry, read_in, setattr_in, write_in
-from harness import Skip, at_end, case, check, equal, main
+from harness import Skip, at_end, case, check, equal, main, tempdir, until
+from metrics import ask, parse, value
 from world import World
 
 HELLO, PINS = 0x43570002, 1
@@ -172,6 +173,28 @@ def independent():
     equal(read(w.fs, node, fh).error, EBADF, "READ of the handle that was released")
     equal(read(w.fs, node).data, b"by node", "READ")
     w.check()
+
+
+@case("how many there are, and what they are used for, is counted")
+def counted():
+    path = os.path.join(tempdir(), "control")
+    w = world("--control-path", path)
+    node, fh, _ = created(w.fs, "new")
+    w.fs.release(node, fh)
+    for _ in range(3):
+        equal(write(w.fs, node, 0, b"x"), 0, "WRITE")
+    equal(read(w.fs, node).error, 0, "READ")
+    w.fs.good("SETATTR", node, setattr_in(FATTR_MODE, mode=0o100755))
+    equal(write(w.fs, node, 0, b"x"), 0, "WRITE")
+    said = parse(ask(path))
+    equal(value(said, "pin_uses_total", descriptor="kept"), 4, "requests by what is open")
+    equal(value(said, "pin_uses_total", descriptor="opened"), 1, "and by what was opened for them")
+    equal(value(said, "pins"), 2, "pins")
+    w.fs.forget(node)
+    until("a pin of a node that is forgotten is counted",
+          lambda: value(parse(ask(path)), "pins") == 0)
+    w.check()
+    w.close()
 
 
 @case("which requests take it: also FSYNC, LSEEK, FALLOCATE and copies; no other")

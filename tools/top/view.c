@@ -198,8 +198,11 @@ static void print_summary(const struct view *v, FILE *f)
 		NUMBER(gauge(v, "nodes", "descriptor", "none")),
 		BYTES(gauge(v, "node_bytes", NULL, NULL)), PERCENT(kept, kept + opened),
 		TABLE_COUNT(rate(v, "nodes_cooled_total", NULL, NULL)));
-	fprintf(f, "open %s; descriptors %s of %s; listings %s; lock waits %s; rights kept %s\n",
-		NUMBER(gauge(v, "handles", NULL, NULL)),
+	fprintf(f,
+		"open %s; pins %s, used %s/s; descriptors %s of %s; listings %s; lock waits %s; "
+		"rights kept %s\n",
+		NUMBER(gauge(v, "handles", NULL, NULL)), NUMBER(gauge(v, "pins", NULL, NULL)),
+		TABLE_COUNT(rate(v, "pin_uses_total", NULL, NULL)),
 		NUMBER(gauge(v, "descriptors", NULL, NULL)),
 		NUMBER(gauge(v, "descriptors_max", NULL, NULL)),
 		BYTES(gauge(v, "listing_bytes", NULL, NULL)),

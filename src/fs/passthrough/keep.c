@@ -25,6 +25,7 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
+#include "metrics/tally.h"
 
 /* #syscalls: statx geteuid */
 
@@ -156,12 +157,14 @@ static int get(struct passthrough *pt, struct pt_node *node, const struct fs_tar
 
 		if (slot) {
 			*handle = handle_of(slot);
+			tally_add(TALLY_PIN_KEPT, 1);
 			return 0;
 		}
 		rests |= id == PT_KEPT_REST;
 	}
 	if (!rests)
 		return -EBADF;
+	tally_add(TALLY_PIN_OPENED, 1);
 	return open_resting(pt, node, t->node, t->kept & FS_KEPT_READ ? O_RDONLY : O_WRONLY,
 		handle);
 }

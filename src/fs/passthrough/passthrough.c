@@ -37,6 +37,7 @@ static void count(struct fs *fs, struct fs_count *count)
 		.cold = cold,
 		.node_bytes = pt_node_bytes(pt),
 		.handles = handles,
+		.kept = atomic_load_explicit(&pt->kept, memory_order_relaxed),
 		.listing_bytes = pt_dir_pool_bytes(&pt->dirs),
 		/* Both change meanwhile. */
 		.descriptors = nodes - min_t(uint32_t, cold, nodes) + handles,
