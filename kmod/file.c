@@ -229,7 +229,9 @@ static bool pinned(struct inode *inode, const struct file *file)
 	/* Who writes back reads pages to write parts of them. */
 	if (need && cw_writes_back(cw_conn_of(inode)))
 		need |= CW_FOPEN_PINNED_READ;
-	return need && (have & need) == need && !(file->f_flags & O_TRUNC) && !IS_DAX(inode);
+	/* Nobody sends O_NOATIME along, as the flags of writes are sent. */
+	return need && (have & need) == need && !(file->f_flags & (O_TRUNC | O_NOATIME)) &&
+	       !IS_DAX(inode);
 }
 
 /* OPEN with O_TRUNC, in which the server truncates: nothing of the file is written meanwhile. */

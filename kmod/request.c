@@ -247,7 +247,7 @@ static void interrupt(struct cw_req *req)
 
 	trace_causeway_interrupt(cw_dev_tag(req->conn->dev), req->in);
 	if (req->conn->ours)
-		cw_send(req->conn, FUSE_INTERRUPT, 0, &in, 1, CW_NO_WAIT);
+		cw_send(req->conn, FUSE_INTERRUPT, 0, &in, 1, CW_WAIT_KILLABLE);
 }
 
 /* True when the reply is there; false when the task has left it. */

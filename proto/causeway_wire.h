@@ -11,12 +11,17 @@
  * server may. How many pins there are is the server's to bound: the rest are opened each time.
  *
  * With CW_FH_NODE go READ, WRITE, FSYNC, LSEEK, FALLOCATE and COPY_FILE_RANGE (either side).
- * Others, of locks and ioctls, need a handle. WRITE has O_APPEND, O_SYNC and O_DSYNC in its flags
- * and means them: the server appends where the end is by then, and the data is stable with the
- * reply. O_DIRECT is between a guest and its own page cache: a server that passes it on to a disk
- * gives no pins. What was pinned stays so whatever becomes of the node's mode. A guest that maps
- * all files in a DAX window should not ask for pins, for a descriptor that is kept may be in the
- * way of that.
+ * Others, of locks and ioctls, need a handle, and an open with O_TRUNC or O_NOATIME is sent. WRITE
+ * has O_APPEND, O_SYNC and O_DSYNC in its flags and means them: the server appends where the end is
+ * by then, and the data is stable with the reply. O_DIRECT is between a guest and its own page
+ * cache: a server that passes it on to a disk gives no pins. Whoever may open a file is for the
+ * guest to say each time, by the mode and ACL that it has by then, as it is with OPEN; what was
+ * pinned stays so whatever becomes of them. A guest that maps all files in a DAX window should not
+ * ask for pins, for a descriptor that is kept may be in the way of that.
+ *
+ * A server that answers takes INTERRUPT, too, in the high-priority queue and without a reply, of
+ * any request, also one that it has not come to yet or has answered: what waits for a lock ends
+ * with EINTR.
  */
 #ifndef PROTO_CAUSEWAY_WIRE_H
 #define PROTO_CAUSEWAY_WIRE_H
