@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# check: timeout=300 needs=make,gcc-12
+"""What causeway.ko does with a server that answers CW_HELLO, counted by the requests that it sends: files
+that are pinned are opened without one, and mean what they did with one; others are not, nor any where
+the server gives no pins or knows nothing of them. A signal ends a wait for a lock."""
+import os
+
+import kmod
+from guest import FULL, Daemon, check, host, same, wait_for, warnings_of
+from mounted import Virtiofsd
+
+OPCODES = {"OPEN": 14, "READ": 15, "WRITE": 16, "RELEASE": 18, "INTERRUPT": 36}
+
+# Whoever waits is told to stop until it does: the first signal may come before it waits. What is left of
+# the lock then is looked at while it still lives.
+LOCKS = r"""
+import ctypes, fcntl, os, select, signal, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def result(r):
+    return ctypes.get_errno() if r < 0 else 0
+def posix(fd, kind, wait):
+    what = struct.pack("hhqqi0q", kind, 0, 0, 0, 0)
+    return result(libc.fcntl(fd, fcntl.F_SETLKW if wait else fcntl.F_SETLK, what))
+def flock(fd, kind, wait):
+    how = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
+    return result(libc.flock(fd, how | (0 if wait else fcntl.LOCK_NB)))
+def another(lock):
+    pid = os.fork()
+    if not pid:
+        os._exit(lock(os.open(sys.argv[1], os.O_RDWR), fcntl.F_WRLCK, False))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.siginterrupt(signal.SIGUSR1, True)
+for lock in posix, flock:
+    fd = os.open(sys.argv[1], os.O_RDWR)
+    assert lock(fd, fcntl.F_WRLCK, False) == 0
+    said, say = os.pipe()
+    stay, go = os.pipe()
+    waiter = os.fork()
+    if not waiter:
+        os.close(go)
+        os.write(say, b"%d" % lock(os.open(sys.argv[1], os.O_RDWR), fcntl.F_WRLCK, True))
+        os.read(stay, 1)
+        os._exit(0)
+    while not select.select([said], [], [], 0.2)[0]:
+        os.kill(waiter, signal.SIGUSR1)
+    print(lock.__name__, os.read(said, 10).decode(), another(lock), end=" ")
+    lock(fd, fcntl.F_UNLCK, False)
+    print(another(lock))
+    os.close(go)
+    os.waitpid(waiter, 0)
+    os.close(fd)
+"""
+
+
+def sent(guest, tag):
+    text = guest.run(f"cat /sys/fs/causeway/{tag}/requests_by_opcode").split()
+    numbers = dict(zip(map(int, text[::2]), map(int, text[1::2])))
+    return {name: numbers.get(opcode, 0) for name, opcode in OPCODES.items()}
+
+
+def costs(guest, tag, command, *names):
+    """How many of these requests a command costs, by name."""
+    before = sent(guest, tag)
+    guest.run(command)
+    after = sent(guest, tag)
+    return [after[name] - before[name] for name in names]
+
+
+def open_modes(daemon, name):
+    """The access modes that a daemon has a file open with."""
+    modes = []
+    for fd in os.listdir(f"/proc/{daemon.pid}/fd"):
+        try:
+            if os.path.basename(os.readlink(f"/proc/{daemon.pid}/fd/{fd}")) != name:
+                continue
+            with open(f"/proc/{daemon.pid}/fdinfo/{fd}", encoding="ascii") as f:
+                flags = int(f.read().split("flags:")[1].split()[0], 8)
+        except FileNotFoundError:
+            continue
+        if not flags & os.O_PATH:
+            modes.append(flags & os.O_ACCMODE)
+    return sorted(modes)
+
+
+def opens(guest, tag, pinned):
+    """Reads and writes by several opens: the first of each kind is sent, and the others where nothing
+    is pinned. On both sides the file is changed in between."""
+    path = f"/mnt/{tag}/f"
+    host(f"printf 1 > {tag}/f")
+    n = 0 if pinned else 3
+    same(f"{tag}: the first open", costs(guest, tag, f"cat {path}", "OPEN"), [1])
+    same(f"{tag}: reading", costs(guest, tag, f"for i in 1 2 3; do cat {path}; done", "OPEN", "READ")[0], n)
+    host(f"printf 23 > {tag}/f")
+    same(f"{tag}: what the host wrote", guest.run(f"cat {path}"), "23")
+    check(costs(guest, tag, f"cat {path}", "READ")[0] > 0, f"{tag}: nothing was read from the server")
+    same(f"{tag}: the first open to append", costs(guest, tag, f"printf 4 >> {path}", "OPEN"), [1])
+    for more in "57":
+        host(f"printf {more} >> {tag}/f")
+        same(f"{tag}: appending", costs(guest, tag, f"printf {int(more) + 1} >> {path}", "OPEN", "WRITE"),
+             [n // 3, 1])
+    same(f"{tag}: what all have written", (host(f"cat {tag}/f"), guest.run(f"cat {path}")),
+         ("2345678", "2345678"))
+    # Truncating is a request's to do, and O_NOATIME is of an open file.
+    same(f"{tag}: truncating", costs(guest, tag, f"printf new > {path}", "OPEN"), [1])
+    same(f"{tag}: O_NOATIME", costs(guest, tag, f"dd if={path} iflag=noatime status=none", "OPEN"), [1])
+    same(f"{tag}: others", costs(guest, tag, f"cat {path} {path} {path}", "OPEN"), [n])
+    # Whoever may not open it, may not with a pin.
+    guest.run(f"chmod 600 {path}")
+    status, _ = guest.try_run(f"setpriv --reuid 1000 --clear-groups cat {path}")
+    check(status != 0, f"{tag}: somebody else has read a file of mode 600")
+
+
+def forgotten(guest, daemon, tag):
+    """The server has the file open until the guest forgets it, and for writing not when it may be
+    executed; then it is opened again."""
+    path = f"/mnt/{tag}/f"
+    same(f"{tag}: is open", open_modes(daemon, "f"), [os.O_RDONLY, os.O_WRONLY])
+    guest.run(f"chmod 700 {path}")
+    same(f"{tag}: an executable is open", open_modes(daemon, "f"), [os.O_RDONLY])
+    same(f"{tag}: writing to it", costs(guest, tag, f"printf '#!/bin/true\n' >> {path}", "OPEN"), [0])
+    host(f"printf '#!/bin/true\n' > {tag}/f; {tag}/f")
+    guest.run("echo 2 > /proc/sys/vm/drop_caches")
+    wait_for("the file is closed", lambda: open_modes(daemon, "f") == [])
+    same(f"{tag}: opens of what was forgotten", costs(guest, tag, f"cat {path} {path}", "OPEN"), [1])
+
+
+def locks(guest, daemon, tag):
+    before = sent(guest, tag)["INTERRUPT"]
+    got = guest.run(f"cat > /tmp/locks.py <<'END'\n{LOCKS}\nEND\n"
+                    f": > /mnt/{tag}/lock; python3 /tmp/locks.py /mnt/{tag}/lock")
+    # EINTR; another one is refused as long as the first holder is there, and then is not.
+    same("waits", got.splitlines(), ["posix 4 11 0", "flock 4 11 0"])
+    check(sent(guest, tag)["INTERRUPT"] - before >= 2, "the server was told of no signal")
+    daemon.statistics()
+    check("0 waits" in daemon.text().splitlines()[-1], daemon.text()[-400:])
+
+
+def one_kernel(kernel):
+    names = [f"{what}{kernel.replace('.', '-')}" for what in ("ours", "none", "theirs")]
+    for name in names:
+        os.mkdir(name)
+    ours = Daemon(names[0], "--posix-lock", "--flock", name=names[0])
+    none = Daemon(names[1], "--pins", "0", name=names[1])
+    theirs = Virtiofsd(names[2])
+    theirs.name = names[2]
+    guest = kmod.KmodGuest(kernel, *(w for d in (ours, none, theirs) for w in kmod.share(d, "cache=none")))
+    for name in names:
+        opens(guest, name, name == names[0])
+    forgotten(guest, ours, names[0])
+    locks(guest, ours, names[0])
+    same("kernel warnings", warnings_of(guest), [])
+    guest.run(f"umount {' '.join(f'/mnt/{name}' for name in names)}")
+    wait_for("all files are closed", lambda: open_modes(ours, "f") == [])
+    guest.unload()
+    same("status", (guest.close(), ours.wait(), none.wait()), (0, 0, 0))
+    theirs.wait()
+
+
+for version in kmod.KERNELS if FULL else ("6.12",):
+    one_kernel(version)
