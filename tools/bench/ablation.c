@@ -27,6 +27,7 @@ static const struct {
 	{"borrowing", "no-borrowing", "borrowing"},
 	{"event-idx", "no-event-idx", "event-idx"},
 	{"pool", "no-pool", "pool"},
+	{"known-names", "no-known-names", "known-names"},
 	{"credentials", "no-credentials", "credentials"},
 	{"file-handles", "no-file-handles", "file-handles"},
 	{"node-descriptors", "no-node-descriptors", "node-descriptors"},

@@ -16,6 +16,7 @@ const char *const count_names[COUNTS] = {
 	[COUNT_JOBS] = "pool-jobs",
 	[COUNT_BY_HANDLE] = "reopened-by-handle",
 	[COUNT_BY_NAME] = "reopened-by-name",
+	[COUNT_KNOWN] = "names-not-opened",
 	[COUNT_SWITCHED] = "rights-switched",
 };
 
@@ -32,6 +33,7 @@ static const struct {
 	[COUNT_JOBS] = {"pool_jobs_total", NULL, NULL},
 	[COUNT_BY_HANDLE] = {"node_reopens_total", "by", "handle"},
 	[COUNT_BY_NAME] = {"node_reopens_total", "by", "name"},
+	[COUNT_KNOWN] = {"names_total", "opened", "no"},
 	[COUNT_SWITCHED] = {"credentials_total", "switched", "yes"},
 };
 
