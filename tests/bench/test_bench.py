@@ -158,8 +158,22 @@ def documents():
         same("operations", [row[0] for row in rows[2:]], ["getattr", "rename"])
     data, rows, _, _ = results("--client=polls", "--ops=get*,setxattr", "--rounds=4")
     same("operations", {key[:2] for key in rows}, {(op, "polls") for op in (
-        "getattr", "getxattr", "setxattr")})
+        "getattr", "getattr-fsync", "getxattr", "setxattr")})
     same("rounds", (data["rounds"], {len(r["rounds"]) for r in rows.values()}), (4, {4}))
+
+
+def beside():
+    """There are FSYNCs, and as many WRITEs as belong to them; the GETATTRs are those that count."""
+    record = os.path.abspath("record")
+    _, rows, _, _ = results("--ops=getattr-fsync", "--client=sleeps", f"--daemon-option=--record={record}",
+                            "--time=0.05")
+    done = subprocess.run([TOOL, "decode", "--summary", record], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    asked = {line[0]: int(line[1]) for line in lines if len(line) > 2 and line[1].isdigit()}
+    check(asked["FSYNC"] > 0, f"{asked}")
+    same("WRITEs", asked["WRITE"], 16 * asked["FSYNC"])
+    check(asked["GETATTR"] > rows["getattr-fsync", "sleeps", OURS]["operations"] > 0, f"{asked}")
 
 
 def refusal():
@@ -311,7 +325,7 @@ def bad_lines():
     check("/no/such/causewayd cannot be run" in err, err)
 
 
-for part in (everything, documents, refusal, death, no_start, stopped, killed, bad_lines):
+for part in (everything, documents, beside, refusal, death, no_start, stopped, killed, bad_lines):
     started = time.monotonic()
     part()
     print(f"{part.__name__}: {time.monotonic() - started:.1f} s")

@@ -7,6 +7,7 @@
 // made of them, plain.c the same by system calls.
 //
 //   options.c, cells.c, targets.c   what is measured: operations × clients, and on which servers
+//   beside.c                        one of them beside another request
 //   ground.c                        one tree, which all servers share and plain system calls use
 //   server.c                        the servers' processes: started once, idle but for their turns
 //   bench.c                         rounds: each operation on each server in turn

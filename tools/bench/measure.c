@@ -34,6 +34,13 @@ static int step(struct turn *turn)
 	return turn->cell->op->step(&turn->t->session);
 }
 
+static int before_step(struct turn *turn)
+{
+	const struct operation *op = turn->cell->op;
+
+	return op->before && !turn->t->plain ? op->before(&turn->t->session) : 0;
+}
+
 static int drain(struct turn *turn)
 {
 	return turn->t->plain ? 0 : session_drain(&turn->t->session);
@@ -47,19 +54,28 @@ static int warm_up(struct turn *turn)
 	if (turn->cell->op->cold)
 		return 0;
 	do {
-		ret = step(turn);
+		ret = before_step(turn);
+		if (ret >= 0)
+			ret = step(turn);
 	} while (ret >= 0 && bench_now_ns() < end && !bench_stop);
 	return ret < 0 ? ret : drain(turn);
 }
 
 static int run_steps(struct turn *turn)
 {
-	uint64_t start = bench_now_ns(), end = start + turn->limit_ns, now = start;
+	uint64_t start = bench_now_ns(), end = start + turn->limit_ns, now = start, aside = 0;
 	int ret;
 
 	do {
 		uint64_t before = now;
 
+		if (turn->cell->op->before) {
+			ret = before_step(turn);
+			if (ret < 0)
+				return ret;
+			before = bench_now_ns();
+			aside += before - now;
+		}
 		ret = step(turn);
 		if (ret < 0)
 			return ret;
@@ -69,7 +85,7 @@ static int run_steps(struct turn *turn)
 	} while (now < end && !bench_stop);
 	// What was sent without waiting is part of it.
 	ret = drain(turn);
-	turn->sample->ns = bench_now_ns() - start;
+	turn->sample->ns = bench_now_ns() - start - aside;
 	return ret;
 }
 

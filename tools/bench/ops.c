@@ -49,6 +49,13 @@ static int prepare_open(struct session *s)
 	return ret ? ret : session_keep_open(s, s->held[1].node, OPEN_FLAGS | O_RDWR);
 }
 
+static int prepare_beside(struct session *s)
+{
+	int ret = prepare_file(s);
+
+	return ret ? ret : beside_prepare(s);
+}
+
 static int do_getattr(struct session *s)
 {
 	const struct fuse_getattr_in in = {.getattr_flags = 0};
@@ -252,23 +259,24 @@ static int do_compile(struct session *s)
 
 // clang-format off
 const struct operation operation_table[] = {
-	{"getattr", "GETATTR: a round trip", PART_FILES, false, GROUND_FILES, prepare_file, do_getattr, plain_getattr},
-	{"lookup", "LOOKUP of a name that is known", PART_FILES, false, GROUND_FILES, prepare_files, do_lookup, plain_lookup},
-	{"lookup-missing", "LOOKUP of a name that is not there", PART_FILES, false, 1, prepare_dir, do_missing, plain_missing},
-	{"lookup-forget", "LOOKUP of a name that is not known, its FORGET", PART_FILES, false, GROUND_FILES, prepare_dir, do_lookup_forget, plain_hold},
-	{"open-release", "OPEN, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_open, plain_open_close},
-	{"create-unlink", "CREATE, RELEASE, UNLINK, FORGET", PART_FILES, false, 0, prepare_dir, do_create, plain_create},
-	{"mkdir-rmdir", "MKDIR, RMDIR, FORGET", PART_FILES, false, 0, prepare_dir, do_mkdir, plain_mkdir},
-	{"rename", "RENAME", PART_FILES, false, 0, prepare_file, do_rename, plain_rename},
-	{"list-2000", "OPENDIR, READDIRPLUS of 2,000 entries, RELEASEDIR, their FORGETs", PART_LIST, false, 1, tree_prepare_list, tree_list, plain_list},
-	{"list-100000", "the same with 100,000 entries", PART_LONG_LIST, true, 1, tree_prepare_long_list, tree_long_list, plain_long_list},
-	{"walk", "READDIRPLUS through 73 directories with 1,024 files, then their FORGETs", PART_WALK, false, 1, tree_prepare_walk, tree_walk, plain_walk},
-	{"small-file", "LOOKUP, OPEN, READ of 4 KiB, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_small_file, plain_small_file},
-	{"status", "LOOKUP of 256 names, READDIRPLUS of their directory, their FORGETs: as git status", PART_FILES, false, 1, prepare_dir, do_status, plain_status},
-	{"compile", "16 times lookup-missing and small-file, then create-unlink: as a compiler", PART_FILES, false, GROUND_FILES / OPS_HEADERS, prepare_files, do_compile, plain_compile},
-	{"fsync", "WRITE of 4 KiB, FSYNC", PART_FILES, false, 0, prepare_open, do_fsync, plain_fsync},
-	{"getxattr", "GETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_getxattr, plain_getxattr},
-	{"setxattr", "SETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_setxattr, plain_setxattr},
+	{"getattr", "GETATTR: a round trip", PART_FILES, false, GROUND_FILES, prepare_file, do_getattr, plain_getattr, NULL},
+	{"lookup", "LOOKUP of a name that is known", PART_FILES, false, GROUND_FILES, prepare_files, do_lookup, plain_lookup, NULL},
+	{"lookup-missing", "LOOKUP of a name that is not there", PART_FILES, false, 1, prepare_dir, do_missing, plain_missing, NULL},
+	{"lookup-forget", "LOOKUP of a name that is not known, its FORGET", PART_FILES, false, GROUND_FILES, prepare_dir, do_lookup_forget, plain_hold, NULL},
+	{"open-release", "OPEN, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_open, plain_open_close, NULL},
+	{"create-unlink", "CREATE, RELEASE, UNLINK, FORGET", PART_FILES, false, 0, prepare_dir, do_create, plain_create, NULL},
+	{"mkdir-rmdir", "MKDIR, RMDIR, FORGET", PART_FILES, false, 0, prepare_dir, do_mkdir, plain_mkdir, NULL},
+	{"rename", "RENAME", PART_FILES, false, 0, prepare_file, do_rename, plain_rename, NULL},
+	{"list-2000", "OPENDIR, READDIRPLUS of 2,000 entries, RELEASEDIR, their FORGETs", PART_LIST, false, 1, tree_prepare_list, tree_list, plain_list, NULL},
+	{"list-100000", "the same with 100,000 entries", PART_LONG_LIST, true, 1, tree_prepare_long_list, tree_long_list, plain_long_list, NULL},
+	{"walk", "READDIRPLUS through 73 directories with 1,024 files, then their FORGETs", PART_WALK, false, 1, tree_prepare_walk, tree_walk, plain_walk, NULL},
+	{"small-file", "LOOKUP, OPEN, READ of 4 KiB, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_small_file, plain_small_file, NULL},
+	{"status", "LOOKUP of 256 names, READDIRPLUS of their directory, their FORGETs: as git status", PART_FILES, false, 1, prepare_dir, do_status, plain_status, NULL},
+	{"compile", "16 times lookup-missing and small-file, then create-unlink: as a compiler", PART_FILES, false, GROUND_FILES / OPS_HEADERS, prepare_files, do_compile, plain_compile, NULL},
+	{"fsync", "WRITE of 4 KiB, FSYNC", PART_FILES, false, 0, prepare_open, do_fsync, plain_fsync, NULL},
+	{"getattr-fsync", "GETATTR while the same queue has an FSYNC under way, of 16 MiB", PART_FILES | PART_DATA, false, 0, prepare_beside, beside_getattr, plain_getattr, beside_begin},
+	{"getxattr", "GETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_getxattr, plain_getxattr, NULL},
+	{"setxattr", "SETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_setxattr, plain_setxattr, NULL},
 };
 // clang-format on
 

@@ -26,6 +26,7 @@ struct operation {
 	int (*prepare)(struct session *s);
 	int (*step)(struct session *s); // one operation: 0 or -errno
 	int (*plain)(struct plain *p);	// the same by system calls
+	int (*before)(struct session *s); // each step, and not in its time; or NULL
 };
 
 extern const struct operation operation_table[];
@@ -43,6 +44,11 @@ int tree_long_list(struct session *s);
 int tree_walk(struct session *s);
 // The directory of small files, which is held; whatever is held besides is forgotten as well.
 int tree_list_files(struct session *s);
+
+// beside.c: prepare() comes after that of the file that is asked for.
+int beside_prepare(struct session *s);
+int beside_begin(struct session *s);
+int beside_getattr(struct session *s);
 
 struct load {
 	bool writes, random;

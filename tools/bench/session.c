@@ -72,6 +72,7 @@ static int make_slots(struct session *s, const struct session_room *room)
 		wire_slot_init(&s->wire, &s->slots[i], room->data);
 	s->depth = room->depth;
 	wire_slot_init(&s->wire, &s->slot, PAYLOAD_MAX);
+	wire_slot_init(&s->wire, &s->beside.slot, BESIDE_DATA);
 	s->forgets = wire_memory(&s->wire, WIRE_QUEUE_SIZE * sizeof(*s->forgets));
 	for (s->nidle = 0; s->nidle < WIRE_QUEUE_SIZE; s->nidle++)
 		s->idle[s->nidle] = (uint16_t)s->nidle;
@@ -81,7 +82,7 @@ static int make_slots(struct session *s, const struct session_room *room)
 int session_open(struct session *s, int sock, const struct session_room *room)
 {
 	size_t memory = (size_t)room->queues * room->depth * WIRE_SLOT_BYTES(room->data) +
-			WIRE_SLOT_BYTES(PAYLOAD_MAX) +
+			WIRE_SLOT_BYTES(PAYLOAD_MAX) + WIRE_SLOT_BYTES(BESIDE_DATA) +
 			(WIRE_QUEUE_SIZE * sizeof(struct forget) / WIRE_PAGE + 1) * WIRE_PAGE;
 	int ret;
 
@@ -317,9 +318,9 @@ int session_keep_open(struct session *s, uint64_t node, uint32_t flags)
 
 int session_let_go(struct session *s)
 {
-	int closed = 0, ret;
+	int closed = beside_end(s), ret;
 
-	if (s->open.node)
+	if (s->open.node && !closed)
 		closed = session_leave(s, s->open.node, s->open.fh, s->open.flags);
 	s->open.node = 0;
 	ret = session_forget_beyond(s, 0);

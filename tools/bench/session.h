@@ -48,6 +48,11 @@ struct session {
 		uint64_t node, fh; // no node: nothing is open
 		uint32_t flags;
 	} open;			 // closed by session_let_go()
+	// Beside the request that is waited for: beside.c.
+	struct {
+		struct wire_slot slot;
+		bool out, back; // its FSYNC is under way, or has come back
+	} beside;
 	void (*peak)(void *arg); // called by operations when the server holds most
 	void *peak_arg;
 };
@@ -105,5 +110,9 @@ int session_forget_beyond(struct session *s, size_t n);
 // Keeps a file open until session_let_go().
 int session_keep_open(struct session *s, uint64_t node, uint32_t flags);
 int session_let_go(struct session *s);
+
+// beside.c: payload of its slot, and what waits until nothing of it is under way.
+#define BESIDE_DATA (1u << 20)
+int beside_end(struct session *s);
 
 #endif
