@@ -284,6 +284,7 @@ BAD = (
     (["--guest", "--caches=cold", "--ops=rename,write-*"], "none of these operations has to do with"),
     (["--guest", "--kernel=/no/such", "--ops=rename"], "--kernel: /no/such: No such file"),
     (["--module=x"], "--module has no meaning without --guest"),
+    (["--guest", "--ops=getattr-fsync"], "--ops: no operation is called 'getattr-fsync'"),
     (["--guest", "--module=/no/such", "--ops=rename"], "--module: /no/such: No such file"),
     (["--guest", "--dax=4M", "--module=x"], "--module has no meaning with --dax"),
     (["--ops=getattr,lok*"], "--ops: no operation is called 'lok*'"),

@@ -99,9 +99,16 @@ static int visit_all(struct visit *v)
 	return visit_loads(v, &c);
 }
 
+// A guest's system calls have no queue that they could choose.
+static bool is_possible(const struct bench_options *o, const struct cell *c)
+{
+	return !o->guest || !c->op || !c->op->before;
+}
+
 static int print_one(struct visit *v, const struct cell *c, const char *what)
 {
-	printf("%-20s %s\n", c->name, what);
+	if (is_possible(v->o, c))
+		printf("%-20s %s\n", c->name, what);
 	return 0;
 }
 
@@ -124,8 +131,7 @@ static bool is_wanted(const struct bench_options *o, const struct cell *c)
 	AUTO_FREE char *copy = globs ? format("%s", globs) : NULL;
 	char *rest = copy, *glob;
 
-	// A guest's system calls have no queue that they could choose.
-	if (o->guest && c->op && c->op->before)
+	if (!is_possible(o, c))
 		return false;
 	while (rest && (glob = strsep(&rest, ",")))
 		if (!fnmatch(glob, name, 0))
