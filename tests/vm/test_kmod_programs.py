@@ -21,10 +21,9 @@ FIO_JOBS = {
     "mapped": "--ioengine=mmap --rw=randwrite --bs=4k",
     "four": "--ioengine=psync --rw=randwrite --bs=8k --numjobs=4",
 }
-# (stressor, operations). Not lockf, which ends waits for locks by SIGALRM: only SIGKILL does until the
-# daemon says that it takes INTERRUPT (CW_HELLO).
-STRESSORS = (("dentry", 100), ("getdent", 50), ("flock", 100), ("rename", 200), ("seek", 30),
-             ("utime", 200), ("xattr", 3), ("aio", 20), ("handle", 50), ("inotify", 5),
+# (stressor, operations)
+STRESSORS = (("dentry", 100), ("getdent", 50), ("lockf", 100), ("flock", 100), ("rename", 200),
+             ("seek", 30), ("utime", 200), ("xattr", 3), ("aio", 20), ("handle", 50), ("inotify", 5),
              ("chmod", 20), ("copy-file", 5), ("dirdeep", 5), ("fallocate", 5), ("fcntl", 5),
              ("iomix", 5), ("link", 1), ("open", 5), ("sendfile", 5), ("sync-file", 5), ("touch", 5))
 TABLE = os.path.join(tmpfs(), "table")
