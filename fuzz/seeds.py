@@ -337,6 +337,38 @@ def table_seeds(tree):
         [hello(1, 1), *tree["file"]]))
 
 
+def pin_seeds(opened, tree):
+    """A guest that asks for pins, and uses them: also without having opened, of what it has forgotten,
+    of a directory, for what they are not, and with operations that do not take them."""
+    def hello(wire, extensions):
+        return request(63, struct.pack("<II", wire, extensions), handle=1)
+
+    def by_node(opcode, args, node=1):
+        return request(opcode, args, node, handle=0x7f, flags=KNOWN_FH)
+
+    uses = [by_node(16, write_in(b"hello")), by_node(16, write_in(b"x", 0o2001)),
+            by_node(15, read_in(100)), by_node(20, fh(16)), by_node(46, fh(24)),
+            by_node(43, struct.pack("<QQQII", 0, 0, 100, 0, 0)),
+            by_node(47, struct.pack("<QQQQQQQ", 0, 0, 0, 2**64 - 2, 5, 10, 0))]
+    closed = request(18, fh(24), 1, flags=KNOWN_FH)
+    executable = request(4, struct.pack("<IIQQQQQQIIIIIIII", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                        0o755, 0, 0, 0, 0), 1)
+    others = [by_node(18, fh(24)), by_node(25, fh(24)), by_node(31, fh(48)), by_node(39, fh(32)),
+              by_node(15, read_in(100), 0), by_node(28, read_in(100), 0)]
+    for name, requests in (("used", [*opened, closed, *uses]),
+                           ("executable", [*opened, closed, executable, *uses]),
+                           ("forgotten", [*opened, *uses, request(2, u64(1), 1), *uses, closed]),
+                           ("read", [opened[0], request(14, bytes(8), 1), closed, *uses]),
+                           ("odd", [*uses, *others, *opened, *others, hello(9, 0), *uses]),
+                           ("again", [*opened, closed, tree["init-again"][1], *uses, hello(1, 1),
+                                      *opened, *uses, request(38), *uses])):
+        write("fuzz_fuse", "pins-" + name, bytes([16, 0]) + hello(1, 1) + b"".join(requests))
+    write("fuzz_fuse", "pins-readonly", bytes([8 | 16, 0]) + hello(1, 1) + b"".join(opened + uses))
+    write("fuzz_fuse", "pins-writeback", bytes([16 | 4 | 1, 0]) + hello(1, 1) +
+          request(14, struct.pack("<II", 1, 0), 1) + b"".join(opened + uses))
+    write("fuzz_fuse", "pins-dax", bytes([16, DAX | DAX_ALWAYS]) + hello(1, 1) + b"".join(opened + uses))
+
+
 def fuse_seeds():
     opened = [lookup(b"a"), request(14, struct.pack("<II", 2, 0), node=1)]
     tree = {
@@ -407,6 +439,7 @@ def fuse_seeds():
     pool_seeds(opened)
     dax_seeds(opened)
     table_seeds(tree)
+    pin_seeds(opened, tree)
 
 
 # ---- fuzz_client -----------------------------------------------------------------------------
