@@ -40,6 +40,8 @@ struct reg {
 
 struct memory {
 	_Atomic uint64_t failed; /* somebody has seen what may not be: all stop */
+	_Atomic uint64_t ready;	 /* clients that have opened all files */
+	_Atomic uint64_t begun;	 /* all are ready: who came first would be done before the last */
 	_Atomic uint64_t ended;	 /* clients that have made all their steps */
 	struct reg regs[MOST_SUBJECTS][HAMMER_OBJECTS];
 };
@@ -149,14 +151,32 @@ static int make(struct hand *h)
 	return 0;
 }
 
-/* Who only looks does so as long as others make changes, and leaves them the processor. */
-static bool is_over(struct memory *m, bool only_look, uint64_t client, uint64_t left)
+static void rest(void)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 
+	nanosleep(&pause, NULL);
+}
+
+/* Who only looks gives the sign, when all before it are ready. */
+static void begin(struct memory *m, bool only_look, uint64_t client)
+{
+	if (!only_look)
+		atomic_fetch_add(&m->ready, 1);
+	while (!atomic_load(&m->begun) && !atomic_load(&m->failed)) {
+		if (only_look && atomic_load(&m->ready) >= client)
+			atomic_store(&m->begun, 1);
+		else
+			rest();
+	}
+}
+
+/* Who only looks does so as long as others make changes, and leaves them the processor. */
+static bool is_over(struct memory *m, bool only_look, uint64_t client, uint64_t left)
+{
 	if (!only_look)
 		return left == 0;
-	nanosleep(&pause, NULL);
+	rest();
 	return atomic_load(&m->ended) >= client;
 }
 
@@ -178,6 +198,7 @@ static int hammer(struct hand *h, char **argv)
 		if (p->file < 0)
 			give_up(h->memory, "open", p->path);
 	}
+	begin(h->memory, only_look, client);
 	for (uint64_t left = steps; !is_over(h->memory, only_look, client, left); left--) {
 		const uint64_t d = dice(&h->seed);
 		const size_t subject = d % nsubjects, object = d / 64 % HAMMER_OBJECTS;

@@ -138,8 +138,10 @@ def main():
     no_registers()
     os.mkdir("tree")
     os.mkdir("timed")
+    # Names are asked for each time, so that no change fails; what a descriptor tells is old for sure.
+    timed = ("--xattr", "--attr-timeout", "3600", "--entry-timeout", "0")
     daemons = [[(Daemon("tree", "--xattr", "--version-table", TABLE, name=f"a{n}"), ("cache=shared",)),
-                (Daemon("timed", "--xattr", name=f"t{n}"), ("cache=auto",))] for n in range(2)]
+                (Daemon("timed", *timed, name=f"t{n}"), ("cache=auto",))] for n in range(2)]
     daemons[0].append((Daemon("repo", "--version-table", REPO_TABLE, name="repo"), ("cache=shared",)))
     guests = [start(kmod.KERNELS[0], daemons[0], *device("other", REPO_TABLE, ",readonly=on")),
               start(kmod.KERNELS[1], daemons[1])]
