@@ -10,6 +10,7 @@ import runpy
 import signal
 import sys
 
+import guest
 from guest import SRC, check, host, same, skip, wait_for
 from mounted import Mount, Virtiofsd, VIRTIOFSD
 
@@ -170,7 +171,8 @@ def fio():
 
 
 def run_other(name, least):
-    """Another test, whose mounts use io_uring, but those that something hostile keeps from it."""
+    """Another test, whose mounts use io_uring, but those that something hostile keeps from it; as
+    without --full, whose modes of caching have nothing to do with the way that requests come."""
     used = []
     plain = Mount.__init__
 
@@ -180,7 +182,7 @@ def run_other(name, least):
     top = os.getcwd()
     os.mkdir(name)
     os.chdir(name)
-    Mount.__init__ = init
+    Mount.__init__, guest.FULL = init, False
     try:
         runpy.run_path(os.path.join(SRC, f"tests/mount/test_{name}.py"), run_name="__main__")
     except SystemExit as e:
