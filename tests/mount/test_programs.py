@@ -23,8 +23,8 @@ if FULL:
 NO_SHARED_MAPS = ("none", "metadata")
 GIT = ("git -c user.name=n -c user.email=e@example.org -c gc.auto=0 -c init.defaultBranch=main "
        "-c safe.directory=*")
-COMMITS = 10 if FULL else 3
-SIZE = "64m" if FULL else "4m"
+COMMITS = 5 if FULL else 3
+SIZE = "8m" if FULL else "4m"
 VERIFY = "--verify=crc32c --verify_fatal=1 --do_verify=1 --minimal --randrepeat=0 --fallocate=none"
 JOBS = {
     "buffered": "--ioengine=psync --rw=randrw --bsrange=512-128k --bs_unaligned=1",
