@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=900 jobs=2
+# check: timeout=900
 """docs/caching.md, cell by cell: the tables are read from the page, and each cell is tried with a
 change made by the host and with one made by a second guest; without --full the second guest
 changes things in two modes only.
