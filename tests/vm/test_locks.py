@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=400 jobs=2
+# check: timeout=400
 """Two guests and the host lock one file, with --posix-lock and --flock: they exclude each other,
 wait for each other, and deadlocks are found. Without the options each guest is for itself."""
 import os
