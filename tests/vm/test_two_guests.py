@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=600 jobs=2
+# check: timeout=600
 """Two guests on one directory: each sees the other's work, both can work at once, and nothing is
 lost."""
 import os
