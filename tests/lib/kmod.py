@@ -2,11 +2,13 @@
 """causeway.ko for the guests of a test, and guests that mount shares with it.
 
 The module is built out of the checkout, below the build directory: once for a kernel and for what its
-source says, however many tests ask. A guest that has it panics at an oops and at a warning.
+source says, however many tests ask; and sparse looks at it where there is one. A guest that has it
+panics at an oops and at a warning.
 """
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +16,7 @@ import tempfile
 from guest import BOOT_SECONDS, SRC, Guest, check, setup_path, wait_for
 
 KERNELS = ("6.1", "6.12")
+LOG = "make.log"
 BUILDS = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "kmod")
 # For what the guest's kernel finds wrong with us: it would go on, and the test with it.
 PANIC = ("--append", "oops=panic", "--append", "panic_on_warn=1")
@@ -48,6 +51,12 @@ def make(directory, kernel, *words):
     return done.stdout
 
 
+def remarks(said):
+    """What is not make's own in what it said."""
+    return [line for line in said.splitlines()
+            if line and not re.match(r"make(\[\d+\])?: (Entering|Leaving) |  [A-Z]+ ", line)]
+
+
 def digest(directory):
     """Of all files below a directory, and their names."""
     total = hashlib.sha256()
@@ -61,17 +70,21 @@ def digest(directory):
 
 
 def build(kernel):
-    """The causeway.ko for a kernel."""
+    """The causeway.ko for a kernel; beside it is what make said of it, as LOG."""
+    sparse = ("C=1",) if shutil.which("sparse") else ()
     # Others wait here until it is there: two builds of the same would take as long each.
     os.makedirs(BUILDS, exist_ok=True)
     with open(os.path.join(BUILDS, f"{kernel}.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = tempfile.mkdtemp(prefix=f".{kernel}-", dir=BUILDS)
         try:
-            place = os.path.join(BUILDS, f"{release(kernel)}-{digest(source(made))}")
+            place = os.path.join(BUILDS, "-".join(
+                (release(kernel), digest(source(made)), *("sparse" for _ in sparse))))
             if not os.path.exists(place):
-                said = make(made, kernel, "-s", "W=1")
-                check(not said, f"{kernel}: the compiler has something to say:\n{said}")
+                said = make(made, kernel, "W=1", *sparse)
+                check(not remarks(said), f"{kernel}: the compiler has something to say:\n{said}")
+                with open(os.path.join(made, LOG), "w", encoding="utf-8") as log:
+                    log.write(said)
                 for old in os.listdir(BUILDS):
                     if old.startswith(f"{release(kernel)}-"):
                         shutil.rmtree(os.path.join(BUILDS, old))
