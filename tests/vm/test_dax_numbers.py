@@ -5,7 +5,7 @@ page cache of the host once. And how fast fio is with a window and without, prin
 import json
 
 from dax import dax_daemon, dax_guest, make, qemu_of
-from guest import FULL, check, host, same
+from guest import check, host, same
 from mapper import There, pattern
 
 SIZE = 192 << 20
@@ -18,7 +18,7 @@ JOBS = {
     "mmap, 4 KiB, random": "--ioengine=mmap --rw=randread --bs=4k",
     "read(2), 1 MiB, in order": "--ioengine=psync --rw=read --bs=1m",
 }
-SECONDS = 10 if FULL else 3
+SECONDS = 5
 
 
 def meminfo(guest, name):

@@ -53,14 +53,14 @@ def held_by_many(guest):
 
 def programs_compete(guest):
     """Several at once, each with its own file, by read(2) and in memory."""
-    script = "for i in 1 2 3; do for f in /mnt/small/held*; do md5sum < $f; cmp $f $f; done; done"
+    script = "for i in 1 2; do for f in /mnt/small/held*; do md5sum < $f; cmp $f $f; done; done"
     one = "".join(host(f"md5sum < small/{n}") for n in sorted(
         n for n in os.listdir("small") if n.startswith("held")))
     for n in range(3):
         guest.send(f"({script}) > /tmp/sums{n} 2>&1 &\n")
     guest.run("wait", LIMIT)
     for n in range(3):
-        same(f"sums of program {n}", guest.run(f"cat /tmp/sums{n}"), one * 3)
+        same(f"sums of program {n}", guest.run(f"cat /tmp/sums{n}"), one * 2)
 
 
 def one_by_one(mapper, numbers):
@@ -89,7 +89,7 @@ def model(guest):
     mapper = There(guest)
     for seed in (1, 2):
         mapper.do(f"open 0 /mnt/small/model{seed} empty")
-        mapper.do(f"model 0 1500 {SMALL + 5 * PAGE} {seed} cached", seconds=LIMIT)
+        mapper.do(f"model 0 800 {SMALL + 5 * PAGE} {seed} cached", seconds=LIMIT)
         mapper.do("close 0")
         same("sums", guest.run(f"md5sum < /mnt/small/model{seed}"),
              host(f"md5sum < small/model{seed}"))

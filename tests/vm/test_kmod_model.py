@@ -10,7 +10,7 @@ import kmod
 from guest import FULL, Daemon, host, same, warnings_of
 from mapper import There
 
-STEPS = 1000 if FULL else 400
+STEPS = 600 if FULL else 400
 MOST = (2 << 20) + 40 * 4096
 LIMIT = 200
 MODES = {

@@ -11,9 +11,9 @@ from guest import Daemon, check, host, same, warnings_of
 from programs import compile_project, git, make_repository, sqlite
 from versions import tmpfs
 
-UNITS, COMMITS = 8, 4
+UNITS, COMMITS = 4, 3
 FIO = ("--verify=crc32c --verify_fatal=1 --do_verify=1 --minimal --randrepeat=0 --group_reporting "
-       "--fallocate=none --size=4m")
+       "--fallocate=none --size=2m")
 FIO_JOBS = {
     "buffered": "--ioengine=psync --rw=randrw --bsrange=512-128k --bs_unaligned=1",
     "direct": "--ioengine=libaio --iodepth=16 --direct=1 --rw=randwrite --bs=4k",

@@ -10,7 +10,7 @@ import time
 
 from guest import Daemon, Guest, check, same, warnings_of
 
-SECONDS = 100
+SECONDS = 60
 # A worker's shell loop: it picks names by chance, and every file's content is its own checksum.
 WORKER = r"""
 cd DIR || exit 1

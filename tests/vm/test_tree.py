@@ -6,7 +6,7 @@ import os
 
 from guest import FULL, Daemon, Guest, check, host, same
 
-FILES = 9_000 if FULL else 2_500
+FILES = 5_000 if FULL else 2_500
 SUMS = "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 cksum | cksum"
 SHAPE = "find . -printf '%y %m %s %l %p\\n' | grep -v ^d | LC_ALL=C sort | cksum"
 LIMIT = 900 if FULL else 250
