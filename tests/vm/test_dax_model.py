@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: full timeout=1200 jobs=2
+# check: full timeout=1200
 """A file that two guests and a process of the host change by turns, in every way there is, against a
 model of it: whoever opens it after another closed it has all of what that one did. With --dax=auto
 and always; then one guest alone, for many more steps."""
@@ -10,8 +10,8 @@ from dax import PAGE, PIECE, content, dax_daemon, dax_guest
 from guest import FULL, check, same, warnings_of
 from mapper import Here, There, checksum, pattern
 
-STEPS = 150 if FULL else 60
-ALONE = 4000 if FULL else 1500
+STEPS = 100 if FULL else 60
+ALONE = 2500 if FULL else 1500
 MOST = PIECE + 40 * PAGE
 LONGEST = 40 * PAGE
 LIMIT = 500

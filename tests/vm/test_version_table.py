@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=900 jobs=2
+# check: timeout=900
 """`causeway vm --version-table`: guests of each QEMU have the file as the memory of a device, see
 its words as they are, and cannot store in it; and find it by its id among others."""
 import fcntl
