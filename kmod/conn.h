@@ -184,6 +184,9 @@ struct cw_forget {
 };
 void cw_forget(struct cw_conn *c, struct cw_forget *forget, u64 nodeid, u64 lookups);
 
+/* readdir.c: gives back what a READDIRPLUS brought that nobody is going to see. */
+void cw_forget_listed(struct cw_conn *c, struct page *page, unsigned int len);
+
 /* Whether the server does not know an operation; and that it does not. */
 static inline bool cw_is_absent(const struct cw_conn *c, u32 opcode)
 {

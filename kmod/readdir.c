@@ -234,6 +234,23 @@ static int take_piece(struct file *file, struct dir_context *ctx, const struct p
 	return at ? 0 : -EIO;
 }
 
+void cw_forget_listed(struct cw_conn *c, struct page *page, unsigned int len)
+{
+	const struct piece p = { .page = page, .len = len, .plus = true };
+	const unsigned int looks = cw_entry_looks_size(c);
+	const char *bytes = page_address(page);
+	const struct fuse_dirent *entry;
+	unsigned int at = 0, size;
+
+	for (; (entry = record(&p, looks, at, &size)); at += size) {
+		const struct qstr name = QSTR_INIT(entry->name, entry->namelen);
+		const struct fuse_direntplus *plus = (const void *)(bytes + at);
+
+		if (plus->entry_out.nodeid && !is_dots(&name))
+			cw_forget(c, NULL, plus->entry_out.nodeid, 1);
+	}
+}
+
 /* What was read before goes with what comes, or begins with it. */
 static void tend_draft(struct file *file, const struct piece *p)
 {

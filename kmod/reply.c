@@ -179,6 +179,11 @@ static void undo(struct cw_req *req)
 	struct fuse_open_out open;
 	size_t i;
 
+	if (req->in->opcode == FUSE_READDIRPLUS) {
+		/* It has data, and is held: who asked has left. */
+		cw_forget_listed(c, req->pages[0].bv_page, max(payload_of(req), 0));
+		return;
+	}
 	for (i = 0; i < ARRAY_SIZE(gives) && gives[i].opcode != req->in->opcode; i++)
 		;
 	if (i == ARRAY_SIZE(gives) ||
