@@ -54,7 +54,7 @@ def make(directory, kernel, *words):
 def remarks(said):
     """What is not make's own in what it said."""
     return [line for line in said.splitlines()
-            if line and not re.match(r"make(\[\d+\])?: (Entering|Leaving) |  [A-Z]+ ", line)]
+            if line and not re.match(r"make(\[\d+\])?: (Entering|Leaving) |make -C |  [A-Z]+ ", line)]
 
 
 def digest(directory):
