@@ -179,7 +179,12 @@ def module(image, _):
                              for s in (OURS, *MODULE)})
     for key, r in rows.items():
         check_numbers(key, r)
-        least = 2 if key[0] == "open-release" else key[1] == "cold"
+        op, way, server = key
+        least = 2 if op == "open-release" else int(way == "cold")
+        # What causeway.ko has opened before it opens by a pin: by times it asks for attributes, by
+        # words for nothing.
+        if op == "open-release" and way == "warm" and server in MODULE:
+            least = int(server == MODULE[0])
         check(r["requests"]["low"] >= least, f"{key}: {r['requests']} requests, not {least}")
     # Nothing changes, so no time makes what it has stale.
     for op in ("getattr", "lookup"):

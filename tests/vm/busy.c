@@ -119,6 +119,7 @@ static int write_and_read(int fd, unsigned int seed)
 
 	memset(want, (int)(seed % 251), SIZE);
 	next_call();
+	errno = EIO; /* of a write that is cut short */
 	if (pwrite(fd, want, SIZE, 0) != SIZE)
 		return fail("write");
 	next_call();

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HAMMER_CLIENTS 4
 #define HAMMER_OBJECTS 3 /* of each subject */
 
 /* Something with a number that only grows, where `dir` is the tree. */

@@ -106,8 +106,9 @@ def opens(guest, tag, pinned):
     same(f"{tag}: O_NOATIME", costs(guest, tag, f"dd if={path} iflag=noatime status=none", "OPEN"), [1])
     same(f"{tag}: others", costs(guest, tag, f"cat {path} {path} {path}", "OPEN"), [n])
     # Whoever may not open it, may not with a pin.
-    guest.run(f"chmod 600 {path}")
-    status, _ = guest.try_run(f"setpriv --reuid 1000 --clear-groups cat {path}")
+    somebody = f"setpriv --reuid 1000 --clear-groups cat {path}"
+    guest.run(f"{somebody}; chmod 600 {path}")
+    status, _ = guest.try_run(somebody)
     check(status != 0, f"{tag}: somebody else has read a file of mode 600")
 
 
@@ -120,8 +121,9 @@ def forgotten(guest, daemon, tag):
     same(f"{tag}: an executable is open", open_modes(daemon, "f"), [os.O_RDONLY])
     same(f"{tag}: writing to it", costs(guest, tag, f"printf '#!/bin/true\n' >> {path}", "OPEN"), [0])
     host(f"printf '#!/bin/true\n' > {tag}/f; {tag}/f")
-    guest.run("echo 2 > /proc/sys/vm/drop_caches")
-    wait_for("the file is closed", lambda: open_modes(daemon, "f") == [])
+    # Somebody may hold the inode in the moment that caches are dropped.
+    wait_for("the file is closed", lambda: guest.run("echo 2 > /proc/sys/vm/drop_caches") or
+             open_modes(daemon, "f") == [])
     same(f"{tag}: opens of what was forgotten", costs(guest, tag, f"cat {path} {path}", "OPEN"), [1])
 
 
@@ -133,7 +135,7 @@ def locks(guest, daemon, tag):
     same("waits", got.splitlines(), ["posix 4 11 0", "flock 4 11 0"])
     check(sent(guest, tag)["INTERRUPT"] - before >= 2, "the server was told of no signal")
     daemon.statistics()
-    check("0 waits" in daemon.text().splitlines()[-1], daemon.text()[-400:])
+    check(", 0 waits" in daemon.text().splitlines()[-1], daemon.text()[-400:])
 
 
 def one_kernel(kernel):

@@ -228,10 +228,10 @@ static int run(struct bench *b, const char *socket_dir)
 	c.start_ns = bench_now_ns();
 	if (!ret)
 		b->rounds = run_rounds(&c);
-	if (b->guest)
+	if (b->guest) {
 		guest_stop(b->guest);
-	if (b->guest)
 		module_stop(b->o);
+	}
 	if (b->o->ablation)
 		ablation_count(b);
 	for (unsigned int i = 0; i < b->ntargets; i++)
