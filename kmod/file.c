@@ -185,8 +185,9 @@ int cw_send_open(struct inode *inode, struct cw_file *f, u32 opcode, u32 flags)
 		CW_I(inode)->pinned = (CW_I(inode)->pinned & PINNED) | out.open_flags;
 		spin_unlock(&CW_I(inode)->lock);
 	}
-	f->opened = true;
 	WRITE_ONCE(f->fh, out.fh);
+	/* Whoever sees this sees the handle. */
+	smp_store_release(&f->opened, true);
 	return 0;
 }
 

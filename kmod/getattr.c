@@ -22,8 +22,10 @@ static u32 flags_of(const struct file *file, u64 *fh)
 {
 	const struct cw_file *f = file && S_ISREG(file_inode(file)->i_mode) ? CW_F(file) : NULL;
 
-	*fh = f && f->opened ? f->fh : 0;
-	return f && f->opened ? FUSE_GETATTR_FH : 0;
+	const bool opened = f && smp_load_acquire(&f->opened);
+
+	*fh = opened ? f->fh : 0;
+	return opened ? FUSE_GETATTR_FH : 0;
 }
 
 static int ask_getattr(struct inode *inode, struct file *file, struct answer *a,

@@ -162,10 +162,15 @@ static int init(struct cw_conn *c, struct super_block *sb, struct fs_context *fc
 	return 0;
 }
 
-/* Servers that are not ours know nothing of it. */
+/* Servers that are not ours know nothing of it. What is kept open would be in the way of a window
+ * that all files are to be in. */
 static int hello(struct cw_conn *c)
 {
-	const struct cw_hello_in in = { .wire = CW_WIRE, .extensions = CW_EXT_PINS };
+	const bool all_mapped = has_window(c) && c->opt.dax == CW_DAX_ALWAYS;
+	const struct cw_hello_in in = {
+		.wire = CW_WIRE,
+		.extensions = all_mapped ? 0 : CW_EXT_PINS,
+	};
 	struct cw_hello_out out;
 	int r = cw_simple(c, CW_HELLO, 0, &in, sizeof(in), NULL, &out, sizeof(out), NULL);
 

@@ -82,7 +82,7 @@ struct cw_inode {
 #define CW_I_PAGES_LOOSE  6 /* shared: pages are of words that may not be kept */
 #define CW_I_POSIX_LOCKS  7 /* somebody here has asked the server for POSIX locks */
 #define CW_I_LISTED       8 /* a listing brought its attributes, and nobody has used them yet */
-#define CW_I_NO_DAX       8 /* an inode with S_DAX that does without the window (daxio.c) */
+#define CW_I_NO_DAX       9 /* an inode with S_DAX that does without the window (daxio.c) */
 
 static inline struct cw_inode *CW_I(const struct inode *inode)
 {

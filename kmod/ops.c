@@ -133,6 +133,13 @@ int cw_fsync_common(struct file *file, loff_t start, loff_t end, int datasync, u
 		cw_set_absent(c, opcode);
 		err = 0;
 	}
+	/* What the server keeps open is one file on the host, which tells it once: all here who
+	 * have it open are to hear of it, and this one hears it now. */
+	if ((err == -EIO || err == -ENOSPC || err == -EDQUOT) && S_ISREG(inode->i_mode) &&
+	    (c->extensions & CW_EXT_PINS)) {
+		mapping_set_error(inode->i_mapping, err);
+		err = file_check_and_advance_wb_err(file);
+	}
 out:
 	inode_unlock(inode);
 	return min(err, 0);

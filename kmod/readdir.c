@@ -150,8 +150,8 @@ static void link_entry(struct dentry *dir, struct qstr *name, const struct fuse_
 
 static bool is_dots(const struct qstr *name)
 {
-	return name->name[0] == '.' &&
-	       (name->len == 1 || (name->len == 2 && name->name[1] == '.'));
+	return (name->len == 1 || (name->len == 2 && name->name[1] == '.')) &&
+	       name->name[0] == '.';
 }
 
 static void take_plus(struct file *file, const struct piece *p, const struct fuse_direntplus *plus,

@@ -74,7 +74,7 @@ static void fill_file(struct inode *inode, const struct file *file, struct fuse_
 {
 	const struct cw_file *f = file ? CW_F(file) : NULL;
 
-	if (!f || !f->opened || !S_ISREG(inode->i_mode))
+	if (!f || !smp_load_acquire(&f->opened) || !S_ISREG(inode->i_mode))
 		return;
 	in->valid |= FATTR_FH;
 	in->fh = f->fh;
