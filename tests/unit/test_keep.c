@@ -65,32 +65,37 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void open_and_keep(struct party *p, uint64_t node)
+/* What is kept from then on until the node is forgotten, FS_KEPT_*. */
+static unsigned int open_and_keep(struct party *p, uint64_t node)
 {
 	static const int flags[] = {O_RDONLY, O_WRONLY, O_RDWR};
 	int how = flags[unit_random(&p->random) % ARRAY_SIZE(flags)];
+	unsigned int have;
 	uint64_t handle;
 
 	must(fs->ops->open(fs, node, how, false, &handle, NULL) == 0);
-	p->kept += fs->ops->keep(fs, node, handle, how) != 0;
+	have = fs->ops->keep(fs, node, handle, how);
+	p->kept += have != 0;
 	must(fs->ops->release(fs, handle) == 0);
 	/* The handle of what was kept is closed, for whoever has its number still. */
 	must(fs->ops->release(fs, handle) == -EBADF);
+	return have;
 }
 
-static void use(struct party *p, uint64_t node, char what)
+/* By the node, which must do for what the caller has kept. */
+static void use(struct party *p, uint64_t node, unsigned int kept, char what)
 {
 	struct fs_target t = {.node = node, .kept = FS_KEPT_READ};
 	char got = what;
 	struct iovec iov = {&got, 1};
 	ssize_t r = fs->ops->read(fs, &t, &iov, 1, 0);
 
-	must(r == 1 || r == -EBADF);
+	must(r == 1 || (r == -EBADF && !(kept & FS_KEPT_READ)));
 	must(got == what);
 	p->read += r == 1;
 	t.kept = FS_KEPT_WRITE;
 	r = fs->ops->write(fs, &t, &iov, 1, 0, 0);
-	must(r == 1 || r == -EBADF);
+	must(r == 1 || (r == -EBADF && !(kept & FS_KEPT_WRITE)));
 	p->written += r == 1;
 }
 
@@ -111,15 +116,16 @@ static void *take_part(void *arg)
 	for (int n = 0; n < TURNS; n++) {
 		uint32_t random = unit_random(&p->random);
 		char name[2] = {(char)('0' + random % FILES)};
+		unsigned int kept = 0;
 		struct fs_entry e;
 
 		must(fs->ops->lookup(fs, FS_ROOT, name, &e) == 0);
 		if (random / FILES % 4 < 2)
-			open_and_keep(p, e.node);
+			kept = open_and_keep(p, e.node);
 		if (random / FILES % 8 == 3)
 			change_mode(e.node, unit_random(&p->random) & 1 ? 0755 : 0644);
 		for (int i = 0; i < 3; i++)
-			use(p, e.node, name[0]);
+			use(p, e.node, kept, name[0]);
 		/* Each other thread counts two too many while it lets a file rest. */
 		must(atomic_load(&pt_of(fs)->kept) <= KEEPS + 2 * THREADS);
 		fs->ops->forget(fs, e.node, 1);
@@ -206,6 +212,75 @@ static void test_executable(void **state)
 	assert_int_equal(atomic_load(&pt_of(fs)->kept), 0);
 }
 
+static unsigned int keep_one(uint64_t node, int flags)
+{
+	unsigned int have;
+	uint64_t handle;
+
+	assert_int_equal(fs->ops->open(fs, node, flags, false, &handle, NULL), 0);
+	have = fs->ops->keep(fs, node, handle, flags);
+	assert_int_equal(fs->ops->release(fs, handle), 0);
+	return have;
+}
+
+static bool is_open_for_writing(uint64_t node)
+{
+	PT_NODE struct pt_node_ref ref = pt_ref(pt_of(fs), node);
+	bool writes = false;
+
+	assert_non_null(ref.node);
+	for (unsigned int i = 0; i < PT_KEPT; i++) {
+		uint64_t id = atomic_load(&ref.node->kept[i]);
+		struct idslot *slot = id > 1 ? idtab_get(pt_of(fs)->handles, id) : NULL;
+		int fd = slot ? container_of(slot, struct pt_handle, slot)->fd : -1;
+
+		writes = writes || (slot && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY);
+		if (slot)
+			idtab_put(pt_of(fs)->handles, slot);
+	}
+	return writes;
+}
+
+/* What is open for both is not kept for reading alone: it would not rest with what writes. */
+static void test_both(void **state)
+{
+	struct fs_entry e;
+
+	assert_int_equal(fs->ops->lookup(fs, FS_ROOT, "0", &e), 0);
+	/* Linux opens by 3 what may be read and written, for neither. */
+	assert_int_equal(keep_one(e.node, O_ACCMODE), 0);
+	assert_int_equal(keep_one(e.node, O_WRONLY), FS_KEPT_WRITE);
+	assert_int_equal(keep_one(e.node, O_RDWR), FS_KEPT_WRITE);
+	assert_true(is_open_for_writing(e.node));
+	change_mode(e.node, 0755);
+	assert_false(is_open_for_writing(e.node));
+	change_mode(e.node, 0644);
+	assert_int_equal(keep_one(e.node, O_RDWR), FS_KEPT_WRITE);
+	assert_int_equal(keep_one(e.node, O_RDONLY), FS_KEPT_ANY);
+	assert_false(is_open_for_writing(e.node));
+	fs->ops->forget(fs, e.node, 1);
+	assert_int_equal(atomic_load(&pt_of(fs)->kept), 0);
+}
+
+/* An ACL sets the mode as well: here that of rwxr-xr-x. */
+static void test_acl(void **state)
+{
+	static const uint32_t acl[] = {2, 1 | 7 << 16, ~0u, 4 | 5 << 16, ~0u, 32 | 5 << 16, ~0u};
+	struct fs_xattr x = {.name = "system.posix_acl_access", .value = acl, .size = sizeof(acl)};
+	struct fs_entry e;
+	int r;
+
+	assert_int_equal(fs->ops->lookup(fs, FS_ROOT, "0", &e), 0);
+	assert_int_equal(keep_one(e.node, O_WRONLY), FS_KEPT_WRITE);
+	x.node = e.node;
+	r = fs->ops->setxattr(fs, &x);
+	if (r == -EOPNOTSUPP)
+		skip();
+	assert_int_equal(r, 0);
+	assert_false(is_open_for_writing(e.node));
+	fs->ops->forget(fs, e.node, 1);
+}
+
 /* What a guest keeps when it starts over is closed. */
 static void test_reset(void **state)
 {
@@ -232,6 +307,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_all_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_executable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_both, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_acl, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 	};
 

@@ -135,7 +135,8 @@ int pt_setattr(struct fs *fs, const struct fs_target *t, const struct fs_setattr
 	cred_be_daemon();
 	pt_mark(ref.node, VT_NODE_ATTR | (set->set & FS_SET_SIZE ? VT_NODE_DATA : 0));
 	r = apply(pt, ref.node, open.handle, set);
-	if (r == 0 && set->set & FS_SET_MODE && set->mode & 0111)
+	/* Also where what follows the mode has failed. */
+	if (set->set & FS_SET_MODE && set->mode & 0111)
 		pt_kept_rest(pt, ref.node);
 	if (r == 0)
 		r = pt_stat(ref.node->fd, attr);

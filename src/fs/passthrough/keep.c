@@ -45,16 +45,20 @@ static unsigned int access_of(int flags)
 		return FS_KEPT_READ;
 	case O_WRONLY:
 		return FS_KEPT_WRITE;
-	default:
+	case O_RDWR:
 		return FS_KEPT_ANY;
+	default:
+		return 0; /* 3: for neither, whoever may do both */
 	}
 }
 
-static bool is_executable(const struct pt_handle *h)
+/* Whether the host may have something against its being open for writing. */
+static bool is_barred(int fd)
 {
 	struct statx st;
 
-	return pt_stat(h->fd, &st) < 0 || st.stx_mode & 0111;
+	return pt_stat(fd, &st) < 0 || st.stx_mode & 0111 ||
+		st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
 }
 
 /* What of a handle may be kept. */
@@ -68,7 +72,7 @@ static unsigned int may_keep(struct passthrough *pt, const struct pt_handle *h, 
 	if (pt->dax && atomic_load(&h->node->dax_told) != PT_DAX_NOT)
 		return 0;
 	/* Of a handle that is for both, reading alone cannot be kept. */
-	return access & FS_KEPT_WRITE && is_executable(h) ? 0 : access;
+	return access & FS_KEPT_WRITE && is_barred(h->fd) ? 0 : access;
 }
 
 /* Whether there may be one more. */
@@ -80,12 +84,16 @@ static bool reserve(struct passthrough *pt)
 	return false;
 }
 
-/* The lock of the shard is held, and the node known. */
+/* The lock of the shard is held, and the node known. What is open for both is kept for reading only
+ * beside writing, for that is what will rest. */
 static void keep(struct passthrough *pt, struct pt_node *node, enum pt_kept which,
-	struct pt_handle *h)
+	struct pt_handle *h, unsigned int wanted)
 {
 	uint64_t id = idtab_id(&h->slot);
 
+	if (which == PT_KEPT_READ && wanted & FS_KEPT_WRITE &&
+		atomic_load(&node->kept[PT_KEPT_WRITE]) != id)
+		return;
 	if (atomic_load(&node->kept[which]) != 0 || !reserve(pt))
 		return;
 	/* We have a reference: it is found. */
@@ -109,15 +117,15 @@ unsigned int pt_keep(struct fs *fs, uint64_t node_id, uint64_t handle, int flags
 	wanted = may_keep(pt, ref.handle, flags);
 	shard = pt_node_shard(pt, node);
 	pthread_mutex_lock(&shard->lock);
-	for (unsigned int i = 0; i < PT_KEPT; i++) {
+	for (unsigned int i = PT_KEPT; i-- > 0;) {
 		if (wanted & 1u << i && atomic_load(&node->lookups) > 0)
-			keep(pt, node, (enum pt_kept)i, ref.handle);
+			keep(pt, node, (enum pt_kept)i, ref.handle, wanted);
 		if (atomic_load(&node->kept[i]) != 0)
 			have |= 1u << i;
 	}
 	pthread_mutex_unlock(&shard->lock);
-	/* It may have become executable since, by who found nothing to let rest. */
-	if (wanted & FS_KEPT_WRITE && is_executable(ref.handle))
+	/* Since it was looked at, by who found nothing to let rest. */
+	if (wanted & FS_KEPT_WRITE && is_barred(ref.handle->fd))
 		pt_kept_rest(pt, node);
 	return have;
 }
@@ -132,6 +140,11 @@ static int open_resting(struct passthrough *pt, struct pt_node *node, uint64_t n
 
 	if (fd < 0)
 		return fd;
+	/* As in pt_open(): who opens what the window has may have to wait. */
+	if (pt_dax_opens_late(pt, node)) {
+		pt_unpin(node);
+		return -ESTALE;
+	}
 	cred_be_daemon();
 	fd = pt_open_node(pt, node, flags);
 	r = fd < 0 ? fd : pt_handle_new(pt, node, node_id, fd, false, &id);
@@ -146,21 +159,36 @@ static int open_resting(struct passthrough *pt, struct pt_node *node, uint64_t n
 	return 0;
 }
 
+/* The handle that is kept, or NULL, and whether it rests. One that has gone since its number was
+ * read rests by now, or was forgotten. */
+static struct idslot *look_up(struct passthrough *pt, const struct pt_node *node,
+	unsigned int which, bool *rests)
+{
+	uint64_t gone = 0, id = atomic_load(&node->kept[which]);
+	struct idslot *slot = NULL;
+
+	while (!slot && id > PT_KEPT_REST && id != gone) {
+		slot = idtab_get(pt->handles, id);
+		gone = id;
+		id = atomic_load(&node->kept[which]);
+	}
+	*rests |= id == PT_KEPT_REST;
+	return slot;
+}
+
 static int get(struct passthrough *pt, struct pt_node *node, const struct fs_target *t,
 	struct pt_handle **handle)
 {
 	bool rests = false;
 
 	for (unsigned int i = 0; i < PT_KEPT; i++) {
-		uint64_t id = t->kept & 1u << i ? atomic_load(&node->kept[i]) : 0;
-		struct idslot *slot = id > PT_KEPT_REST ? idtab_get(pt->handles, id) : NULL;
+		struct idslot *slot = t->kept & 1u << i ? look_up(pt, node, i, &rests) : NULL;
 
 		if (slot) {
 			*handle = handle_of(slot);
 			tally_add(TALLY_PIN_KEPT, 1);
 			return 0;
 		}
-		rests |= id == PT_KEPT_REST;
 	}
 	if (!rests)
 		return -EBADF;
@@ -205,6 +233,12 @@ void pt_kept_put(struct passthrough *pt, const struct pt_kept_ids *ids)
 		idtab_put(pt->handles, slot);
 		idtab_put(pt->handles, slot);
 	}
+}
+
+void pt_kept_look(struct passthrough *pt, struct pt_node *node)
+{
+	if (is_barred(node->fd))
+		pt_kept_rest(pt, node);
 }
 
 void pt_kept_rest(struct passthrough *pt, struct pt_node *node)

@@ -23,4 +23,7 @@ void pt_kept_put(struct passthrough *pt, const struct pt_kept_ids *ids);
  * open for writing for longer than it is written to. The caller has the node pinned. */
 void pt_kept_rest(struct passthrough *pt, struct pt_node *node);
 
+/* The same, where that is for the file's attributes to say. */
+void pt_kept_look(struct passthrough *pt, struct pt_node *node);
+
 #endif

@@ -12,6 +12,7 @@
 #include <sys/xattr.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
@@ -88,6 +89,9 @@ int pt_setxattr(struct fs *fs, const struct fs_xattr *x)
 	if (r == 0)
 		r = neg_errno(setxattr(pt_fdname(ref.node->fd).s, host.s, x->value, x->size,
 			x->flags));
+	/* That sets the mode, too. */
+	if (r == 0 && strcmp(host.s, "system.posix_acl_access") == 0)
+		pt_kept_look(pt, ref.node);
 	return r == 0 && x->kill_sgid ? clear_sgid(pt, ref.node) : r;
 }
 
