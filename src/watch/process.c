@@ -174,7 +174,7 @@ static int patience(const struct watcher *w, uint64_t now)
 {
 	uint64_t next;
 
-	if (w->crowded)
+	if (w->role == ROLE_LEADING && w->crowded)
 		return NAP_MS;
 	if (w->role == ROLE_SEEKING || (w->role == ROLE_LEADING && !w->beating))
 		return SEEK_MS;

@@ -17,8 +17,9 @@
 // Requests of root need no rights that the daemon has not.
 #define SOMEBODY 65534
 
-// As causewayd --without has them, but for pins, which only causeway.ko asks for. A file handle is used where a descriptor was not kept, so what
-// it is worth shows beside the server that keeps none.
+// As causewayd --without has them, but for pins, which only causeway.ko asks for. A file handle is
+// used where a descriptor was not kept, so what it is worth shows beside the server that keeps
+// none.
 static const struct {
 	const char *title, *name, *without;
 } ways[] = {
