@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 
-from benched import check, nothing_left, same
+import benched
+from benched import TOOL, check, same
 
-TOOL = os.path.join(os.environ["CAUSEWAY_BUILD"], "tools/causeway")
 # Sanitizers are for the bench; they cannot live with the daemon's sandbox.
 DAEMON = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "src/daemon/causewayd")
 LIMIT = 200
@@ -31,13 +31,7 @@ atexit.register(shutil.rmtree, GROUND, True)
 
 def bench(*args, status=0, daemon=DAEMON):
     """Runs it to its end: (standard output, standard error)."""
-    done = subprocess.run([TOOL, "bench", *args, GROUND], stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.PIPE, timeout=LIMIT, check=False,
-                          env={**os.environ, "CAUSEWAYD": daemon})
-    check(done.returncode == status, f"{args}: status {done.returncode}, not {status}\n"
-                                     f"{done.stdout}\n{done.stderr}")
-    nothing_left(args, GROUND)
-    return done.stdout, done.stderr
+    return benched.bench(GROUND, *args, status=status, daemon=daemon, limit=LIMIT)
 
 
 def results(*args, **how):

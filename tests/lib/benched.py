@@ -2,7 +2,10 @@
 """What the tests of `causeway bench` share: how they fail, and what a run must not leave behind."""
 import glob
 import os
+import subprocess
 import time
+
+TOOL = os.path.join(os.environ["CAUSEWAY_BUILD"], "tools/causeway")
 
 
 def check(condition, text):
@@ -38,3 +41,14 @@ def nothing_left(what, ground):
     same(f"{what}: processes", sharers(ground), [])
     same(f"{what}: the tree", os.listdir(ground), [])
     same(f"{what}: sockets", glob.glob(os.path.join(os.environ["TMPDIR"], "causeway-*")), [])
+
+
+def bench(ground, *args, status, daemon, limit):
+    """Runs `causeway bench` on a tree to its end: (standard output, standard error)."""
+    done = subprocess.run([TOOL, "bench", *args, ground], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.PIPE, timeout=limit, check=False,
+                          env={**os.environ, "CAUSEWAYD": daemon})
+    check(done.returncode == status, f"{args}: status {done.returncode}, not {status}\n"
+                                     f"{done.stdout}\n{done.stderr}")
+    nothing_left(args, ground)
+    return done.stdout, done.stderr

@@ -10,6 +10,7 @@ import struct
 from daemon import Daemon
 from fuse import FATTR_MODE, MAX64, ROOT, name, parse_entry, read_in, setattr_in, write_in
 from harness import Skip, at_end, case, check, equal, main, tempdir, until
+from opened import open_modes
 from metrics import ask, parse, value
 from world import World
 
@@ -69,18 +70,7 @@ def read(fs, node, fh=NODE, size=100):
 
 def held(w, text):
     """The access modes that the daemon has a file of the share open with."""
-    base, modes = f"/proc/{w.daemon.pid}", []
-    for fd in os.listdir(f"{base}/fd"):
-        try:
-            if os.readlink(f"{base}/fd/{fd}").split("/")[-1] != text:
-                continue
-            with open(f"{base}/fdinfo/{fd}", encoding="ascii") as f:
-                flags = int(f.read().split("flags:")[1].split()[0], 8)
-        except FileNotFoundError:
-            continue
-        if not flags & os.O_PATH:
-            modes.append(flags & os.O_ACCMODE)
-    return sorted(modes)
+    return open_modes(w.daemon.pid, text)
 
 
 def on_host(path, request, data):

@@ -8,6 +8,7 @@ import os
 import kmod
 from guest import FULL, Daemon, check, host, same, wait_for, warnings_of
 from mounted import Virtiofsd
+from opened import open_modes
 
 OPCODES = {"OPEN": 14, "READ": 15, "WRITE": 16, "RELEASE": 18, "INTERRUPT": 36}
 
@@ -67,22 +68,6 @@ def costs(guest, tag, command, *names):
     return [after[name] - before[name] for name in names]
 
 
-def open_modes(daemon, name):
-    """The access modes that a daemon has a file open with."""
-    modes = []
-    for fd in os.listdir(f"/proc/{daemon.pid}/fd"):
-        try:
-            if os.path.basename(os.readlink(f"/proc/{daemon.pid}/fd/{fd}")) != name:
-                continue
-            with open(f"/proc/{daemon.pid}/fdinfo/{fd}", encoding="ascii") as f:
-                flags = int(f.read().split("flags:")[1].split()[0], 8)
-        except FileNotFoundError:
-            continue
-        if not flags & os.O_PATH:
-            modes.append(flags & os.O_ACCMODE)
-    return sorted(modes)
-
-
 def opens(guest, tag, pinned):
     """Reads and writes by several opens: the first of each kind is sent, and the others where nothing
     is pinned. On both sides the file is changed in between."""
@@ -116,14 +101,14 @@ def forgotten(guest, daemon, tag):
     """The server has the file open until the guest forgets it, and for writing not when it may be
     executed; then it is opened again."""
     path = f"/mnt/{tag}/f"
-    same(f"{tag}: is open", open_modes(daemon, "f"), [os.O_RDONLY, os.O_WRONLY])
+    same(f"{tag}: is open", open_modes(daemon.pid, "f"), [os.O_RDONLY, os.O_WRONLY])
     guest.run(f"chmod 700 {path}")
-    same(f"{tag}: an executable is open", open_modes(daemon, "f"), [os.O_RDONLY])
+    same(f"{tag}: an executable is open", open_modes(daemon.pid, "f"), [os.O_RDONLY])
     same(f"{tag}: writing to it", costs(guest, tag, f"printf '#!/bin/true\n' >> {path}", "OPEN"), [0])
     host(f"printf '#!/bin/true\n' > {tag}/f; {tag}/f")
     # Somebody may hold the inode in the moment that caches are dropped.
     wait_for("the file is closed", lambda: guest.run("echo 2 > /proc/sys/vm/drop_caches") or
-             open_modes(daemon, "f") == [])
+             open_modes(daemon.pid, "f") == [])
     same(f"{tag}: opens of what was forgotten", costs(guest, tag, f"cat {path} {path}", "OPEN"), [1])
 
 
@@ -153,7 +138,7 @@ def one_kernel(kernel):
     locks(guest, ours, names[0])
     same("kernel warnings", warnings_of(guest), [])
     guest.run(f"umount {' '.join(f'/mnt/{name}' for name in names)}")
-    wait_for("all files are closed", lambda: open_modes(ours, "f") == [])
+    wait_for("all files are closed", lambda: open_modes(ours.pid, "f") == [])
     guest.unload()
     same("status", (guest.close(), ours.wait(), none.wait()), (0, 0, 0))
     theirs.wait()

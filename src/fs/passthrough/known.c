@@ -68,8 +68,7 @@ bool pt_known_count(struct passthrough *pt, struct pt_node *node, struct pt_node
 	pthread_mutex_lock(&shard->lock);
 	found = atomic_load_explicit(&node->lookups, memory_order_relaxed) > 0 && !node->lost;
 	if (found) {
-		atomic_store_explicit(&node->used, true, memory_order_relaxed);
-		atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
+		pt_count_lookup(node);
 		before = pt_set_name(pt, node, parent, name);
 	}
 	pthread_mutex_unlock(&shard->lock);

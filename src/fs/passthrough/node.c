@@ -234,8 +234,7 @@ static struct pt_node *use_known(struct passthrough *pt, struct pt_shard *shard,
 		}
 		pt_warm(pt, node, steal_fd(f->fd));
 	}
-	atomic_store_explicit(&node->used, true, memory_order_relaxed);
-	atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
+	pt_count_lookup(node);
 	return node;
 }
 

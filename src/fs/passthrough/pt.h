@@ -192,6 +192,13 @@ int pt_node_found(struct passthrough *pt, int fd, const struct statx *attr,
 /* Whether an inode with these attributes is on the device and mount of a node. */
 bool pt_is_beside(const struct statx *attr, const struct pt_node *node);
 
+/* One more of a node that is known, under the lock of its shard. */
+static inline void pt_count_lookup(struct pt_node *node)
+{
+	atomic_store_explicit(&node->used, true, memory_order_relaxed);
+	atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
+}
+
 /* The shard that a node is in. */
 struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *node);
 
