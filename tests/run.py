@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The test runner behind ./check: builds what the chosen tests need, finds the tests, runs two at
-a time, and says what came of each.
+a time, more while processors idle, and says what came of each.
 
 A test is a file. A line `check: ...` among its first 30 lines says what it needs:
 
@@ -49,6 +49,7 @@ FOLDERS = {
     "vm": ("test_*.py", "plain", ""),
 }
 PARALLEL = 2
+MORE = 2  # tests besides, one at a time
 LOG_LINES = 200
 
 
@@ -230,6 +231,30 @@ def runnable(tests, good, report):
     return ready
 
 
+class Idle:
+    """Whether the processors have time for one more test: many wait for something most of the time."""
+
+    SECONDS = 1.0  # that are looked at
+    ENOUGH = 0.3   # of what all processors can do
+
+    def __init__(self):
+        self.since, self.idle = time.monotonic(), self._idle()
+
+    @staticmethod
+    def _idle():
+        with open("/proc/stat", encoding="ascii") as f:
+            return sum(map(int, f.readline().split()[4:6])) / os.sysconf("SC_CLK_TCK") / os.cpu_count()
+
+    def is_enough(self):
+        """Asked often; says so once for each time that it looks at."""
+        passed = time.monotonic() - self.since
+        if passed < self.SECONDS:
+            return False
+        idle = self._idle() - self.idle
+        self.__init__()
+        return idle / passed > self.ENOUGH
+
+
 def may_be_load(reason):
     """Whether a busy machine can make a test fail so."""
     return re.match(r"no end after|exit status (?!99$)", reason)
@@ -244,12 +269,19 @@ def in_order(tests):
 
 
 def run_tests(tests, full, report, logs, parallel=PARALLEL):
-    waiting, running = in_order(tests), []
+    waiting, running, idle = in_order(tests), [], Idle()
+
+    def has_room(t):
+        load = sum(j.test.jobs for j in running) + t.jobs
+        if load <= parallel or not running:
+            return True
+        alone = t.jobs > 1 or any(j.test.jobs > 1 for j in running)
+        return parallel > 1 and not alone and load <= parallel + MORE and idle.is_enough()
+
     try:
         while waiting or running:
             for t in list(waiting):
-                load = sum(j.test.jobs for j in running)
-                if load + t.jobs > parallel and running:
+                if not has_room(t):
                     break
                 waiting.remove(t)
                 log = os.path.join(logs, t.name.replace("/", "-") + ".log")

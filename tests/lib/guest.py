@@ -72,6 +72,14 @@ def setup_path(what):
     return done.stdout.split()
 
 
+def fast_qemu():
+    """Options for guests of tests that are not about QEMU: for the same guest, 10.0 takes a third less of the
+    processor than Debian 12's 7.2, which will do where it can't be had."""
+    done = subprocess.run([os.path.join(SRC, "tools/setup"), "--path", "qemu-backports"],
+                          stdout=subprocess.PIPE, text=True, check=False)
+    return ("--qemu", done.stdout.split()[0]) if done.returncode == 0 else ()
+
+
 def host(command, check_status=True, **more):
     """A shell command on the host; its output."""
     done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

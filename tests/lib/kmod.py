@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 
-from guest import BOOT_SECONDS, SRC, Guest, check, setup_path, wait_for
+from guest import BOOT_SECONDS, SRC, Guest, check, fast_qemu, setup_path, wait_for
 
 KERNELS = ("6.1", "6.12")
 LOG = "make.log"
@@ -106,7 +106,8 @@ class KmodGuest(Guest):
 
     def __init__(self, kernel, *words, **more):
         self.module = build(kernel)
-        super().__init__("--kernel", image(kernel), "--module", self.module, *PANIC, *words, **more)
+        super().__init__(*fast_qemu(), "--kernel", image(kernel), "--module", self.module, *PANIC,
+                         *words, **more)
 
     def device(self, number):
         """The name, virtioN, of the device of the share with that number, from 0."""

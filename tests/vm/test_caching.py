@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from guest import FULL, SRC, Daemon, Guest, check, host, same
+from guest import FULL, SRC, Daemon, Guest, check, fast_qemu, host, same
 
 OPTIONS = {
     "none": ("--cache", "none"),
@@ -221,8 +221,8 @@ def main():
     expect_rows("the guest changes", mine, GUESTS)
     by_host = [Mode(m, "host") for m in OPTIONS]
     by_guest = [Mode(m, "guest") for m in (OPTIONS if FULL else ("auto", "always, writeback"))]
-    guest = Guest(*[o for m in by_host + by_guest for o in m.socket(0)])
-    second = Guest(*[o for m in by_guest for o in m.socket(1)])
+    guest = Guest(*fast_qemu(), *[o for m in by_host + by_guest for o in m.socket(0)])
+    second = Guest(*fast_qemu(), *[o for m in by_guest for o in m.socket(1)])
     wrong = []
     for mode in by_host:
         wrong += one_mode(mode, others, guest, None)

@@ -8,7 +8,7 @@ import sys
 import time
 
 import fscompare
-from guest import FSCASES, FULL, Daemon, Guest, check, host, same, skip, warnings_of
+from guest import FSCASES, FULL, Daemon, Guest, check, fast_qemu, host, same, skip, warnings_of
 
 # All happens in a mount namespace of its own, so that no mount outlives the test.
 if os.environ.get("CAUSEWAY_OWN_MOUNTS") != "1":
@@ -87,7 +87,7 @@ def compare(guest, name):
 def main():
     kinds = mount()
     daemons = [Daemon(name, name=name) for name in kinds]
-    guest = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")],
+    guest = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")],
                   "--memory", "2G")
     failed = []
     for name in kinds:

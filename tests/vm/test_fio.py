@@ -4,7 +4,7 @@
 one file, several modes."""
 import os
 
-from guest import FULL, Daemon, Guest, host, same
+from guest import FULL, Daemon, Guest, fast_qemu, host, same
 
 MODES = {
     "auto": (),
@@ -28,7 +28,7 @@ daemons = []
 for name, options in MODES.items():
     os.mkdir(name)
     daemons.append(Daemon(name, *options, name=name))
-vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
+vm = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
            "--memory", "2G")
 for name in MODES:
     for job, options in JOBS.items():

@@ -6,7 +6,7 @@ without --killpriv-v2, and with capabilities kept under another name."""
 import os
 
 import fscompare
-from guest import FSCASES, SLOW, Daemon, Guest, host, same, warnings_of
+from guest import FSCASES, SLOW, Daemon, Guest, fast_qemu, host, same, warnings_of
 
 KEPT = ("--xattrmap=:map:security.:trusted.vm.:", "--modcaps=+sys_admin")
 SHARES = {
@@ -73,7 +73,7 @@ want = host(f"python3 program/script.py {os.path.abspath('plain')}")
 same("files that are tried", len(want.splitlines()), 14)
 daemons = [Daemon("program", name="program")]
 daemons += [Daemon(d, *options, name=d) for d, options in SHARES.items()]
-guest = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")])
+guest = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")])
 for share in SHARES:
     status, text = guest.try_run(f"{FSCASES} /mnt/{share} --only {CASES}")
     same(f"{share}: status", status, 0)

@@ -4,7 +4,7 @@
 policy is loaded, so that one label is all that the guest has; what a label says is not our affair."""
 import os
 
-from guest import Daemon, Guest, check, same
+from guest import Daemon, Guest, check, fast_qemu, same
 
 LABEL = "security.selinux"
 KINDS = "touch f; mkdir d; ln -s f l; mknod p p; mknod c c 1 3"
@@ -24,7 +24,7 @@ daemons = [Daemon("on", "--security-label", *KEEP, name="on"),
            Daemon("mapped", "--security-label=auto", f"--xattrmap=:map:{LABEL}:trusted.vm.:", *KEEP,
                   name="mapped"),
            Daemon("off", "--xattr", *KEEP, name="off")]
-guest = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")],
+guest = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")],
               "--append", "security=selinux")
 for d in daemons:
     guest.run(f"cd /mnt/{d.name}; {KINDS}; cd /")

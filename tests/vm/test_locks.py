@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import fscompare
-from guest import FSCASES, SRC, Daemon, Guest, check, same, wait_for
+from guest import FSCASES, SRC, Daemon, Guest, check, fast_qemu, same, wait_for
 
 KINDS = ("posix", "ofd", "flock")
 SCRIPT = os.path.abspath("lock.py")
@@ -139,8 +139,8 @@ with open("shared/f", "w", encoding="ascii") as f:
 LOCKS = ("--posix-lock", "--flock")
 daemons = {name: Daemon("shared", *options, name=name) for name, options in
            (("one", LOCKS), ("two", LOCKS), ("alone", ()))}
-a = Guest("--socket", f"{daemons['one'].socket}:s", "--socket", f"{daemons['alone'].socket}:alone")
-b = Guest("--socket", f"{daemons['two'].socket}:s")
+a = Guest(*fast_qemu(), "--socket", f"{daemons['one'].socket}:s", "--socket", f"{daemons['alone'].socket}:alone")
+b = Guest(*fast_qemu(), "--socket", f"{daemons['two'].socket}:s")
 for k in KINDS:
     exclude(a, b, k)
     wait(a, b, k)

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 
-from guest import Daemon, Guest, check, same, warnings_of
+from guest import Daemon, Guest, check, fast_qemu, same, warnings_of
 
 FILES = 200_000
 FOLDERS = 200
@@ -78,7 +78,7 @@ def open_without_end(guest):
 
 share = make_tree()
 d = Daemon(share, "--rlimit-nofile", str(DESCRIPTORS))
-vm = Guest("--socket", f"{d.socket}:s", "--memory", "3G")
+vm = Guest(*fast_qemu(), "--socket", f"{d.socket}:s", "--memory", "3G")
 vm.run("ulimit -n 4096")
 find_all(vm, d, share)
 open_without_end(vm)

@@ -6,7 +6,7 @@ import ctypes
 import os
 import subprocess
 
-from guest import Daemon, Guest, host, same, skip, wait_for, warnings_of
+from guest import Daemon, Guest, fast_qemu, host, same, skip, wait_for, warnings_of
 
 CLONE_NEWNS = 0x20000
 DIRS, FILES = 10, 20
@@ -156,7 +156,7 @@ for directory in ("auto/below", "auto/many", "direct"):
     os.mkdir(directory)
 daemons = {name: Daemon(name, *options, name=name) for name, options in MODES.items()}
 daemons["direct"] = Daemon("direct", "--allow-direct-io", name="direct")
-vm = Guest(*[o for d in daemons.values() for o in ("--socket", f"{d.socket}:{d.name}")])
+vm = Guest(*fast_qemu(), *[o for d in daemons.values() for o in ("--socket", f"{d.socket}:{d.name}")])
 few_requests(vm, {name: daemons[name] for name in MODES})
 read_only(vm)
 changes_seen(vm)

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 
-from guest import BUILD, Daemon, Guest, check, same, skip
+from guest import BUILD, Daemon, Guest, check, fast_qemu, same, skip
 
 USER = 65534
 
@@ -22,7 +22,7 @@ daemons = [Daemon("plain", name="plain", user=USER),
                   f"--translate-gid=squash-guest:0:{USER}:{USER}",
                   f"--translate-uid=host:{USER}:0:1", f"--translate-gid=host:{USER}:0:1",
                   name="mine", user=USER)]
-guest = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")])
+guest = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")])
 for d in daemons:
     check(os.readlink(f"/proc/{d.pid}/ns/user") != os.readlink("/proc/self/ns/user"),
           f"{d.name} has no user namespace")

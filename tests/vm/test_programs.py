@@ -4,7 +4,7 @@
 the default mode and always with writeback; --full all that differ."""
 import os
 
-from guest import FULL, Daemon, Guest, same, warnings_of
+from guest import FULL, Daemon, Guest, fast_qemu, same, warnings_of
 from programs import compile_project, git, make_repository, sqlite
 
 MODES = {
@@ -26,7 +26,7 @@ daemons = []
 for name, options in MODES.items():
     os.mkdir(name)
     daemons.append(Daemon(name, *options, name=name))
-vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
+vm = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
            "--memory", "2G")
 vm.run("export HOME=/tmp")
 for name in MODES:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from guest import Daemon, Guest, check, same, warnings_of
+from guest import Daemon, Guest, check, fast_qemu, same, warnings_of
 
 SECONDS = 60
 # A worker's shell loop: it picks names by chance, and every file's content is its own checksum.
@@ -49,7 +49,7 @@ def worker(name, directory, end):
 os.mkdir("shared")
 modes = (("--cache", "auto"), ("--cache", "none"))
 daemons = [Daemon("shared", *m) for m in modes]
-guests = [Guest("--socket", f"{d.socket}:s", "--cpus", "2") for d in daemons]
+guests = [Guest(*fast_qemu(), "--socket", f"{d.socket}:s", "--cpus", "2") for d in daemons]
 end = int(time.time()) + SECONDS
 for n, g in enumerate(guests):
     for w in (1, 2):

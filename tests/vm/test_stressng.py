@@ -8,7 +8,7 @@ import os
 import re
 import time
 
-from guest import FULL, Daemon, Guest, check, host, same, warnings_of
+from guest import FULL, Daemon, Guest, check, fast_qemu, host, same, warnings_of
 
 # (stressor, operations): few, where one operation is many calls or waits for the disk.
 FEW = (("access", 20), ("chmod", 20), ("dentry", 100), ("flock", 200), ("fstat", 50),
@@ -78,7 +78,7 @@ daemons = []
 for tag, options in shares.items():
     os.mkdir(tag)
     daemons.append(Daemon(tag, *options, name=tag))
-vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
+vm = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--cpus", "2",
            "--memory", "1G")
 failed = []
 for tag in shares:

@@ -4,7 +4,7 @@
 and rsync and tar of a tree with everything that they can carry, from share to share and back."""
 import os
 
-from guest import Daemon, Guest, check, host, same, warnings_of
+from guest import Daemon, Guest, check, fast_qemu, host, same, warnings_of
 
 # Lower files are changed, removed and replaced in every way that leaves a trace above.
 OVERLAY = """set -e; mkdir -p /tmp/low/dir/sub /tmp/low/gone-dir /tmp/low/opaque /tmp/o
@@ -91,7 +91,7 @@ for name in ("x", "y"):
 TRUSTED = ("--modcaps", "+sys_admin")  # for trusted attributes, which the overlay needs too
 daemons = [Daemon("x", "--xattr", "--posix-acl", *TRUSTED, name="x"),
            Daemon("y", "--posix-acl", "--cache", "always", "--writeback", *TRUSTED, name="y")]
-vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--memory", "1G")
+vm = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")], "--memory", "1G")
 overlay(vm)
 copies(vm)
 same("kernel warnings", warnings_of(vm), [])

@@ -4,7 +4,7 @@
 sides, walked, and removed; the daemon's descriptors stay bounded and its nodes go."""
 import os
 
-from guest import FULL, Daemon, Guest, check, host, same
+from guest import FULL, Daemon, Guest, check, fast_qemu, host, same
 
 FILES = 5_000 if FULL else 2_500
 SUMS = "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 cksum | cksum"
@@ -36,7 +36,7 @@ def descriptors(daemon):
 make_tree()
 os.mkdir("shared")
 d = Daemon("shared")
-vm = Guest("--socket", f"{d.socket}:s", "--memory", "2G")
+vm = Guest(*fast_qemu(), "--socket", f"{d.socket}:s", "--memory", "2G")
 here = os.getcwd()
 vm.run(f"mkdir /mnt/s/tar; tar -C /mnt/s/tar -xf {here}/tree.tar", LIMIT)
 want = [host(f"cd src; {SUMS}"), host(f"cd src; {SHAPE}")]

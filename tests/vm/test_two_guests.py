@@ -4,7 +4,7 @@
 lost."""
 import os
 
-from guest import Guest, host, same
+from guest import Guest, fast_qemu, host, same
 
 FILES = 40
 
@@ -48,8 +48,8 @@ def exclusive(a, b):
 
 
 os.mkdir("shared")
-one = Guest("--share", "shared:s", "--cache", "auto")
-two = Guest("--share", "shared:s", "--cache", "auto")
+one = Guest(*fast_qemu(), "--share", "shared:s", "--cache", "auto")
+two = Guest(*fast_qemu(), "--share", "shared:s", "--cache", "auto")
 see_each_other(one, two)
 work_at_once(one, two)
 exclusive(one, two)

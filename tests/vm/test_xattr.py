@@ -5,7 +5,7 @@ on the host."""
 import os
 
 import fscompare
-from guest import FSCASES, Daemon, Guest, host, same, warnings_of
+from guest import FSCASES, Daemon, Guest, fast_qemu, host, same, warnings_of
 
 DUMP = "getfattr -h -d -m - --absolute-names"
 
@@ -97,7 +97,7 @@ for directory in ("x", "n", "a"):
     os.mkdir(directory)
 daemons = [Daemon("x", "--xattr", "--modcaps", "+sys_admin", name="x"), Daemon("n", name="n"),
            Daemon("a", "--posix-acl", name="a")]
-vm = Guest(*[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")])
+vm = Guest(*fast_qemu(), *[o for d in daemons for o in ("--socket", f"{d.socket}:{d.name}")])
 cases(vm)
 programs(vm)
 other_user(vm)
