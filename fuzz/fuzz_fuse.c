@@ -74,6 +74,8 @@ struct guest {
 struct later {
 	struct fuse_out_header first;
 	bool heard;
+	void *room; /* for the whole reply, where data follows */
+	size_t room_len;
 };
 
 static _Atomic unsigned int waiting;
@@ -114,8 +116,38 @@ static void *defer(void *opaque, unsigned int queue, const struct virtq_chain *c
 	memcpy(&l->first, reply, sizeof(l->first));
 	must(l->first.len == len);
 	l->heard = !(*how & STOPPED);
+	l->room = NULL;
 	atomic_fetch_add(&waiting, 1);
 	return l;
+}
+
+/* The guest's own room is gone when the request that is read has been. */
+static void *defer_data(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len)
+{
+	struct later *l = defer(opaque, queue, chain, reply, len);
+
+	if (l) {
+		l->room_len = chain->out_len;
+		l->room = malloc(l->room_len);
+		must(l->room);
+	}
+	return l;
+}
+
+static struct iovec *reach(void *deferred, size_t *len)
+{
+	struct later *l = deferred;
+	struct iovec *iov = malloc(sizeof(*iov));
+
+	must(iov);
+	*iov = (struct iovec){l->room, l->room_len};
+	*len = l->room_len;
+	return iov;
+}
+
+static void leave(void *opaque)
+{
 }
 
 static bool finish(void *deferred, const void *reply, uint32_t len)
@@ -128,9 +160,20 @@ static bool finish(void *deferred, const void *reply, uint32_t len)
 	memcpy(&out, reply, sizeof(out));
 	must(out.len == len && out.error <= 0 && out.error > -1000);
 	must(out.unique == l->first.unique);
+	free(l->room);
 	free(l);
 	atomic_fetch_sub(&waiting, 1);
 	return heard;
+}
+
+static bool finish_data(void *deferred, const struct iovec *iov, uint32_t len)
+{
+	struct fuse_out_header out;
+
+	memcpy(&out, iov->iov_base, sizeof(out));
+	must(out.len == len && iov->iov_len <= len);
+	out.len = (uint32_t)iov->iov_len;
+	return finish(deferred, &out, out.len);
 }
 
 static void finish_last(void *deferred, const void *reply, uint32_t len)
@@ -399,7 +442,16 @@ static void converse(struct fs *fs, uint8_t how, uint8_t more, struct input *in)
 		.attr_ns = cache_policy_at(how & 3)->timeout_ns,
 		.entry_ns = cache_policy_at(how & 3)->timeout_ns,
 	};
-	const struct fuse_deferral deferral = {defer, finish, finish_last, &more};
+	const struct fuse_deferral deferral = {
+		.defer = defer,
+		.finish = finish,
+		.finish_last = finish_last,
+		.defer_data = defer_data,
+		.reach = reach,
+		.leave = leave,
+		.finish_data = finish_data,
+		.opaque = &more,
+	};
 	struct fuse_session se;
 	struct guest g = {.se = &se, .nodes = {FS_ROOT}, .nnodes = 1};
 

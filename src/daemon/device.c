@@ -44,8 +44,36 @@ static void finish_last_plainly(void *deferred, const void *reply, uint32_t len)
 	vhost_finish_last(deferred, reply, len);
 }
 
-static void *defer_recorded(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+static void *defer_data_plainly(void *opaque, unsigned int queue, const struct virtq_chain *chain,
 	const void *reply, uint32_t len)
+{
+	struct device *d = opaque;
+
+	return vhost_defer_data(d->backend, queue, chain, reply, len);
+}
+
+static struct iovec *reach_plainly(void *deferred, size_t *len)
+{
+	return vhost_reach(deferred, len);
+}
+
+static void leave(void *opaque)
+{
+	struct device *d = opaque;
+
+	vhost_leave(d->backend);
+}
+
+static bool finish_data_plainly(void *deferred, const struct iovec *iov, uint32_t len)
+{
+	return vhost_finish_data(deferred, iov->iov_base, (uint32_t)iov->iov_len, len);
+}
+
+typedef struct vhost_deferred *defer_function(struct vhost_backend *dev, unsigned int queue,
+	const struct virtq_chain *chain, const void *reply, uint32_t len);
+
+static void *hold(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len, defer_function *defer)
 {
 	struct device *d = opaque;
 	CLEANUP_FREE struct held *h = malloc(sizeof(*h));
@@ -58,11 +86,30 @@ static void *defer_recorded(void *opaque, unsigned int queue, const struct virtq
 	h->queue = queue;
 	h->len = len;
 	memcpy(h->first, reply, len);
-	h->deferred = vhost_defer(d->backend, queue, chain, reply, len);
+	h->deferred = defer(d->backend, queue, chain, reply, len);
 	if (!h->deferred)
 		return NULL;
 	h = NULL;
 	return taken;
+}
+
+static void *defer_recorded(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len)
+{
+	return hold(opaque, queue, chain, reply, len, vhost_defer);
+}
+
+static void *defer_data_recorded(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+	const void *reply, uint32_t len)
+{
+	return hold(opaque, queue, chain, reply, len, vhost_defer_data);
+}
+
+static struct iovec *reach_recorded(void *deferred, size_t *len)
+{
+	const struct held *h = deferred;
+
+	return vhost_reach(h->deferred, len);
 }
 
 static void record_reply(const struct held *h, const void *reply, uint32_t len)
@@ -92,13 +139,40 @@ static void finish_last_recorded(void *deferred, const void *reply, uint32_t len
 	vhost_finish_last(h->deferred, reply, len);
 }
 
+static bool finish_data_recorded(void *deferred, const struct iovec *iov, uint32_t len)
+{
+	CLEANUP_FREE struct held *h = deferred;
+
+	recorder_reply(h->d->recorder, h->queue, &h->of, iov, len);
+	return finish_data_plainly(h->deferred, iov, len);
+}
+
+static const struct fuse_deferral plainly = {
+	.defer = defer_plainly,
+	.finish = finish_plainly,
+	.finish_last = finish_last_plainly,
+	.defer_data = defer_data_plainly,
+	.reach = reach_plainly,
+	.leave = leave,
+	.finish_data = finish_data_plainly,
+};
+
+static const struct fuse_deferral recorded = {
+	.defer = defer_recorded,
+	.finish = finish_recorded,
+	.finish_last = finish_last_recorded,
+	.defer_data = defer_data_recorded,
+	.reach = reach_recorded,
+	.leave = leave,
+	.finish_data = finish_data_recorded,
+};
+
 void device_init(struct device *d, struct fuse_session *session, struct vhost_backend *backend,
 	struct recorder *recorder)
 {
 	*d = (struct device){.session = session, .backend = backend, .recorder = recorder};
-	d->deferral = recorder
-		? (struct fuse_deferral){defer_recorded, finish_recorded, finish_last_recorded, d}
-		: (struct fuse_deferral){defer_plainly, finish_plainly, finish_last_plainly, d};
+	d->deferral = recorder ? recorded : plainly;
+	d->deferral.opaque = d;
 	fuse_session_defer(session, &d->deferral);
 }
 

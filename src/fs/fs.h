@@ -228,8 +228,10 @@ struct fs_ops {
 	/* Keeps what a handle was opened as, with these flags, until its node is forgotten, if
 	 * there is room for more and nothing against it: the FS_KEPT_* that the node has then. */
 	unsigned int (*keep)(struct fs *fs, uint64_t node, uint64_t handle, int flags);
+	/* at_once: all that is asked for, up to the end of the file, is there without a wait for a
+	 * disk or a server; else -EAGAIN. */
 	ssize_t (*read)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
-		uint64_t offset);
+		uint64_t offset, bool at_once);
 	ssize_t (*write)(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 		uint64_t offset, unsigned int how);
 	/* A descriptor of an open file was closed: drops its owner's locks of the file. */

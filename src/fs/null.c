@@ -150,7 +150,7 @@ static ssize_t total(const struct iovec *iov, int n)
 }
 
 static ssize_t null_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
-	uint64_t offset)
+	uint64_t offset, bool at_once)
 {
 	return t->handle == HANDLE ? total(iov, n) : -EBADF;
 }

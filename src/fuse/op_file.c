@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "fuse/pins.h"
+#include "fuse/pool.h"
 #include "fuse/request.h"
 
 /*
@@ -116,31 +117,45 @@ int fuse_do_RELEASE(struct fuse_req *req)
 	return req->se->fs->ops->release(req->se->fs, in->fh);
 }
 
-int fuse_do_READ(struct fuse_req *req)
+/* Reads up to left bytes; a chain of very many pieces takes several calls. at_once: only if nothing
+ * has to be waited for, -EAGAIN otherwise. */
+static int read_data(struct fuse_req *req, const struct fuse_read_in *in, size_t left, bool at_once)
 {
-	const struct fuse_read_in *in = req->args;
 	struct fs_target t = pins_target(req, in->fh, FS_KEPT_READ);
 	struct fs *fs = req->se->fs;
-	size_t left = min_t(size_t, in->size, req->out.left);
+	struct cursor out = req->out;
 	size_t done = 0;
 
-	/* A short answer would look like the end of the file. */
-	if (left > FUSE_DATA_MAX)
-		return -EINVAL;
-	/* A chain of very many pieces is read in several calls. */
 	do {
 		size_t want;
-		int n = cursor_lend(&req->out, left - done, req->w->iov, FUSE_IOV_MAX, &want);
-		ssize_t got = fs->ops->read(fs, &t, req->w->iov, n, in->offset + done);
+		int n = cursor_lend(&out, left - done, req->w->iov, FUSE_IOV_MAX, &want);
+		ssize_t got = fs->ops->read(fs, &t, req->w->iov, n, in->offset + done, at_once);
 
 		if (got < 0)
-			return done > 0 ? (int)done : (int)got;
+			return done > 0 && !at_once ? (int)done : (int)got;
 		done += (size_t)got;
 		if ((size_t)got < want)
 			break;
 	} while (done < left);
 	count_add(&req->w->count.numbers.read, done);
 	return (int)done;
+}
+
+int fuse_do_READ(struct fuse_req *req)
+{
+	const struct fuse_read_in *in = req->args;
+	size_t left = min_t(size_t, in->size, req->out.left);
+	bool may_leave = !req->beside && req->se->pool;
+	int r;
+
+	/* A short answer would look like the end of the file. */
+	if (left > FUSE_DATA_MAX)
+		return -EINVAL;
+	r = read_data(req, in, left, may_leave);
+	if (r != -EAGAIN || !may_leave)
+		return r;
+	/* With too many there already it is read here. */
+	return fuse_pool_take_data(req) ? FUSE_LATER : read_data(req, in, left, false);
 }
 
 /* How this one WRITE treats the file. What a guest writes back from its cache knows its place. */

@@ -5,53 +5,29 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/util.h"
-
-/* Bytes of arguments of an operation that sleeps, beside an array. */
-#define ARGS_MAX 96
-
-struct job {
-	struct job *next; /* in the list of those that wait, or that are free */
-	void *deferred;
-	const struct fuse_op *op; /* NULL: the reply is there */
-	bool ends;                /* it is to be the last, when nothing is mapped */
-	struct fuse_worker *from; /* of the queue that it came by */
-	struct fuse_in_header in;
-	bool unprivileged;
-	uint16_t words;
-	void *longer; /* arguments that the job has no room for, or NULL */
-	size_t array_len;
-	union {
-		char bytes[ARGS_MAX];
-		uint64_t align;
-	} args;
-	uint64_t sized; /* to be settled */
-	uint64_t begun; /* when it was taken (fuse/count.h) */
-	uint32_t reply_len;
-	char reply[FUSE_DEFERRED_REPLY];
-};
+#include "fuse/job.h"
 
 struct fuse_pool {
 	struct fuse_session *se;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t work;  /* a job waits, or it is time to end */
 	pthread_cond_t idle;  /* a worker has no job here any more, or a thread has begun */
-	struct job *first, **last; /* waiting */
-	struct job *free;
+	struct fuse_job *first, **last; /* waiting */
+	struct fuse_job *free;
 	bool stop;
 	unsigned int waiting, busy; /* jobs that wait, and that a thread has */
 	uint64_t taken, full; /* jobs until now; requests for which none was free */
 	unsigned int running; /* threads that have begun */
 	unsigned int nthreads;
 	pthread_t threads[FUSE_POOL_THREADS_MAX];
-	struct job jobs[FUSE_POOL_JOBS];
+	struct fuse_job jobs[FUSE_POOL_JOBS];
 };
 
 /* The oldest job that waits, or NULL when it is time to end. */
-static struct job *next_job(struct fuse_pool *pool)
+static struct fuse_job *next_job(struct fuse_pool *pool)
 {
-	struct job *job;
+	struct fuse_job *job;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->first && !pool->stop)
@@ -69,7 +45,7 @@ static struct job *next_job(struct fuse_pool *pool)
 }
 
 /* ran: a thread has had it. */
-static void job_done(struct fuse_pool *pool, struct job *job, bool ran)
+static void job_done(struct fuse_pool *pool, struct fuse_job *job, bool ran)
 {
 	free(job->longer);
 	pthread_mutex_lock(&pool->lock);
@@ -81,64 +57,11 @@ static void job_done(struct fuse_pool *pool, struct job *job, bool ran)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* Has the DAX window follow a size before it is told. */
-static void settle(const struct fuse_session *se, uint64_t node)
-{
-	if (node != 0 && se->config.dax && se->fs->ops->is_unsettled(se->fs, node))
-		se->fs->ops->settle(se->fs, node);
-}
-
-/* Runs the request as its ring's thread would have, with the job's buffer in place of the chain. */
-static void run(struct fuse_worker *w, struct job *job)
-{
-	struct iovec iov = {.iov_base = job->reply, .iov_len = sizeof(job->reply)};
-	struct fuse_req req = {
-		.se = w->se,
-		.w = w,
-		.op = job->op,
-		.in = job->in,
-		.unprivileged = job->unprivileged,
-		.beside = true,
-		.words = job->words,
-		.args = job->longer ? job->longer : job->args.bytes,
-		.array_len = job->array_len,
-		.out = cursor_over(&iov, sizeof(job->reply)),
-	};
-	struct fuse_out_header head;
-	int r;
-
-	w->queue = job->from->queue;
-	cursor_skip(&req.out, sizeof(head) + job->words);
-	r = fuse_handle(&req);
-	fuse_count_end(fuse_count_of(&w->count, job->in.opcode), job->begun, r);
-	if (log_threshold >= LOG_TRACE)
-		fuse_print(&req, r);
-	head = fuse_out_head(&req, r);
-	memcpy(job->reply, &head, sizeof(head));
-	if (r >= 0)
-		memcpy(job->reply + sizeof(head), w->words, job->words);
-	job->reply_len = head.len;
-	job->sized = req.sized;
-}
-
-static void serve(struct fuse_worker *w, struct job *job)
-{
-	if (job->ends) {
-		w->se->fs->ops->unmap_all(w->se->fs);
-		w->se->deferral->finish_last(job->deferred, job->reply, job->reply_len);
-		return;
-	}
-	if (job->op)
-		run(w, job);
-	settle(w->se, job->sized);
-	w->se->deferral->finish(job->deferred, job->reply, job->reply_len);
-}
-
 static void *pool_thread(void *arg)
 {
 	struct fuse_worker *w = arg;
 	struct fuse_pool *pool = w->se->pool;
-	struct job *job;
+	struct fuse_job *job;
 
 	pthread_setname_np(pthread_self(), "pool");
 	pthread_mutex_lock(&pool->lock);
@@ -146,7 +69,7 @@ static void *pool_thread(void *arg)
 	pthread_cond_broadcast(&pool->idle);
 	pthread_mutex_unlock(&pool->lock);
 	while ((job = next_job(pool))) {
-		serve(w, job);
+		fuse_job_serve(w, job);
 		job_done(pool, job, true);
 	}
 	fuse_worker_free(w);
@@ -213,9 +136,9 @@ void fuse_pool_stop(struct fuse_session *se)
 	free(pool);
 }
 
-static struct job *take_free(struct fuse_pool *pool, struct fuse_worker *from)
+static struct fuse_job *take_free(struct fuse_pool *pool, struct fuse_worker *from)
 {
-	struct job *job;
+	struct fuse_job *job;
 
 	pthread_mutex_lock(&pool->lock);
 	job = pool->free;
@@ -224,7 +147,7 @@ static struct job *take_free(struct fuse_pool *pool, struct fuse_worker *from)
 		from->jobs++;
 		job->from = from;
 		job->op = NULL;
-		job->ends = false;
+		job->ends = job->data = false;
 		job->longer = NULL;
 		job->sized = 0;
 		pool->taken++;
@@ -235,7 +158,7 @@ static struct job *take_free(struct fuse_pool *pool, struct fuse_worker *from)
 	return job;
 }
 
-static void add_job(struct fuse_pool *pool, struct job *job)
+static void add_job(struct fuse_pool *pool, struct fuse_job *job)
 {
 	pthread_mutex_lock(&pool->lock);
 	job->next = NULL;
@@ -264,7 +187,7 @@ bool fuse_may_map(const struct fuse_req *req)
 }
 
 /* Fills a job from a request. False without memory. */
-static bool fill_job(struct job *job, const struct fuse_req *req)
+static bool fill_job(struct fuse_job *job, const struct fuse_req *req)
 {
 	size_t len = req->op->fixed + req->array_len;
 
@@ -274,22 +197,22 @@ static bool fill_job(struct job *job, const struct fuse_req *req)
 	job->words = req->words;
 	job->array_len = req->array_len;
 	job->begun = clock_ns(CLOCK_MONOTONIC);
-	job->longer = len > ARGS_MAX ? malloc(len) : NULL;
-	if (len > ARGS_MAX && !job->longer)
+	job->longer = len > FUSE_JOB_ARGS ? malloc(len) : NULL;
+	if (len > FUSE_JOB_ARGS && !job->longer)
 		return false;
 	memcpy(job->longer ? job->longer : job->args.bytes, req->args, len);
 	return true;
 }
 
 /* Defers the request's chain and has a thread serve its job, which is filled. */
-static bool send_job(struct fuse_pool *pool, struct job *job, const struct fuse_req *req)
+static bool send_job(struct fuse_pool *pool, struct fuse_job *job, const struct fuse_req *req)
 {
 	const struct fuse_deferral *deferral = req->se->deferral;
 	/* The queue does not end before the job has: nobody sees this. */
 	struct fuse_out_header never = {
 		.len = sizeof(never), .error = -EIO, .unique = req->in.unique};
-	void *deferred = deferral->defer(deferral->opaque, req->w->queue, req->chain, &never,
-		sizeof(never));
+	void *deferred = (job->data ? deferral->defer_data : deferral->defer)(deferral->opaque,
+		req->w->queue, req->chain, &never, sizeof(never));
 
 	job->deferred = deferred;
 	/* From here on it may be done, and another's. */
@@ -298,26 +221,35 @@ static bool send_job(struct fuse_pool *pool, struct job *job, const struct fuse_
 	return deferred != NULL;
 }
 
-bool fuse_pool_take(struct fuse_req *req)
+static bool take(struct fuse_req *req, bool data)
 {
 	struct fuse_pool *pool = req->se->pool;
-	struct job *job;
+	struct fuse_job *job = take_free(pool, req->w);
 
-	if (!pool || (!(req->op->flags & FUSE_OP_SLEEPS) && !fuse_may_map(req)))
-		return false;
-	job = take_free(pool, req->w);
 	if (!job)
 		return false;
+	job->data = data;
 	if (fill_job(job, req) && send_job(pool, job, req))
 		return true;
 	job_done(pool, job, false);
 	return false;
 }
 
-/* A job for a reply that is there; NULL where none is free. */
-static struct job *take_reply(struct fuse_req *req, const void *reply, uint32_t len)
+bool fuse_pool_take(struct fuse_req *req)
 {
-	struct job *job = req->se->pool ? take_free(req->se->pool, req->w) : NULL;
+	return req->se->pool && (req->op->flags & FUSE_OP_SLEEPS || fuse_may_map(req)) &&
+		take(req, false);
+}
+
+bool fuse_pool_take_data(struct fuse_req *req)
+{
+	return take(req, true);
+}
+
+/* A job for a reply that is there; NULL where none is free. */
+static struct fuse_job *take_reply(struct fuse_req *req, const void *reply, uint32_t len)
+{
+	struct fuse_job *job = req->se->pool ? take_free(req->se->pool, req->w) : NULL;
 
 	if (job) {
 		job->reply_len = len;
@@ -329,7 +261,7 @@ static struct job *take_reply(struct fuse_req *req, const void *reply, uint32_t 
 bool fuse_pool_settle(struct fuse_req *req, const void *reply, uint32_t len)
 {
 	struct fuse_session *se = req->se;
-	struct job *job;
+	struct fuse_job *job;
 
 	if (req->sized == 0 || !se->fs->ops->is_unsettled(se->fs, req->sized))
 		return false;
@@ -345,7 +277,7 @@ bool fuse_pool_settle(struct fuse_req *req, const void *reply, uint32_t len)
 
 bool fuse_pool_end(struct fuse_req *req, void *deferred, const void *reply, uint32_t len)
 {
-	struct job *job = req->se->config.dax ? take_reply(req, reply, len) : NULL;
+	struct fuse_job *job = req->se->config.dax ? take_reply(req, reply, len) : NULL;
 
 	if (!job)
 		return false;

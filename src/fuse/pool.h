@@ -8,6 +8,11 @@
  * deferred (struct fuse_deferral), and a thread of the pool runs them. They have short arguments,
  * which are copied, and short replies; no guest memory is used while they run.
  *
+ * A READ sleeps only where the host has not got the data in memory, which the file system is asked
+ * first, on the ring's thread (fs.h, at_once). Then it comes here as well, and reads into the
+ * guest's memory from here, inside the gate that threads without a ring share (vhost/deferred.h):
+ * so a change of guest memory waits for it, as it would wait for the ring's thread.
+ *
  * Where there is a DAX window, what may wait for the front-end (FUSE_OP_MAPS) runs here only: the
  * front-end maps by sending us memory, for which rings must pause, and stops rings before it
  * answers. And a reply that tells a size which the window does not follow yet (FUSE_OP_SIZES) is
@@ -45,6 +50,9 @@ void fuse_pool_stop(struct fuse_session *se);
 /* Takes a checked request: true when a thread of the pool will answer it. False where there is no
  * pool, the operation does not sleep, or no job is free. */
 bool fuse_pool_take(struct fuse_req *req);
+
+/* The same for a READ whose data is not there yet, on its ring's thread, where there is a pool. */
+bool fuse_pool_take_data(struct fuse_req *req);
 
 /* Whether a request may wait for the front-end, so that a ring's thread must not run it. */
 bool fuse_may_map(const struct fuse_req *req);

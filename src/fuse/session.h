@@ -43,6 +43,16 @@ struct fuse_deferral {
 	bool (*finish)(void *deferred, const void *reply, uint32_t len);
 	/* The same, after all that were finished before. */
 	void (*finish_last)(void *deferred, const void *reply, uint32_t len);
+
+	/* The same for a request whose reply is followed by data, which goes to where reach() says:
+	 * *len bytes of the whole reply, to be freed, or NULL; until leave() in either case.
+	 * finish_data() comes before that, iov being the whole reply: its first piece is still to
+	 * go to the guest, the others are there. */
+	void *(*defer_data)(void *opaque, unsigned int queue, const struct virtq_chain *chain,
+		const void *reply, uint32_t len);
+	struct iovec *(*reach)(void *deferred, size_t *len);
+	void (*leave)(void *opaque);
+	bool (*finish_data)(void *deferred, const struct iovec *iov, uint32_t len);
 	void *opaque;
 };
 

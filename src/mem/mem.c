@@ -13,8 +13,14 @@
 
 void mem_init(struct mem *mem)
 {
+	pthread_rwlockattr_t attr;
+
 	memset(mem, 0, sizeof(*mem));
 	pthread_mutex_init(&mem->change, NULL);
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&mem->beside, &attr);
+	pthread_rwlockattr_destroy(&attr);
 }
 
 void mem_set_owner(struct mem *mem, bool (*owns)(void *opaque, const struct stat *st),
@@ -27,6 +33,7 @@ void mem_set_owner(struct mem *mem, bool (*owns)(void *opaque, const struct stat
 void mem_destroy(struct mem *mem)
 {
 	mem_clear(mem);
+	pthread_rwlock_destroy(&mem->beside);
 	pthread_mutex_destroy(&mem->change);
 }
 
@@ -71,16 +78,28 @@ void mem_leave(struct mem_gate *gate)
 	pthread_mutex_unlock(&gate->lock);
 }
 
+void mem_enter_beside(struct mem *mem)
+{
+	pthread_rwlock_rdlock(&mem->beside);
+}
+
+void mem_leave_beside(struct mem *mem)
+{
+	pthread_rwlock_unlock(&mem->beside);
+}
+
 void mem_close_gates(struct mem *mem)
 {
 	pthread_mutex_lock(&mem->change);
 	atomic_store_explicit(&mem->closing, true, memory_order_relaxed);
 	for (struct mem_gate *gate = mem->gates; gate; gate = gate->next)
 		pthread_mutex_lock(&gate->lock);
+	pthread_rwlock_wrlock(&mem->beside);
 }
 
 void mem_open_gates(struct mem *mem)
 {
+	pthread_rwlock_unlock(&mem->beside);
 	for (struct mem_gate *gate = mem->gates; gate; gate = gate->next)
 		pthread_mutex_unlock(&gate->lock);
 	atomic_store_explicit(&mem->closing, false, memory_order_relaxed);

@@ -12,7 +12,9 @@
  * lasts, so a pointer obtained inside a gate stays valid until mem_leave(). A reader must not
  * wait for the changing thread while inside. A closed gate turns newcomers away before they
  * take their own lock, and readers with more to do leave when they see a change waiting
- * (mem_is_closing()), so busy readers cannot starve a change.
+ * (mem_is_closing()), so busy readers cannot starve a change. Threads that use memory now and then
+ * share one gate, mem_enter_beside(): a change that waits for it turns newcomers away, too. What
+ * is done inside must not wait for the changing thread either.
  *
  * Files of ours. What a device maps into its shared memory (a DAX window) comes back as a region.
  * Whoever shortens such a file takes pages away below us, and that is not only the front-end: a
@@ -62,6 +64,7 @@ struct mem {
 	pthread_mutex_t change; /* held while gates are closed, or their list changes */
 	_Atomic bool closing;
 	struct mem_gate *gates;
+	pthread_rwlock_t beside; /* the gate of those that have none of their own */
 	/* Whether a file is ours; NULL: none is. */
 	bool (*owns)(void *opaque, const struct stat *st);
 	void *opaque;
@@ -83,6 +86,10 @@ void mem_enter(struct mem *mem, struct mem_gate *gate);
 void mem_leave(struct mem_gate *gate);
 /* The same without waiting: false where somebody is inside, or a change waits. */
 bool mem_try_enter(struct mem *mem, struct mem_gate *gate);
+
+/* The same for a thread that has no gate; many may be inside. */
+void mem_enter_beside(struct mem *mem);
+void mem_leave_beside(struct mem *mem);
 
 /* Whether a change waits for readers to leave: who stays inside for long has to ask. */
 static inline bool mem_is_closing(const struct mem *mem)

@@ -20,78 +20,169 @@ struct vhost_deferred {
 	uint16_t head;
 	unsigned int nplaces;
 	struct place places[VHOST_DEFERRED_REPLY]; /* each has a byte at least */
+	struct place *all; /* of the data too, or NULL */
+	unsigned int nall;
 	bool finished; /* by its holder: the ring frees it */
 	bool last;     /* ... but others go out first */
 	bool counted;  /* in dev->unshown */
 	bool ended;    /* by its ring, no longer in the list: the holder frees it */
-	uint32_t len;
+	uint32_t len;     /* bytes of it in reply */
+	uint32_t written; /* bytes behind them that are where they belong */
 	char reply[VHOST_DEFERRED_REPLY];
 };
 
-/* Notes where the chain's first reply bytes go. */
-static void note_places(struct vhost_deferred *d, const struct virtq_chain *chain)
+static void free_deferred(struct vhost_deferred *d)
+{
+	if (d)
+		free(d->all);
+	free(d);
+}
+
+/* Notes where the first left bytes of a chain's reply go; how many places they are. */
+static unsigned int note_places(const struct mem *mem, const struct virtq_chain *chain,
+	size_t left, struct place *places, unsigned int room)
 {
 	struct cursor out = cursor_over(chain->out, chain->out_len);
-	size_t left = min_t(size_t, chain->out_len, VHOST_DEFERRED_REPLY);
+	unsigned int n = 0;
 
-	while (left > 0) {
-		struct place *place = &d->places[d->nplaces];
+	while (left > 0 && n < room) {
 		struct iovec lent;
 		size_t taken;
 
 		cursor_lend(&out, left, &lent, 1, &taken);
-		if (!mem_gpa_of(&d->q->dev->mem, lent.iov_base, &place->gpa))
-			return;
-		place->len = (uint32_t)taken;
-		d->nplaces++;
+		if (!mem_gpa_of(mem, lent.iov_base, &places[n].gpa))
+			break;
+		places[n++].len = (uint32_t)taken;
 		left -= taken;
 	}
+	return n;
 }
 
-struct vhost_deferred *vhost_defer(struct vhost_backend *dev, unsigned int queue,
-	const struct virtq_chain *chain, const void *reply, uint32_t len)
+/* How many pieces the room for a chain's reply is in. */
+static unsigned int count_pieces(const struct virtq_chain *chain)
 {
-	struct vhost_queue *q = &dev->queues[queue];
-	struct vhost_deferred_list *list = &q->deferred;
-	CLEANUP_FREE struct vhost_deferred *d = calloc(1, sizeof(*d));
-	struct vhost_deferred *taken = NULL;
+	unsigned int n = 0;
+
+	for (size_t len = 0; len < chain->out_len; n++)
+		len += chain->out[n].iov_len;
+	return n;
+}
+
+static struct vhost_deferred *new_deferred(struct vhost_queue *q, const struct virtq_chain *chain,
+	bool data)
+{
+	struct vhost_deferred *d = calloc(1, sizeof(*d));
+	const struct mem *mem = &q->dev->mem;
+	unsigned int n = data ? count_pieces(chain) : 0;
 
 	if (!d)
 		return NULL;
 	d->q = q;
 	d->head = chain->head;
-	note_places(d, chain);
+	d->nplaces = note_places(mem, chain,
+		min_t(size_t, chain->out_len, VHOST_DEFERRED_REPLY), d->places,
+		VHOST_DEFERRED_REPLY);
+	if (!data)
+		return d;
+	d->all = calloc(n, sizeof(*d->all));
+	if (d->all)
+		d->nall = note_places(mem, chain, chain->out_len, d->all, n);
+	if (d->nall == n)
+		return d;
+	free_deferred(d);
+	return NULL;
+}
+
+static struct vhost_deferred *defer(struct vhost_backend *dev, unsigned int queue,
+	const struct virtq_chain *chain, const void *reply, uint32_t len, bool data)
+{
+	struct vhost_queue *q = &dev->queues[queue];
+	struct vhost_deferred_list *list = &q->deferred;
+	struct vhost_deferred *d = new_deferred(q, chain, data);
+	bool taken;
+
+	if (!d)
+		return NULL;
 	d->len = min_t(uint32_t, len, sizeof(d->reply));
 	memcpy(d->reply, reply, d->len);
 	pthread_mutex_lock(&list->lock);
-	if (list->count < VHOST_DEFERRED_MAX) {
+	taken = list->count < VHOST_DEFERRED_MAX;
+	if (taken) {
 		d->next = list->first;
 		list->first = d;
 		list->count++;
-		taken = d;
-		d = NULL;
 	}
 	pthread_mutex_unlock(&list->lock);
-	return taken;
+	if (taken)
+		return d;
+	free_deferred(d);
+	return NULL;
+}
+
+struct vhost_deferred *vhost_defer(struct vhost_backend *dev, unsigned int queue,
+	const struct virtq_chain *chain, const void *reply, uint32_t len)
+{
+	return defer(dev, queue, chain, reply, len, false);
+}
+
+struct vhost_deferred *vhost_defer_data(struct vhost_backend *dev, unsigned int queue,
+	const struct virtq_chain *chain, const void *reply, uint32_t len)
+{
+	return defer(dev, queue, chain, reply, len, true);
+}
+
+/* The places' memory, as it is now; a place may be in several regions now, or in none. */
+static struct iovec *translate_all(const struct vhost_deferred *d, size_t *len)
+{
+	const struct mem *mem = &d->q->dev->mem;
+	int room = (int)(d->nall + mem->nregions), n = 0;
+	struct iovec *iov = calloc((size_t)room, sizeof(*iov));
+	bool own = false;
+
+	*len = 0;
+	for (unsigned int i = 0; iov && i < d->nall; i++) {
+		int r = mem_translate_any(mem, d->all[i].gpa, d->all[i].len, iov + n, room - n,
+			&own);
+
+		if (r < 0) {
+			free(iov);
+			return NULL;
+		}
+		n += r;
+		*len += d->all[i].len;
+	}
+	return iov;
+}
+
+struct iovec *vhost_reach(struct vhost_deferred *d, size_t *len)
+{
+	mem_enter_beside(&d->q->dev->mem);
+	return translate_all(d, len);
+}
+
+void vhost_leave(struct vhost_backend *dev)
+{
+	mem_leave_beside(&dev->mem);
 }
 
 /* Stores the reply unless the ring has ended; the list's lock is held. */
-static bool store(struct vhost_deferred *d, const void *reply, uint32_t len)
+static bool store(struct vhost_deferred *d, const void *reply, uint32_t len, uint32_t written)
 {
 	if (d->ended)
 		return false;
 	d->len = min_t(uint32_t, len, sizeof(d->reply));
+	d->written = written;
 	memcpy(d->reply, reply, d->len);
 	return true;
 }
 
-bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len)
+static bool finish(struct vhost_deferred *d, const void *reply, uint32_t len, uint32_t written)
 {
 	struct vhost_queue *q = d->q;
 	bool stored;
 
 	pthread_mutex_lock(&q->deferred.lock);
-	stored = store(d, reply, len);
+	stored = store(d, reply, len, written);
 	if (stored) {
 		d->finished = true;
 		d->counted = true;
@@ -101,8 +192,18 @@ bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len)
 	}
 	pthread_mutex_unlock(&q->deferred.lock);
 	if (!stored)
-		free(d);
+		free_deferred(d);
 	return stored;
+}
+
+bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len)
+{
+	return finish(d, reply, len, 0);
+}
+
+bool vhost_finish_data(struct vhost_deferred *d, const void *reply, uint32_t len, uint32_t written)
+{
+	return finish(d, reply, len, written - min_t(uint32_t, written, len));
 }
 
 /* Nothing goes out before the last ones of this ring any more. */
@@ -137,14 +238,14 @@ void vhost_finish_last(struct vhost_deferred *d, const void *reply, uint32_t len
 	bool stored;
 
 	pthread_mutex_lock(&q->deferred.lock);
-	stored = store(d, reply, len);
+	stored = store(d, reply, len, 0);
 	if (stored) {
 		d->last = true;
 		atomic_fetch_add(&q->deferred.lasts, 1);
 	}
 	pthread_mutex_unlock(&q->deferred.lock);
 	if (!stored)
-		free(d);
+		free_deferred(d);
 	else if (atomic_load(&q->dev->unshown) == 0)
 		let_all_go(q->dev);
 }
@@ -164,6 +265,7 @@ static bool take(struct vhost_deferred_list *list, bool all, struct vhost_deferr
 		*at = d->next;
 		list->count--;
 		*copy = *d;
+		copy->all = NULL;
 		if (d->finished) {
 			atomic_fetch_sub(&list->ready, 1);
 			done = d;
@@ -175,7 +277,7 @@ static bool take(struct vhost_deferred_list *list, bool all, struct vhost_deferr
 		}
 	}
 	pthread_mutex_unlock(&list->lock);
-	free(done);
+	free_deferred(done);
 	return d;
 }
 
@@ -213,7 +315,7 @@ static int push(struct vhost_queue *q, bool all)
 		counted += d.counted;
 		if (written < 0)
 			continue;
-		vhost_queue_push(q, d.head, (uint32_t)written);
+		vhost_queue_push(q, d.head, (uint32_t)written + d.written);
 		pushed++;
 	}
 	if (pushed > 0)

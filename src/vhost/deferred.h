@@ -11,6 +11,12 @@
  * stopped ring has answered everything before the message that stopped it is answered. A ring
  * that is broken by then answers nothing.
  *
+ * Data. Where a reply is followed by data that is not ready yet, vhost_defer_data() notes where all
+ * of it goes, and vhost_reach() lends that room, inside the gate of memory for threads that have
+ * none (mem.h), for a system call to fill. Then vhost_finish_data() says how much is there. The
+ * ring must not stop meanwhile: who defers so sees to it that its ring's end waits
+ * (vhost_device.finish_deferred), for to a driver that has stopped its ring the room is its own.
+ *
  * No guest pointer outlives request(): memory may change meanwhile. Nor are the descriptors read
  * again: in a packed ring those of other chains, used meanwhile, may have taken their place. What
  * is kept is where in the guest the reply goes, to be translated when it is written; memory that
@@ -60,6 +66,24 @@ struct vhost_deferred_list {
  */
 struct vhost_deferred *vhost_defer(struct vhost_backend *dev, unsigned int queue,
 	const struct virtq_chain *chain, const void *reply, uint32_t len);
+
+/* The same for a chain whose reply has data behind its first bytes. */
+struct vhost_deferred *vhost_defer_data(struct vhost_backend *dev, unsigned int queue,
+	const struct virtq_chain *chain, const void *reply, uint32_t len);
+
+/*
+ * The room for the whole reply, *len bytes in what comes back, which the caller frees; memory that
+ * can vanish may be among it, so that it is to be lent only (cursor.h). To be used until
+ * vhost_leave(), and nothing may wait for messages before that. NULL where the guest's memory or
+ * ours is gone: vhost_leave() is due all the same.
+ */
+struct iovec *vhost_reach(struct vhost_deferred *d, size_t *len);
+void vhost_leave(struct vhost_backend *dev);
+
+/* vhost_finish() where written bytes are the whole reply, all but the first len of which are where
+ * they belong. */
+bool vhost_finish_data(struct vhost_deferred *d, const void *reply, uint32_t len,
+	uint32_t written);
 
 /* Answers a deferred chain, from any thread, and frees it. False when the ring stopped first. */
 bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len);

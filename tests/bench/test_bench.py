@@ -158,7 +158,7 @@ def documents():
         same("operations", [row[0] for row in rows[2:]], ["getattr", "rename"])
     data, rows, _, _ = results("--client=polls", "--ops=get*,setxattr", "--rounds=4")
     same("operations", {key[:2] for key in rows}, {(op, "polls") for op in (
-        "getattr", "getattr-fsync", "getxattr", "setxattr")})
+        "getattr", "getattr-fsync", "getattr-read", "getxattr", "setxattr")})
     same("rounds", (data["rounds"], {len(r["rounds"]) for r in rows.values()}), (4, {4}))
 
 
@@ -174,6 +174,8 @@ def beside():
     check(asked["FSYNC"] > 0, f"{asked}")
     same("WRITEs", asked["WRITE"], 16 * asked["FSYNC"])
     check(asked["GETATTR"] > rows["getattr-fsync", "sleeps", OURS]["operations"] > 0, f"{asked}")
+    _, rows, _, _ = results("--ops=getattr-read", "--client=sleeps", "--time=0.05")
+    check(rows["getattr-read", "sleeps", OURS]["operations"] > 0, f"{rows}")
 
 
 def refusal():

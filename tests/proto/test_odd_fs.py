@@ -7,11 +7,13 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 
 import vu
 from daemon import Daemon, make_share
 from fuse import ROOT, name, parse_dirents, parse_entry, read_in, write_in
 from harness import Skip, at_end, case, check, equal, errname, main, tempdir
+from messages import extra_region
 from ring import wait_fd
 from world import World
 
@@ -44,6 +46,12 @@ class Odd:
         self.server.stdin.close()
         equal(self.server.wait(20), 0, "status of the FUSE server")
         self.server.stdout.close()
+
+    def let_all(self):
+        """Whatever is slow from now on is answered."""
+        while self.server.stdout.readline():
+            self.server.stdin.write("go\n")
+            self.server.stdin.flush()
 
     def open(self, text, flags=2):
         node = self.fs.lookup(text, self.node).nodeid
@@ -89,55 +97,116 @@ def slow():
     o.w.check((1, 2))
 
 
-def slow_fsync(o):
-    """Starts an FSYNC that is not answered until somebody lets it; how to see it end."""
-    node, fh = o.open("slow")
-    token = o.fs.start("FSYNC", node, struct.pack("<QII", fh, 0, 0), 16)
-    equal(o.server.stdout.readline(), "slow\n", "the slow call")
+class Slow:
+    """A request that is not answered until somebody lets it be."""
 
-    def finish():
-        o.server.stdin.write("go\n")
-        o.server.stdin.flush()
-        equal(errname(o.fs.finish(token).error), "0", "FSYNC")
-    return token, finish
+    def __init__(self, o, op, **room):
+        self.o, self.op = o, op
+        self.node, self.fh = o.open("slow")
+        self.token = self.read(0, 1, **room) if op == "READ" else \
+            o.fs.start("FSYNC", self.node, struct.pack("<QII", self.fh, 0, 0), 16)
+        equal(o.server.stdout.readline(), "slow\n", "the slow call")
+
+    def read(self, offset, queue, **room):
+        return self.o.fs.start("READ", self.node, read_in(self.fh, offset, 100), 116, queue, **room)
+
+    def is_answered(self):
+        self.token[0].collect()
+        return self.token[1] in self.token[0].done
+
+    def let(self):
+        self.o.server.stdin.write("go\n")
+        self.o.server.stdin.flush()
+
+    def finish(self):
+        answer = self.o.fs.finish(self.token)
+        equal(errname(answer.error), "0", self.op)
+        equal(answer.data, b"data of slow" if self.op == "READ" else b"", f"answer of {self.op}")
 
 
-@case("an FSYNC that takes long holds up nothing of its queue")
+SLOW = ("FSYNC", "READ")
+
+
+@case("an FSYNC or READ that takes long holds up nothing of its queue")
 def beside():
-    o = Odd()
-    token, finish = slow_fsync(o)
-    for _ in range(50):
-        o.fs.alive(1)
-    token[0].collect()
-    check(token[1] not in token[0].done, "FSYNC was answered early")
-    finish()
-    o.w.check()
+    for op in SLOW:
+        o = Odd()
+        slow_one = Slow(o, op)
+        for _ in range(50):
+            o.fs.alive(1)
+        check(not slow_one.is_answered(), f"{op} was answered early")
+        slow_one.let()
+        slow_one.finish()
+        o.w.check()
 
 
 @case("... but with --thread-pool-size 0 it does")
 def in_turn():
-    o = Odd("--thread-pool-size", "0")
-    _, finish = slow_fsync(o)
-    later = o.fs.start("GETATTR", ROOT, bytes(16), 120)
-    check(not wait_fd(later[0].call_fd, 0.2), "a request overtook FSYNC")
-    finish()
-    equal(errname(o.fs.finish(later).error), "0", "GETATTR")
-    o.w.check()
+    for op in SLOW:
+        o = Odd("--thread-pool-size", "0")
+        slow_one = Slow(o, op)
+        later = o.fs.start("GETATTR", ROOT, bytes(16), 120)
+        check(not wait_fd(later[0].call_fd, 0.2), f"a request overtook {op}")
+        slow_one.let()
+        slow_one.finish()
+        equal(errname(o.fs.finish(later).error), "0", "GETATTR")
+        o.w.check()
 
 
 @case("a queue is stopped when what it began has ended, and was answered")
 def stopped():
+    for op in SLOW:
+        o = Odd()
+        slow_one = Slow(o, op)
+        fe = o.w.fe
+        fe.send(vu.GET_VRING_BASE, vu.vring_state(1, 0))
+        check(not wait_fd(fe.sock, 0.2), f"stopped while {op} ran")
+        slow_one.let()
+        fe.recv()
+        check(slow_one.is_answered(), f"the queue stopped before {op} was answered")
+        slow_one.finish()
+
+
+@case("guest memory changes when a READ into it has ended")
+def memory():
     o = Odd()
-    token, _ = slow_fsync(o)
-    fe = o.w.fe
-    fe.send(vu.GET_VRING_BASE, vu.vring_state(1, 0))
-    check(not wait_fd(fe.sock, 0.2), "stopped while an FSYNC ran")
-    o.server.stdin.write("go\n")
-    o.server.stdin.flush()
-    fe.recv()
-    token[0].collect()
-    check(token[1] in token[0].done, "the queue stopped before FSYNC was answered")
-    equal(errname(o.fs.finish(token).error), "0", "FSYNC")
+    slow_one = Slow(o, "READ", wsizes=(16, 5, 1, 1 << 30))
+    fe, more = o.w.fe, extra_region()
+    fe.send(vu.ADD_MEM_REG, vu.mem_reg(more), [more.fd], need_reply=True)
+    check(not wait_fd(fe.sock, 0.2), "memory changed while a READ went there")
+    slow_one.let()
+    equal(fe.recv()[2], bytes(8), "answer of ADD_MEM_REG")
+    slow_one.finish()
+    o.w.check()
+
+
+@case("what a READ that takes long brings is recorded as it is, wherever it goes")
+def recorded():
+    for data, length in ((), 0), (("--record-data",), 12):
+        path = f"{tempdir()}/record"
+        o = Odd("--record", path, *data)
+        slow_one = Slow(o, "READ", wsizes=(7, 20, 1, 1, 50, 1 << 30), indirect=True)
+        slow_one.let()
+        slow_one.finish()
+        o.w.check()
+        with open(path, "rb") as f:
+            equal(f.read().count(b"data of slow"), int(length > 0), "contents in the recording")
+
+
+@case("many READs that take long: all are answered, each with what is its own")
+def crowd():
+    o = Odd(requests=2)
+    first = Slow(o, "READ")
+    tokens = [first.read(i % 13, 1 + i % 2) for i in range(20)]
+    plain, plain_fh = o.open("plain")
+    token = o.fs.start("READ", plain, read_in(plain_fh, 0, 100), 116)
+    first.let()
+    threading.Thread(target=o.let_all, daemon=True).start()
+    first.finish()
+    for i, t in enumerate(tokens):
+        equal(o.fs.finish(t).data, b"data of slow"[i % 13:], f"READ from {i % 13}")
+    equal(o.fs.finish(token).data, b"data of plain", "READ of another file")
+    o.w.check((1, 2))
 
 
 @case("types that are not told: READDIR says so, READDIRPLUS knows")

@@ -256,7 +256,7 @@ static ssize_t total(const struct iovec *iov, int n)
 }
 
 static ssize_t rec_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
-	uint64_t offset)
+	uint64_t offset, bool at_once)
 {
 	note("read %s %zd at %" PRIu64 ";", of(t), total(iov, n), offset);
 	for (int i = 0; i < n; i++)

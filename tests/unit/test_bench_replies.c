@@ -7,6 +7,8 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/common.h"
@@ -252,6 +254,23 @@ static void forge(struct forger *forger, struct forged *f)
 
 static struct forger *forger;
 static struct session session;
+/* Of what is shared the host sees one empty file. */
+static struct ground ground;
+
+static int make_ground(void **state)
+{
+	ground.path = strdup("ground.XXXXXX");
+	if (!mkdtemp(ground.path))
+		return -1;
+	ground.fd = open(ground.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return ground.fd < 0 ? -1 : ground_write_file(ground.fd, GROUND_DATA_FILE, 0);
+}
+
+static int remove_ground(void **state)
+{
+	ground_remove(&ground);
+	return 0;
+}
 
 static void connect_session(bool polls)
 {
@@ -259,6 +278,7 @@ static void connect_session(bool polls)
 	forger->forge = forge;
 	assert_int_equal(session_open(&session, forger_start(forger), &ROOM), 0);
 	session.wire.polls = polls;
+	session.ground = &ground;
 }
 
 static void end_session(void)
@@ -335,6 +355,7 @@ static const struct {
 } faults[] = {
 	{"getattr", SHORT, NO_ERRNO},
 	{"getattr-fsync", SHORT, NO_ERRNO},
+	{"getattr-read", SHORT, NO_ERRNO},
 	{"lookup", SHORT, NODE_OTHER},
 	{"lookup-forget", SHORT, NODE_ROOT},
 	{"open-release", SHORT, NO_ERRNO},
@@ -526,6 +547,11 @@ static int set_names(void **state)
 	return 0;
 }
 
+static int prepare(void **state)
+{
+	return set_names(state) ? -1 : make_ground(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -538,5 +564,5 @@ int main(void)
 		cmocka_unit_test(test_limits),
 	};
 
-	return cmocka_run_group_tests(tests, set_names, NULL);
+	return cmocka_run_group_tests(tests, prepare, remove_ground);
 }

@@ -90,7 +90,7 @@ static int my_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 }
 
 static ssize_t my_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
-	uint64_t offset)
+	uint64_t offset, bool at_once)
 {
 	enter(VT_NODE_DATA, 0);
 	memset(iov->iov_base, 'r', iov->iov_len);

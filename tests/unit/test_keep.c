@@ -88,7 +88,7 @@ static void use(struct party *p, uint64_t node, unsigned int kept, char what)
 	struct fs_target t = {.node = node, .kept = FS_KEPT_READ};
 	char got = what;
 	struct iovec iov = {&got, 1};
-	ssize_t r = fs->ops->read(fs, &t, &iov, 1, 0);
+	ssize_t r = fs->ops->read(fs, &t, &iov, 1, 0, false);
 
 	must(r == 1 || (r == -EBADF && !(kept & FS_KEPT_READ)));
 	must(got == what);

@@ -279,25 +279,25 @@ static void test_handles(void **state)
 	t.node = look_up(FS_ROOT, "a");
 	other = look_up(FS_ROOT, "b");
 	assert_int_equal(fs->ops->open(fs, t.node, O_RDONLY, false, &t.handle, NULL), 0);
-	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0), 3);
+	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0, false), 3);
 	/* Of another node, with another number, as a directory. */
 	wrong = (struct fs_target){other, t.handle, true, 0};
-	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0), -EBADF);
+	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0, false), -EBADF);
 	wrong = (struct fs_target){t.node, t.handle + 1, true, 0};
-	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0), -EBADF);
+	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0, false), -EBADF);
 	wrong.handle = t.handle + (1ull << 32);
 	assert_int_equal(fs->ops->getattr(fs, &wrong, &attr), -EBADF);
 	assert_int_equal(fs->ops->readdir(fs, &t, 0, NULL), -ENOTDIR);
 	wrong.node = 12345;
-	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0), -ESTALE);
+	assert_int_equal(fs->ops->read(fs, &wrong, &iov, 1, 0, false), -ESTALE);
 	fs->ops->forget(fs, t.node, 1);
 	assert_int_equal(get_attr(t.node), -ESTALE);
-	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0), 3);
+	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0, false), 3);
 	check_count(3, 1);
 	assert_int_equal(fs->ops->release(fs, t.handle), 0);
 	check_count(2, 0);
 	assert_int_equal(fs->ops->release(fs, t.handle), -EBADF);
-	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0), -ESTALE);
+	assert_int_equal(fs->ops->read(fs, &t, &iov, 1, 0, false), -ESTALE);
 	assert_int_equal(fs->ops->release(fs, 0), -EBADF);
 	assert_int_equal(fs->ops->release(fs, UINT64_MAX), -EBADF);
 }
@@ -486,7 +486,7 @@ static void test_reset_meets_everything(void **state)
 		r = fs->ops->open(fs, t.node, O_RDONLY, false, &t.handle, NULL);
 		assert_true(r == 0 || r == -ESTALE);
 		if (r == 0) {
-			r = (int)fs->ops->read(fs, &t, &iov, 1, 0);
+			r = (int)fs->ops->read(fs, &t, &iov, 1, 0, false);
 			assert_true(r == 0 || r == -EBADF || r == -ESTALE);
 			r = fs->ops->release(fs, t.handle);
 			assert_true(r == 0 || r == -EBADF);

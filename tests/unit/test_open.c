@@ -153,7 +153,7 @@ static ssize_t read_at(const struct fs_target *t, char *buf, size_t size, uint64
 	struct iovec iov = {.iov_base = buf, .iov_len = size};
 
 	memset(buf, 0, size);
-	return fs->ops->read(fs, t, &iov, 1, offset);
+	return fs->ops->read(fs, t, &iov, 1, offset, false);
 }
 
 /* What is not opened is read all the same, with the descriptor that its node has anyway. */

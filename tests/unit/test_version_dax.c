@@ -119,7 +119,7 @@ static int do_read(void)
 {
 	char buf[SIZE];
 	struct iovec iov = {buf, sizeof(buf)};
-	ssize_t n = fs->ops->read(fs, &file, &iov, 1, 0);
+	ssize_t n = fs->ops->read(fs, &file, &iov, 1, 0, false);
 
 	return n == SIZE && buf[10] == stored ? 0 : -EIO;
 }

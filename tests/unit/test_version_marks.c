@@ -281,7 +281,7 @@ static int do_read(void)
 	char buf[8];
 	struct iovec iov = {buf, sizeof(buf)};
 
-	return s->fs->ops->read(s->fs, &s->open, &iov, 1, 0) < 0 ? -EIO : 0;
+	return s->fs->ops->read(s->fs, &s->open, &iov, 1, 0, false) < 0 ? -EIO : 0;
 }
 static int do_write(void)
 {

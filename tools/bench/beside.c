@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A GETATTR while the same queue has an FSYNC under way, of much that was written: whether a server
-// lets those wait that want nothing of a disk. Before each GETATTR, and not in its time, an FSYNC
-// that is back is followed by the next one.
+// A GETATTR while the same queue has an FSYNC under way, of much that was written, or a READ of
+// what the host does not have in memory: whether a server lets those wait that want nothing of a
+// disk. Before each GETATTR, and not in its time, one that is back is followed by the next one.
 
 #include "bench.h"
+#include "ground.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #define QUEUE (WIRE_HIGH + 1)
 // WRITEs before each FSYNC.
@@ -83,7 +85,7 @@ static int write_chunk(struct session *s, unsigned int i)
 	return (size_t)ret < sizeof(out) || out.size != size ? -EPROTO : 0;
 }
 
-// What the last FSYNC came to, if one is back.
+// What the last one came to, if it is back.
 static int look_back(struct session *s)
 {
 	struct wire_slot *back;
@@ -91,12 +93,24 @@ static int look_back(struct session *s)
 
 	if (ret >= 0 && s->beside.back)
 		ret = wire_reply(&s->beside.slot, NULL, 0);
+	if (ret >= 0 && s->beside.back && (size_t)ret != s->beside.size)
+		ret = -EPROTO;
 	if (!s->beside.out)
 		s->beside.back = false;
 	return ret < 0 ? ret : 0;
 }
 
-int beside_begin(struct session *s)
+// The slot's request, which is complete; its reply has so much data.
+static int begin(struct session *s, size_t size)
+{
+	int ret = submit(s, &s->beside.slot);
+
+	s->beside.size = size;
+	s->beside.out = !ret;
+	return ret;
+}
+
+int beside_begin_fsync(struct session *s)
 {
 	const struct fuse_fsync_in in = {.fh = s->open.fh};
 	struct wire_slot *slot = &s->beside.slot;
@@ -112,9 +126,37 @@ int beside_begin(struct session *s)
 	wire_begin(slot, FUSE_FSYNC, s->open.node);
 	wire_argument(slot, &in, sizeof(in));
 	wire_room(slot, 0, 0);
-	ret = submit(s, slot);
-	s->beside.out = !ret;
+	return begin(s, 0);
+}
+
+// Has the host forget the file's data, which has to be on its disk for that.
+static int make_cold(const struct ground *ground)
+{
+	int fd = openat(ground->fd, GROUND_DATA_FILE, O_RDONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = fdatasync(fd) ? -errno : -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
 	return ret;
+}
+
+int beside_begin_read(struct session *s)
+{
+	const size_t size = s->max_data < BESIDE_DATA ? s->max_data : BESIDE_DATA;
+	const struct fuse_read_in in = {.fh = s->open.fh, .size = (uint32_t)size};
+	struct wire_slot *slot = &s->beside.slot;
+	int ret = look_back(s);
+
+	if (ret || s->beside.out)
+		return ret;
+	ret = make_cold(s->ground);
+	if (ret)
+		return ret;
+	wire_begin(slot, FUSE_READ, s->open.node);
+	wire_argument(slot, &in, sizeof(in));
+	wire_room(slot, 0, size);
+	return begin(s, size);
 }
 
 int beside_getattr(struct session *s)

@@ -274,7 +274,8 @@ const struct operation operation_table[] = {
 	{"status", "LOOKUP of 256 names, READDIRPLUS of their directory, their FORGETs: as git status", PART_FILES, false, 1, prepare_dir, do_status, plain_status, NULL},
 	{"compile", "16 times lookup-missing and small-file, then create-unlink: as a compiler", PART_FILES, false, GROUND_FILES / OPS_HEADERS, prepare_files, do_compile, plain_compile, NULL},
 	{"fsync", "WRITE of 4 KiB, FSYNC", PART_FILES, false, 0, prepare_open, do_fsync, plain_fsync, NULL},
-	{"getattr-fsync", "GETATTR while the same queue has an FSYNC under way, of 16 MiB", PART_FILES | PART_DATA, false, 0, prepare_beside, beside_getattr, plain_getattr, beside_begin},
+	{"getattr-fsync", "GETATTR while the same queue has an FSYNC under way, of 16 MiB", PART_FILES | PART_DATA, false, 0, prepare_beside, beside_getattr, plain_getattr, beside_begin_fsync},
+	{"getattr-read", "GETATTR while the same queue has a READ under way, of 1 MiB that the host has to get from its disk", PART_FILES | PART_DATA, false, 0, prepare_beside, beside_getattr, plain_getattr, beside_begin_read},
 	{"getxattr", "GETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_getxattr, plain_getxattr, NULL},
 	{"setxattr", "SETXATTR of 16 bytes", PART_FILES, false, 0, prepare_file, do_setxattr, plain_setxattr, NULL},
 };

@@ -47,7 +47,8 @@ int tree_list_files(struct session *s);
 
 // beside.c: prepare() comes after that of the file that is asked for.
 int beside_prepare(struct session *s);
-int beside_begin(struct session *s);
+int beside_begin_fsync(struct session *s);
+int beside_begin_read(struct session *s);
 int beside_getattr(struct session *s);
 
 struct load {

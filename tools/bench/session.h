@@ -24,6 +24,8 @@ struct forget {
 	struct fuse_forget_in body;
 };
 
+struct ground;
+
 struct session {
 	struct wire wire;
 	unsigned int queues; // for requests
@@ -51,8 +53,10 @@ struct session {
 	// Beside the request that is waited for: beside.c.
 	struct {
 		struct wire_slot slot;
-		bool out, back; // its FSYNC is under way, or has come back
+		bool out, back; // it is under way, or has come back
+		size_t size;	// of its reply's data
 	} beside;
+	const struct ground *ground; // what is shared, on the host
 	void (*peak)(void *arg); // called by operations when the server holds most
 	void *peak_arg;
 };

@@ -310,8 +310,8 @@ void target_listen(struct target *t, const struct ground *g, const char *socket)
 		target_fail(t, error);
 }
 
-static int connect_to(
-	struct target *t, int sock, const struct session_room *room, char *seen, size_t size)
+static int connect_to(struct target *t, const struct ground *g, int sock,
+	const struct session_room *room, char *seen, size_t size)
 {
 	int ret;
 
@@ -322,6 +322,7 @@ static int connect_to(
 	ret = session_open(&t->session, sock, room);
 	if (ret)
 		snprintf(seen, size, "%s", t->session.wire.lost);
+	t->session.ground = g;
 	return ret;
 }
 
@@ -338,7 +339,7 @@ void target_start(struct target *t, const struct ground *g, const char *socket_d
 	sock = server_start(&t->server, argv.v, socket, error, sizeof(error));
 	if (sock < 0) {
 		target_fail(t, error);
-	} else if (connect_to(t, sock, room, seen, sizeof(seen))) {
+	} else if (connect_to(t, g, sock, room, seen, sizeof(seen))) {
 		server_explain(&t->server, seen, error, sizeof(error));
 		target_fail(t, error);
 		target_end(t);

@@ -13,11 +13,65 @@
 #include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
-/* #syscalls: preadv pwritev2 fsync fdatasync fallocate lseek copy_file_range
+/* #syscalls: preadv preadv2 pwritev2 fsync fdatasync fallocate lseek copy_file_range
  * #syscalls: fcntl:1=F_DUPFD_CLOEXEC */
 
+/* What a read(2) of a mount can say of whether it would wait for a disk or a server. */
+enum pt_reads {
+	PT_READS_SAY,   /* RWF_NOWAIT, until it is found not to be taken */
+	PT_READS_LOCAL, /* nothing: but they are from memory or a disk of this machine */
+	PT_READS_WAIT,  /* nothing: as if they would */
+};
+
+/* RWF_NOWAIT reads what is in memory, and has the kernel begin to read what follows; so a short
+ * read may be the end of the file or not. */
+static ssize_t read_nowait(const struct pt_io *io, int fd)
+{
+	ssize_t got = neg_errno(preadv2(fd, io->iov, io->n, (off_t)io->offset, RWF_NOWAIT));
+	char more;
+	struct iovec next = {.iov_base = &more, .iov_len = 1};
+
+	if (got < 0 || (size_t)got == pt_io_length(io))
+		return got;
+	return preadv2(fd, &next, 1, (off_t)(io->offset + (size_t)got), RWF_NOWAIT) == 0 ? got
+											 : -EAGAIN;
+}
+
+/* Where a file system knows no RWF_NOWAIT: tmpfs, and what is stacked on others, are read as ever;
+ * the others have servers to wait for. */
+static enum pt_reads reads_without(const struct pt_mount *mount)
+{
+	return mount->local || pt_is_stacked(mount->fd >= 0 ? mount->fd : mount->path_fd)
+		? PT_READS_LOCAL : PT_READS_WAIT;
+}
+
+/* All that is to be read, or -EAGAIN where that would wait. */
+static ssize_t read_at_once(struct passthrough *pt, const struct pt_io *io,
+	const struct pt_file_ref *file)
+{
+	struct pt_mount *mount = file->node->mount;
+	ssize_t got;
+
+	if (atomic_load_explicit(&pt->goes_direct, memory_order_relaxed) &&
+		pt_is_direct(file->fd))
+		return -EAGAIN;
+	switch ((enum pt_reads)atomic_load_explicit(&mount->reads, memory_order_relaxed)) {
+	case PT_READS_SAY:
+		got = read_nowait(io, file->fd);
+		if (got != -EOPNOTSUPP)
+			return got;
+		atomic_store_explicit(&mount->reads, reads_without(mount), memory_order_relaxed);
+		return read_at_once(pt, io, file);
+	case PT_READS_LOCAL:
+		return pt_io(pt, io, file->fd);
+	case PT_READS_WAIT:
+		break;
+	}
+	return -EAGAIN;
+}
+
 ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
-	uint64_t offset)
+	uint64_t offset, bool at_once)
 {
 	PT_FILE struct pt_file_ref file = pt_file_ref(pt_of(fs), t);
 	const struct pt_io io = {.iov = iov, .n = n, .offset = offset};
@@ -26,7 +80,7 @@ ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *io
 		return file.error;
 	pt_dax_flush(pt_of(fs), file.node);
 	pt_look(file.node, VT_NODE_DATA);
-	return pt_io(pt_of(fs), &io, file.fd);
+	return at_once ? read_at_once(pt_of(fs), &io, &file) : pt_io(pt_of(fs), &io, file.fd);
 }
 
 /* Who changes what a file holds: the daemon (quotas and reserved blocks are its own, files are

@@ -32,12 +32,19 @@ void pt_go_direct(struct passthrough *pt, int fd)
 	atomic_store_explicit(&pt->goes_direct, true, memory_order_relaxed);
 }
 
-static size_t length_of(const struct iovec *iov, int n)
+bool pt_is_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && flags & O_DIRECT;
+}
+
+size_t pt_io_length(const struct pt_io *io)
 {
 	size_t len = 0;
 
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
+	for (int i = 0; i < io->n; i++)
+		len += io->iov[i].iov_len;
 	return len;
 }
 
@@ -94,7 +101,7 @@ ssize_t pt_io(struct passthrough *pt, const struct pt_io *io, int fd)
 
 	if (!atomic_load_explicit(&pt->goes_direct, memory_order_relaxed) ||
 		(done < 0 && done != -EINVAL) ||
-		(done >= 0 && (size_t)done == length_of(io->iov, io->n)))
+		(done >= 0 && (size_t)done == pt_io_length(io)))
 		return done;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || !(flags & O_DIRECT))

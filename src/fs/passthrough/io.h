@@ -37,6 +37,10 @@ struct pt_io {
 	int rwf; /* RWF_*, for a write */
 };
 ssize_t pt_io(struct passthrough *pt, const struct pt_io *io, int fd);
+size_t pt_io_length(const struct pt_io *io);
+
+/* Whether a descriptor goes past the host's page cache. */
+bool pt_is_direct(int fd);
 
 /* stream.c */
 

@@ -108,7 +108,7 @@ static enum pt_names names_of(int fd)
 									   : PT_NAMES_FOLD;
 }
 
-static bool is_stacked(int fd)
+bool pt_is_stacked(int fd)
 {
 	struct statfs st;
 
@@ -244,7 +244,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 			mount->fd = try_file_handles(pt, fd);
 			mount->path_fd = mount->fd < 0 ? open_found(pt, fd) : -1;
 			mount->local = pt_is_local(fd);
-			mount->keeps_numbers = mount->local || is_stacked(fd);
+			mount->keeps_numbers = mount->local || pt_is_stacked(fd);
 			mount->timed = pt_is_timed(fd);
 			mount->names = names_of(fd);
 			watch_mount(pt, mount, fd);

@@ -38,7 +38,7 @@ unsigned int pt_keep(struct fs *fs, uint64_t node, uint64_t handle, int flags);
 int pt_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
 
 ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
-	uint64_t offset);
+	uint64_t offset, bool at_once);
 ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
 	uint64_t offset, unsigned int how);
 int pt_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner);

@@ -49,6 +49,7 @@ struct pt_mount {
 	int path_fd; /* of what was found there first, where there is no fd; or -1 */
 	bool local; /* close(2) never fails there: nothing is held back until then */
 	_Atomic bool no_leases; /* none can be had there (dax.c) */
+	_Atomic uint8_t reads; /* enum pt_reads (data.c) */
 	_Atomic bool unwatched; /* what the host's processes change there is not told */
 	bool keeps_numbers; /* an inode's is no other's while a descriptor holds it */
 	bool timed; /* what changes there need not be told to this machine, or not by number */
@@ -229,6 +230,9 @@ int pt_is_barred(int fd);
 
 /* Whether it is one where close(2) has nothing to report. */
 bool pt_is_local(int fd);
+
+/* Whether it is stacked on others of this machine. */
+bool pt_is_stacked(int fd);
 
 /* Whether what is kept of it is kept by time only, as others may change it unheard. */
 bool pt_is_timed(int fd);
