@@ -227,10 +227,12 @@ int cw_do_setattr(cw_idmap *idmap, struct dentry *dentry, struct iattr *attr, st
 
 	if (r < 0)
 		return r;
-	/* open(2) with O_TRUNC: OPEN has done it (file.c), or there is a handle that nobody has
-	 * seen. */
+	/* open(2) with O_TRUNC: OPEN has done it (file.c), but for a mode that is left to us; or
+	 * there is a handle that nobody has seen. */
 	if (attr->ia_valid & ATTR_OPEN) {
 		if (c->flags & FUSE_ATOMIC_O_TRUNC)
+			attr->ia_valid &= ATTR_MODE;
+		if (!attr->ia_valid)
 			return 0;
 		file = NULL;
 	}

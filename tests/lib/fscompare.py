@@ -52,8 +52,8 @@ EXPLAINED = [
 
 
 # What QEMU's C virtiofsd does in another way.
-NO_TMPFILE = "QEMU's virtiofsd does not know TMPFILE, a newer opcode"
-NO_STATX = "QEMU's virtiofsd does not know STATX, a newer opcode"
+NO_TMPFILE = "virtiofsd does not know TMPFILE, a newer opcode; nor does 1.14"
+NO_STATX = "virtiofsd does not know STATX, a newer opcode; nor does 1.14"
 KEEPS_SUID = "QEMU's virtiofsd leaves set-id bits where OPEN truncates"
 VIRTIOFSD = [
     Explained('nameless: open(".", O_TMPFILE | O_RDWR, 0644)', "EOPNOTSUPP", ALL, NO_TMPFILE),
@@ -94,6 +94,9 @@ KMOD = [
       for label, result in MAP_SHARED_WRITE],
     *[Explained(e.line, e.result, ("none",), e.reason) for e in EXPLAINED if e.reason == SHARED_MAP],
 ]
+
+# With both virtiofsds, which leave the set-id bits to it.
+KMOD_VIRTIOFSD = [e for e in VIRTIOFSD if e.reason != KEEPS_SUID]
 
 
 def explained_for(major, minor):

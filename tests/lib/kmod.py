@@ -5,6 +5,7 @@ The module is built out of the checkout, below the build directory: once for a k
 source says, however many tests ask; and sparse looks at it where there is one. A guest that has it
 panics at an oops and at a warning.
 """
+import collections
 import fcntl
 import hashlib
 import os
@@ -125,6 +126,12 @@ class KmodGuest(Guest):
 
     def bind(self, device, driver="causeway"):
         self.run(f"echo {device} > /sys/bus/virtio/drivers/{driver}/bind")
+
+    def sent(self, tag):
+        """{opcode: requests} of what a mount has sent so far; 0 has those that are not FUSE's."""
+        words = list(map(int, self.run(
+            f"cat /sys/fs/causeway/{tag}/requests_by_opcode").split()))
+        return collections.Counter(dict(zip(words[::2], words[1::2])))
 
     def unload(self):
         """Takes the module out; nobody may have it mounted."""

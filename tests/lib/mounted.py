@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 
-from guest import END_SECONDS, check, same, skip, wait_for
+from guest import END_SECONDS, check, same, setup_path, skip, wait_for
 
 PROGRAM = os.path.join(os.environ["CAUSEWAY_BUILD"], "tools/causeway")
 DAEMON = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "src/daemon/causewayd")
@@ -170,12 +170,15 @@ class Virtiofsd:
     def __init__(self, directory, *options):
         if not os.access(VIRTIOFSD, os.X_OK):
             skip(f"not installed: {VIRTIOFSD}")
-        self.socket = os.path.abspath(f"{directory}.sock")
         words = [f"source={os.path.abspath(directory)}", "sandbox=chroot", *options]
+        self.start(directory, VIRTIOFSD, *(w for o in words for w in ("-o", o)))
+
+    def start(self, directory, program, *words):
+        self.name = os.path.basename(directory)
+        self.socket = os.path.abspath(f"{directory}.sock")
         with open(f"{self.socket}.log", "wb") as log:
-            self.process = subprocess.Popen(
-                [VIRTIOFSD, f"--socket-path={self.socket}"] + [w for o in words for w in ("-o", o)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([program, f"--socket-path={self.socket}", *words],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(self.kill)
         wait_for("virtiofsd's socket", lambda: os.path.exists(self.socket))
 
@@ -186,3 +189,13 @@ class Virtiofsd:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class RustVirtiofsd(Virtiofsd):
+    """virtiofsd 1.14, which is another program."""
+
+    def __init__(self, directory, *options):
+        # With file handles it forgets a file with its last name, also where a guest has it open.
+        self.start(directory, setup_path("virtiofsd-sid")[0],
+                   f"--shared-dir={os.path.abspath(directory)}", "--sandbox=chroot",
+                   "--seccomp=none", "--inode-file-handles=never", *options)

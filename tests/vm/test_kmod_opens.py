@@ -55,9 +55,8 @@ for lock in posix, flock:
 
 
 def sent(guest, tag):
-    text = guest.run(f"cat /sys/fs/causeway/{tag}/requests_by_opcode").split()
-    numbers = dict(zip(map(int, text[::2]), map(int, text[1::2])))
-    return {name: numbers.get(opcode, 0) for name, opcode in OPCODES.items()}
+    numbers = guest.sent(tag)
+    return {name: numbers[opcode] for name, opcode in OPCODES.items()}
 
 
 def costs(guest, tag, command, *names):
@@ -130,7 +129,6 @@ def one_kernel(kernel):
     ours = Daemon(names[0], "--posix-lock", "--flock", name=names[0])
     none = Daemon(names[1], "--pins", "0", name=names[1])
     theirs = Virtiofsd(names[2])
-    theirs.name = names[2]
     guest = kmod.KmodGuest(kernel, *(w for d in (ours, none, theirs) for w in kmod.share(d, "cache=none")))
     for name in names:
         opens(guest, name, name == names[0])
