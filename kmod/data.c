@@ -98,9 +98,12 @@ void cw_data_attr_taken(struct inode *inode, loff_t old_size, bool moved)
 	if (!mapping->nrpages)
 		return;
 	if (cw_is_dax(inode)) {
-		/* What is behind the end now is found out by a fault. */
-		if (size < old_size)
+		/* What is behind the end now is found out by a fault; so is a last page that is
+		 * not whole any more, of which private copies stay. */
+		if (size < old_size) {
+			unmap_mapping_pages(mapping, size >> PAGE_SHIFT, 1, false);
 			unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
+		}
 		return;
 	}
 	if (size < old_size)

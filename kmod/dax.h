@@ -32,8 +32,6 @@ void cw_dax_inode_end(struct inode *inode); /* evict */
 ssize_t cw_dax_read(struct kiocb *kiocb, struct iov_iter *to);
 ssize_t cw_dax_write(struct kiocb *kiocb, struct iov_iter *from);
 int cw_dax_mmap(struct file *file, struct vm_area_struct *vma);
-/* Before the device stops for a while: nothing is mapped any more. -EBUSY: pages are pinned. */
-int cw_dax_pause(struct cw_conn *c);
 /* Around a change of size: with i_rwsem and the mapping's invalidate_lock held for writing; waits
  * until nobody has pages from `from` on pinned. */
 int cw_dax_break(struct inode *inode, loff_t from);

@@ -27,7 +27,7 @@
 static int begin(struct inode *inode, loff_t pos, loff_t length, unsigned int flags,
 		 struct iomap *iomap, struct iomap *srcmap)
 {
-	const loff_t size = i_size_read(inode);
+	const loff_t size = i_size_read(inode), whole = round_down(size, PAGE_SIZE);
 	struct cw_range *r;
 
 	iomap->offset = pos;
@@ -46,8 +46,9 @@ static int begin(struct inode *inode, loff_t pos, loff_t length, unsigned int fl
 		return PTR_ERR(r);
 	iomap->type = IOMAP_MAPPED;
 	iomap->addr = r->at + (pos & (CW_RANGE - 1));
+	/* A partial last page is never part of a huge one: its fault is to come by itself. */
 	iomap->length = min_t(loff_t, CW_RANGE - (pos & (CW_RANGE - 1)),
-			      round_up(size, PAGE_SIZE) - pos);
+			      (pos < whole ? whole : whole + PAGE_SIZE) - pos);
 	iomap->private = r;
 	return 0;
 }

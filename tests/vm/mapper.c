@@ -306,7 +306,7 @@ static const struct command commands[] = {
 	{"writefrom", 5, do_write_from}, /* SLOT OFFSET LENGTH OTHER-SLOT */
 	{"turns", 6, do_turns},       /* SLOT OFFSET ME PARTIES ROUNDS */
 	{"hammer", 6, do_hammer},     /* SLOT ME PARTIES ROUNDS SEED */
-	{"model", 6, do_model},       /* SLOT STEPS SIZE SEED cached|direct */
+	{"model", 6, do_model},       /* SLOT STEPS SIZE SEED cached|direct|whole */
 };
 
 static void on_fault(int sig)

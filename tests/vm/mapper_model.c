@@ -18,6 +18,7 @@ enum { PAGE = 4096, PIECE = 2 << 20, SECTOR = 512, LONGEST = 1 << 17, LOG = 24, 
 struct model {
 	struct slot *slot;
 	int direct; /* the file once more, past the page cache; -1: not asked for */
+	bool whole; /* of a partial last page nothing is loaded or stored */
 	char *want, *got, *map;
 	uint64_t size, most, chance;
 	char log[LOG][TEXT];
@@ -93,12 +94,22 @@ static const char *step_read(struct model *m)
 	return compare(m, m->got, at, (uint64_t)n);
 }
 
+/* Where what may be loaded ends, or what may be stored. */
+static uint64_t end_of_memory(const struct model *m, bool store)
+{
+	const uint64_t page = m->size / PAGE * PAGE;
+
+	if (m->whole || page == m->size)
+		return page;
+	return store ? m->size : page + PAGE;
+}
+
 /* To the end of the last page: what is beyond the end of the file reads as zeros. */
 static const char *step_load(struct model *m)
 {
 	uint64_t at, len;
 
-	range(m, (m->size + PAGE - 1) / PAGE * PAGE, &at, &len);
+	range(m, end_of_memory(m, false), &at, &len);
 	note(m, "load", at, len);
 	return compare(m, m->map + at, at, len);
 }
@@ -107,7 +118,7 @@ static const char *step_store(struct model *m)
 {
 	uint64_t at, len;
 
-	range(m, m->size, &at, &len);
+	range(m, end_of_memory(m, true), &at, &len);
 	note(m, "store", at, len);
 	invent(m, at, len);
 	memcpy(m->map + at, m->got, len);
@@ -249,14 +260,15 @@ static void tell(const struct model *m, const char *wrong)
 }
 
 /* The file is empty at first; in the end it has what the model has. It may also be read and
- * written past the page cache. */
+ * written past the page cache, or be mapped in whole pages only. */
 void do_model(struct slot *s, char **argv)
 {
 	const bool direct = !strcmp(argv[5], "direct");
 	struct model m = {.slot = s,
 		.most = number(argv[3]),
 		.chance = number(argv[4]) * 0x9e3779b97f4a7c15u + 1,
-		.direct = direct ? open_direct(s) : -1};
+		.direct = direct ? open_direct(s) : -1,
+		.whole = !strcmp(argv[5], "whole")};
 	const uint64_t count = number(argv[2]);
 	const char *wrong = NULL;
 
