@@ -307,6 +307,17 @@ def direct_io(case):
     case.close(0)
 
 
+def without_a_page_cache(case):
+    """cache=none has none to go to: the partial page is mapped as the server has it."""
+    name, path = case.tag("always"), case.inside("always", "uncached")
+    for options in ("cache=none,dax", "dax"):
+        case.guest.run(f"umount /mnt/{name} && mount -t causeway -o {options} {name} /mnt/{name}")
+        case.mapper.do(f"open 0 {path} empty")
+        case.mapper.do(f"model 0 {STEPS} {12 * PAGE} {SEED} cached", seconds=LIMIT)
+        case.mapper.do("close 0")
+        same(options, case.guest.run(f"cksum < {path}"), host(f"cksum < {case.outside('always', 'uncached')}"))
+
+
 def larger_than_the_window(case):
     """Read and written through, in another order than theirs, by read(2) and in memory."""
     mapper, size = case.mapper, 2 * SMALL
@@ -360,7 +371,7 @@ def competing(case):
 
 
 CASES = (semantics, read_and_mapped, huge, tails, growing, shrinking, truncated_by_the_host, by_inode,
-         without_a_window, direct_io, model, larger_than_the_window, competing)
+         without_a_window, direct_io, model, without_a_page_cache, larger_than_the_window, competing)
 
 
 def one_kernel(kernel):
