@@ -253,11 +253,15 @@ static void interrupt(struct cw_req *req)
 /* True when the reply is there; false when the task has left it. */
 static bool wait_for_reply(struct cw_req *req, const struct cw_call *call)
 {
+	/* The device has to be idle for a suspend, which a wait for a lock would keep it from: the
+	 * freezer's call ends that like a signal, and it is begun anew afterwards. */
+	const int state = call->opcode == FUSE_SETLKW ? TASK_INTERRUPTIBLE : INTERRUPTIBLE;
+
 	if (call->unkillable) {
 		wait_event_state(req->wait, is_answered(req), UNINTERRUPTIBLE);
 		return true;
 	}
-	if (wait_event_state(req->wait, is_answered(req), INTERRUPTIBLE) == 0)
+	if (wait_event_state(req->wait, is_answered(req), state) == 0)
 		return true;
 	interrupt(req);
 	if (wait_event_state(req->wait, is_answered(req), KILLABLE) == 0)

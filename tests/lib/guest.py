@@ -299,7 +299,7 @@ class Monitor:
         self.stream = None
 
     def command(self, name, **arguments):
-        """Runs a command to its end."""
+        """Runs a command to its end; what it returns."""
         if not self.stream:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(END_SECONDS)
@@ -312,6 +312,7 @@ class Monitor:
         while "event" in (answer := json.loads(self.stream.readline())):
             pass
         check("return" in answer, f"{name}: {answer}")
+        return answer["return"]
 
     def pause(self):
         """Stops the machine and lets it go on."""

@@ -6,25 +6,18 @@ the driver's hand, by the bus, or unplugged; a hibernation is refused. No task h
 what it should, all memory is given back, and what is mounted anew works."""
 import os
 import re
-import shutil
 import signal
-import subprocess
 
+import busy
 import kmod
-from guest import BOOT_SECONDS, FULL, Daemon, Monitor, check, same, wait_for, warnings_of
+from guest import BOOT_SECONDS, FULL, Daemon, check, same, wait_for, warnings_of
 
-BUSY = os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/vm/busy")
 # After the first rounds the kernel has what it keeps for the next ones.
 WARM, ROUNDS = (20, 120) if FULL else (10, 40)
 UNBINDS = 6 if FULL else 2
 KILLS = 8 if FULL else 3
-# A task that waits for so long ends the guest.
-HUNG = 20
 # A server that is dead is given up after so many seconds.
 SERVER = 2
-# Each slab cache is its own and counts exactly; objects of ours are not used after their end.
-APPEND = (f"sysctl.kernel.hung_task_timeout_secs={HUNG}", "sysctl.kernel.hung_task_panic=1",
-          "slab_nomerge", "slub_debug=F;FZP,causeway_*,kmalloc*")
 
 
 def serve(name):
@@ -34,42 +27,15 @@ def serve(name):
     return Daemon(name, "--keep-listening", name=name)
 
 
-class LifeGuest(kmod.KmodGuest):
-    """Its root is no device, which might refuse to sleep; there is a port for one more device."""
+class LifeGuest(busy.BusyGuest):
+    """There is a port for one more device."""
 
     PORT = "/sys/bus/pci/devices/0000:00:10.0"
 
     def __init__(self, kernel, daemon):
-        self.monitor = Monitor(f"life{kernel}.qmp")
-        super().__init__(kernel, "--root", "minimal", "--cpus", "2", "--memory", "512M",
-                         *kmod.share(daemon, f"server_timeout={SERVER}"), *self.monitor.options,
+        super().__init__(kernel, daemon, *kmod.share(daemon, f"server_timeout={SERVER}"),
                          "--qemu-option", "-device", "--qemu-option",
-                         "pcie-root-port,id=hotport,bus=pcie.0,addr=0x10,chassis=9",
-                         *(w for a in APPEND for w in ("--append", a)))
-        # Through the share, for there is no other way in, to the guest's memory.
-        shutil.copy(BUSY, f"{daemon.name}/busy")
-        subprocess.run(["strip", "--strip-debug", "-o", f"{daemon.name}/causeway.ko", self.module],
-                       check=True)
-        self.run(f"cp /mnt/{daemon.name}/busy /mnt/{daemon.name}/causeway.ko /tmp")
-
-    def start_busy(self, where, count=4):
-        """Processes at work on a mount."""
-        self.run(f"/tmp/busy /mnt/{where} {count} >/tmp/said 2>&1 & busy=$!; "
-                 "until grep -q running /tmp/said; do sleep 0.02; done")
-
-    def end_busy(self, gone, what, before="true"):
-        """They end, so many of them because it is gone; what they read was right."""
-        status, said = self.try_run(f"{before}; wait $busy; s=$?; cat /tmp/said; (exit $s)",
-                                    BOOT_SECONDS)
-        check(status == 0 and f" {gone} gone" in said, f"{what}: status {status}: {said}")
-
-    def stop_busy(self, what):
-        self.end_busy(0, what, "kill $busy")
-
-    def let_requests(self, where, number):
-        """Until so many more requests were sent."""
-        path = f"/sys/fs/causeway/{where}/requests"
-        self.run(f"n=$(($(cat {path}) + {number})); until [ $(cat {path}) -gt $n ]; do :; done")
+                         "pcie-root-port,id=hotport,bus=pcie.0,addr=0x10,chassis=9")
 
     def mount(self, where, options=""):
         self.run(f"mkdir -p /mnt/{where}; mount -t causeway -o server_timeout={SERVER}{options} "
