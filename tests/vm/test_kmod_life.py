@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=600 needs=make,gcc-12
+# check: timeout=600 jobs=2 needs=make,gcc-12
 """What can happen to a mount of causeway.ko while programs are busy on it: they are killed, and
 the module is unloaded and loaded; the mount is aborted; its server is killed; the device goes, by
 the driver's hand, by the bus, or unplugged; a hibernation is refused. No task hangs, each finds
-what it should, all memory is given back, and what is mounted anew works."""
+what it should, all memory is given back, and what is mounted anew works. A guest of each kernel at
+the same time."""
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 
 import busy
 import kmod
 from guest import BOOT_SECONDS, FULL, Daemon, check, same, wait_for, warnings_of
 
 # After the first rounds the kernel has what it keeps for the next ones.
-WARM, ROUNDS = (20, 120) if FULL else (10, 40)
+WARM, ROUNDS = (20, 60) if FULL else (8, 28)
 UNBINDS = 6 if FULL else 2
 KILLS = 8 if FULL else 3
 # A server that is dead is given up after so many seconds.
@@ -113,7 +117,7 @@ def numbers_of(text):
                       "per processor": kib["Percpu"] // 4}
 
 
-def load_and_unload(guest):
+def load_and_unload(guest, _daemon):
     """Requests are under way whenever their tasks are killed, and the module goes at once. All in
     one command, for speed."""
     guest.run("umount /mnt/s; rmmod causeway")
@@ -141,14 +145,14 @@ def load_and_unload(guest):
     guest.mount("s")
 
 
-def abort(guest):
+def abort(guest, _daemon):
     guest.start_busy("s")
     guest.run("echo 1 > /sys/fs/causeway/s/abort")
     guest.umount_gone("s", "aborted")
     guest.mount("s")
 
 
-def unbind(guest):
+def unbind(guest, _daemon):
     """The driver lets go of a device that is mounted, at different moments, and takes it again."""
     device = guest.device(0)
     for n in range(UNBINDS):
@@ -160,7 +164,7 @@ def unbind(guest):
         guest.mount("s", ("", ",writeback", ",cache=none")[n % 3])
 
 
-def remove(guest):
+def remove(guest, _daemon):
     """The bus takes the device away, and finds it again."""
     place = guest.run(f"readlink -f /sys/bus/virtio/devices/{guest.device(0)}/..").strip()
     guest.start_busy("s")
@@ -171,7 +175,7 @@ def remove(guest):
     guest.mount("s")
 
 
-def kill_servers(guest):
+def kill_servers(guest, _daemon):
     """Without its server a device takes nothing more, and says nothing; the mount's watchdog does.
     QEMU connects to another server when the device is plugged again."""
     for n in range(KILLS):
@@ -188,7 +192,7 @@ def kill_servers(guest):
         guest.unplugged(daemon)
 
 
-def unplug(guest):
+def unplug(guest, _daemon):
     daemon = serve("hot")
     for _ in range(2):
         guest.plug(daemon)
@@ -199,7 +203,7 @@ def unplug(guest):
         guest.unplugged(daemon)
 
 
-def refuse_hibernation(guest):
+def refuse_hibernation(guest, _daemon):
     """The server's state would not be in what is written to the disk."""
     guest.start_busy("s")
     status, said = guest.try_run("echo disk > /sys/power/state")
@@ -208,15 +212,14 @@ def refuse_hibernation(guest):
     guest.stop_busy("hibernation refused")
 
 
-def main(kernel):
-    print(kernel, flush=True)
+def one_kernel(kernel):
     daemon = serve("s")
     guest = LifeGuest(kernel, daemon)
-    kill_at_work(guest, daemon)
-    for part in (load_and_unload, abort, unbind, remove, kill_servers, unplug,
+    began = time.monotonic()
+    for part in (kill_at_work, load_and_unload, abort, unbind, remove, kill_servers, unplug,
                  refuse_hibernation):
-        print(part.__name__, flush=True)
-        part(guest)
+        part(guest, daemon)
+        print(f"{kernel}: {part.__name__}: {time.monotonic() - began:.0f} s", flush=True)
     guest.run("umount /mnt/s")
     _, nodes, handles = daemon.statistics()
     check(nodes <= 1 and handles == 0, f"{nodes} nodes and {handles} handles are left")
@@ -226,4 +229,16 @@ def main(kernel):
     same("status", guest.close(), 0)
 
 
-main(kmod.KERNELS[-1])
+def main():
+    """Each kernel by a process of its own, in a directory of its own, where names are the same."""
+    runs = []
+    for kernel in kmod.KERNELS:
+        os.mkdir(kernel)
+        runs.append(subprocess.Popen([sys.executable, __file__, kernel], cwd=kernel))
+    same("status of each kernel", [r.wait() for r in runs], [0] * len(runs))
+
+
+if len(sys.argv) > 1:
+    one_kernel(sys.argv[1])
+else:
+    main()
