@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Super blocks: one for each mounted tag, and one for each file system that the server has mounted
- * within the shared directory (FUSE_ATTR_SUBMOUNT). Those of one tag share a connection, which ends
- * with the last of them.
+ * within the shared directory (submount.c). Those of one tag share a connection, which ends with
+ * the last of them.
  *
  * A tag that is mounted already is the same super block again, if the options are the same.
  */
@@ -10,7 +10,6 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/module.h>
-#include <linux/mount.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
@@ -21,8 +20,7 @@
 #include "main.h"
 #include "node.h"
 #include "options.h"
-
-static struct file_system_type causeway_type;
+#include "super.h"
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
@@ -93,21 +91,10 @@ static const struct super_operations super_ops = {
 
 /* ---- filling ------------------------------------------------------------------------------- */
 
-/* Pages that wait to be written take a small part of what all may: a server that is slow, or gone,
- * must not hold up others (Documentation/admin-guide/sysctl/vm.rst). */
-static int setup_bdi(struct super_block *sb)
+int cw_super_set_up(struct super_block *sb)
 {
-	int r = super_setup_bdi(sb);
+	int r;
 
-	if (r == 0) {
-		sb->s_bdi->capabilities |= BDI_CAP_STRICTLIMIT;
-		bdi_set_max_ratio(sb->s_bdi, 1);
-	}
-	return r;
-}
-
-static void set_up(struct super_block *sb)
-{
 	sb->s_magic = CW_MAGIC;
 	sb->s_op = &super_ops;
 	sb->s_xattr = cw_xattr_table(cw_xattr_handlers);
@@ -118,9 +105,17 @@ static void set_up(struct super_block *sb)
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_time_gran = 1;
 	sb->s_iflags |= SB_I_IMA_UNVERIFIABLE_SIGNATURE;
+	r = super_setup_bdi(sb);
+	if (r < 0)
+		return r;
+	/* Pages that wait to be written take a small part of what all may: a server that is slow,
+	 * or gone, must not hold up others (Documentation/admin-guide/sysctl/vm.rst). */
+	sb->s_bdi->capabilities |= BDI_CAP_STRICTLIMIT;
+	bdi_set_max_ratio(sb->s_bdi, 1);
+	return 0;
 }
 
-static void set_agreed(struct super_block *sb)
+void cw_super_set_agreed(struct super_block *sb)
 {
 	const struct cw_conn *c = CW_SB(sb)->conn;
 
@@ -133,7 +128,7 @@ static void set_agreed(struct super_block *sb)
 		sb->s_flags |= SB_NOSEC;
 }
 
-static void join(struct super_block *sb)
+void cw_super_join(struct super_block *sb)
 {
 	struct cw_super *super = CW_SB(sb);
 
@@ -142,20 +137,21 @@ static void join(struct super_block *sb)
 	up_write(&super->conn->supers_lock);
 }
 
-/* Of the root of the share or of a submount, which both have a number already. */
-static int make_root(struct super_block *sb, u64 nodeid)
+/* The root of the share has its number without a lookup, so that none is to be given back. */
+static int make_root(struct super_block *sb)
 {
 	struct cw_conn *c = CW_SB(sb)->conn;
 	const struct fuse_getattr_in in = {};
 	struct fuse_attr_out out = {};
-	struct fuse_entry_out entry = { .nodeid = nodeid };
+	struct fuse_entry_out entry = { .nodeid = FUSE_ROOT_ID };
 	const u64 version = cw_attr_version(c);
 	struct cw_words words;
 	struct cw_valid valid;
 	struct inode *inode;
 	int r;
 
-	r = cw_simple(c, FUSE_GETATTR, nodeid, &in, sizeof(in), NULL, &out, sizeof(out), &words);
+	r = cw_simple(c, FUSE_GETATTR, FUSE_ROOT_ID, &in, sizeof(in), NULL, &out, sizeof(out),
+		      &words);
 	if (r < 0)
 		return r;
 	entry.attr = out.attr;
@@ -166,7 +162,6 @@ static int make_root(struct super_block *sb, u64 nodeid)
 	inode = cw_iget(sb, &entry, &valid, version);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
-	/* No lookup brought it, and none is to be given back. */
 	spin_lock(&CW_I(inode)->lock);
 	CW_I(inode)->lookups--;
 	spin_unlock(&CW_I(inode)->lock);
@@ -180,8 +175,7 @@ static int fill(struct super_block *sb, struct fs_context *fc)
 	struct cw_conn *c;
 	int r;
 
-	set_up(sb);
-	r = setup_bdi(sb);
+	r = cw_super_set_up(sb);
 	if (r < 0)
 		return r;
 	c = cw_conn_new(super->dev, fc->fs_private);
@@ -190,12 +184,12 @@ static int fill(struct super_block *sb, struct fs_context *fc)
 		return r == -EBUSY ? invalf(fc, "causeway: '%s' is still in use", fc->source) : r;
 	}
 	super->conn = c;
-	join(sb);
+	cw_super_join(sb);
 	r = cw_init(c, sb, fc);
 	if (r < 0)
 		return r;
-	set_agreed(sb);
-	return make_root(sb, FUSE_ROOT_ID);
+	cw_super_set_agreed(sb);
+	return make_root(sb);
 }
 
 static int is_of_device(struct super_block *sb, struct fs_context *fc)
@@ -276,57 +270,7 @@ static void kill_sb(struct super_block *sb)
 	super_free(super);
 }
 
-/* ---- submounts ----------------------------------------------------------------------------- */
-
-static int fill_submount(struct super_block *sb, struct fs_context *fc)
-{
-	struct inode *at = fc->fs_private;
-	struct cw_super *super = kzalloc(sizeof(*super), GFP_KERNEL);
-	int r;
-
-	if (!super)
-		return -ENOMEM;
-	super->conn = cw_conn_get(cw_conn_of(at));
-	super->dev = super->conn->dev;
-	super->is_submount = true;
-	sb->s_fs_info = super;
-	join(sb);
-	set_up(sb);
-	set_agreed(sb);
-	r = setup_bdi(sb);
-	if (r < 0)
-		return r;
-	sb->s_bdi->ra_pages = at->i_sb->s_bdi->ra_pages;
-	sb->s_bdi->io_pages = at->i_sb->s_bdi->io_pages;
-	return make_root(sb, CW_I(at)->nodeid);
-}
-
-static int get_submount(struct fs_context *fc)
-{
-	return get_tree_nodev(fc, fill_submount);
-}
-
-static const struct fs_context_operations submount_ops = { .get_tree = get_submount };
-
-struct vfsmount *cw_automount(struct path *path)
-{
-	struct fs_context *fc = fs_context_for_submount(&causeway_type, path->dentry);
-	struct vfsmount *mnt;
-
-	if (IS_ERR(fc))
-		return ERR_CAST(fc);
-	kfree(fc->fs_private);
-	/* The mount point's inode, and with it its number, stays as long as this is mounted. */
-	fc->fs_private = d_inode(path->dentry);
-	fc->ops = &submount_ops;
-	mnt = fc_mount(fc);
-	fc->fs_private = NULL;
-	put_fs_context(fc);
-	return cw_automounted(mnt);
-}
-
-/* ---- the type
- * ------------------------------------------------------------------------------------ */
+/* ---- the type ------------------------------------------------------------------------------ */
 
 static int reconfigure(struct fs_context *fc)
 {
@@ -366,7 +310,7 @@ static int init_fs_context(struct fs_context *fc)
 	return 0;
 }
 
-static struct file_system_type causeway_type = {
+struct file_system_type cw_type = {
 	.owner = THIS_MODULE,
 	.name = "causeway",
 	.fs_flags = FS_ALLOW_IDMAP,
@@ -378,12 +322,12 @@ MODULE_ALIAS_FS("causeway");
 
 int cw_super_register(void)
 {
-	return register_filesystem(&causeway_type);
+	return register_filesystem(&cw_type);
 }
 
 void cw_super_unregister(void)
 {
-	unregister_filesystem(&causeway_type);
+	unregister_filesystem(&cw_type);
 	/* Inodes and dentries are freed after grace periods. */
 	rcu_barrier();
 }

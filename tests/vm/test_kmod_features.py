@@ -6,7 +6,7 @@ each of its kernels."""
 import os
 
 import kmod
-from guest import COMMAND_SECONDS, Daemon, check, host, same, warnings_of
+from guest import COMMAND_SECONDS, Daemon, check, host, same, wait_for, warnings_of
 
 # name_to_handle_at() and open_by_handle_at(): of what was renamed, too, and of what is no more. Caches go
 # in between, but for what is open: a server that was told to forget a node knows its handle no more.
@@ -148,12 +148,23 @@ def swap(guest, tag):
     guest.run(f"rm /mnt/{tag}/swap")
 
 
-def submounts(guest, tag):
-    """One of the host is one in the guest, with a device number of its own."""
+def submounts(guest, daemon, tag):
+    """One of the host is one in the guest, with a device number of its own. It outlives the place where
+    it was found, and the server forgets it when the last mount of it is gone."""
     got = guest.run(f"cd /mnt/{tag}; cat sub/f; stat -c %i sub/f; stat -c %d . sub; cd /").split()
     same("in it", got[:2], ["inside", str(os.stat(f"{tag}/sub/f").st_ino)])
     check(got[2] != got[3], f"a submount has its parent's device number: {got}")
-    guest.run(f"umount /mnt/{tag}/sub")
+    guest.run(f"mkdir /tmp/else; mount --bind /mnt/{tag}/sub /tmp/else; umount /mnt/{tag}/sub")
+
+    def left(most):
+        guest.run("echo 3 > /proc/sys/vm/drop_caches")
+        return daemon.statistics()[1] <= most
+    # The share's root, and the submount's.
+    wait_for("end of what is not in use", lambda: left(2))
+    same("at another place", guest.run("echo new > /tmp/else/new; ls /tmp/else; cat /tmp/else/f /tmp/else/new"),
+         "f\nnew\ninside\nnew\n")
+    guest.run("umount /tmp/else; rmdir /tmp/else")
+    wait_for("end of the submount", lambda: left(1))
 
 
 def one_kernel(kernel):
@@ -164,7 +175,7 @@ def one_kernel(kernel):
         # An upper layer has attributes of its own, trusted.*, which are an administrator's.
         daemon = Daemon(tag, "--xattr", "--modcaps", "+sys_admin", "--announce-submounts", name=tag)
         guest = kmod.KmodGuest(kernel, *kmod.share(daemon))
-        submounts(guest, tag)
+        submounts(guest, daemon, tag)
         for what in (overlay, handles, freeze, idmap, swap):
             print(f"{kernel}: {what.__name__}", flush=True)
             what(guest, tag)
