@@ -158,6 +158,9 @@ int check_isolation(struct parse *p)
 	i->readonly = o->fuse.readonly;
 	i->xattr = o->fuse.xattr;
 	i->file_handles = o->passthrough.file_handles != PT_FILE_HANDLES_NEVER;
+	/* There the host says at each open what may be opened, and here Landlock (landlock.c). */
+	if (userns_is_wanted(i) || !i->file_handles)
+		o->passthrough.spares = 0;
 	i->syslog = o->syslog;
 	i->record = o->record != NULL;
 	i->control = o->control_path != NULL;

@@ -42,6 +42,11 @@ static void without_pins(struct options *o)
 	o->passthrough.keeps = 0;
 }
 
+static void without_open_cache(struct options *o)
+{
+	o->passthrough.spares = 0;
+}
+
 static void without_file_handles(struct options *o)
 {
 	o->passthrough.file_handles = PT_FILE_HANDLES_NEVER;
@@ -64,6 +69,7 @@ static const struct {
 	{"known-names", without_known_names},
 	{"credentials", without_credentials},
 	{"pins", without_pins},
+	{"open-cache", without_open_cache},
 	{"file-handles", without_file_handles},
 };
 

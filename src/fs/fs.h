@@ -151,6 +151,7 @@ struct fs_count {
 	size_t node_bytes;
 	size_t handles;
 	size_t kept; /* of files, for reading or for writing (keep) */
+	size_t spares; /* of files that are not open, for the next open */
 	size_t listing_bytes; /* kept of directories */
 	size_t descriptors, descriptors_max; /* that nodes and handles have, and may have */
 	size_t lock_owners, lock_ranges, lock_waits;

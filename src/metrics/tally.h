@@ -34,6 +34,9 @@
 		"Requests by a file that is kept open, whose guest sent no OPEN: whether it was " \
 		"open, or had to be opened for the request") \
 	X(PIN_OPENED, "pin_uses_total", "descriptor=\"opened\"", "") \
+	X(OPEN_SPARE, "opens_total", "descriptor=\"kept\"", \
+		"Files that were opened: whether an earlier open had left a descriptor") \
+	X(OPEN_ANEW, "opens_total", "descriptor=\"opened\"", "") \
 	X(RIGHTS_KEPT, "credentials_total", "switched=\"no\"", \
 		"Times that rights were needed: whether the thread had them, or had to switch") \
 	X(RIGHTS_SWITCHED, "credentials_total", "switched=\"yes\"", "") \

@@ -82,6 +82,7 @@ def check_counted(servers):
     # What has no descriptor is opened by its name as well.
     known = {name: counted[name]["names-not-opened"] for name in (ALL, "no-known-names")}
     check(known[ALL] > 0 and known["no-known-names"] == 0, f"not opened: {known}")
+    same("opened by what was kept", counted["no-open-cache"]["opens-by-kept"], 0)
     opened = {name: (c["reopened-by-handle"], c["reopened-by-name"]) for name, c in counted.items()}
     check(sum(opened["no-node-descriptors"]) > 10 * (sum(opened[ALL]) + 1), f"reopened: {opened}")
     check(opened[BOTH][0] == 0 and opened[BOTH][1] > 10, f"reopened: {opened}")

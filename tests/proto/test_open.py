@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Opening: files without a name, and which opens need no FLUSH."""
+"""Opening: files without a name, which opens need no FLUSH, and what stays open for the next."""
 
 import errno
 import os
 import struct
 
-from fuse import ROOT, name, parse_entry
-from harness import Skip, case, check, equal, main
+from daemon import Daemon, make_share, sanitizer
+from fuse import ROOT, name, parse_entry, read_in
+from harness import Skip, case, check, equal, main, until
+from opened import open_modes
 from world import World
 
-O_TMPFILE, O_EXCL, O_RDWR = 0o20200000, 0o200, 2
+O_TMPFILE, O_EXCL, O_WRONLY, O_RDWR, O_DSYNC, O_NOATIME = (
+    0o20200000, 0o200, 1, 2, 0o10000, 0o1000000)
+NOBODY = 65534
 FOPEN_NOFLUSH = 1 << 5
 EINVAL, ENOENT, EROFS = -errno.EINVAL, -errno.ENOENT, -errno.EROFS
 
@@ -85,6 +89,59 @@ def noflush():
         flags = struct.unpack("<QII", w.fs.good("OPEN", entry.nodeid, struct.pack("<II", 2, 0)))[1]
         equal(flags & FOPEN_NOFLUSH, created & FOPEN_NOFLUSH, f"written, {options}")
         check(granted or not flags & FOPEN_NOFLUSH, "with", options)
+        w.check()
+
+
+def held(w, text="file"):
+    return open_modes(w.daemon.pid, text)
+
+
+@case("a file that was read stays open on the host for the next OPEN, until FORGET or a reset")
+def left_open():
+    if os.getuid():
+        raise Skip("needs root")
+    w = World()
+    path = os.path.join(w.daemon.share, "mine")
+    with open(path, "wb") as f:
+        f.write(b"once")
+    node = w.fs.lookup("mine").nodeid
+    for flags in O_RDWR, O_WRONLY, O_NOATIME, O_DSYNC:
+        w.fs.release(node, w.fs.open(node, flags))
+        equal(held(w, "mine"), [], f"opened with {flags:#o}")
+    handles = [w.fs.open(node) for _ in range(3)]
+    for fh in handles:
+        w.fs.release(node, fh)
+    equal(held(w, "mine"), [os.O_RDONLY], "one for the next")
+    for fh in handles:
+        w.fs.fails(-errno.EBADF, "READ", node, read_in(fh, 0, 10), 16 + 10)
+    # Written in place by the host: the file is the same, and shows it.
+    with open(path, "wb") as f:
+        f.write(b"again")
+    fh = w.fs.open(node)
+    equal((w.fs.read(node, fh, 0, 100), held(w, "mine")), (b"again", [os.O_RDONLY]), "read, and open")
+    w.fs.release(node, fh)
+    w.fs.forget(node)
+    until("it is open still", lambda: w.fs.alive() or not held(w, "mine"))
+    node = w.fs.lookup("mine").nodeid
+    w.fs.release(node, w.fs.open(node))
+    equal(held(w, "mine"), [os.O_RDONLY], "before the guest starts over")
+    w.fs.init()
+    equal(held(w, "mine"), [], "after")
+    w.check()
+
+
+@case("no file stays open where it is not to, or the host says who may open what")
+def left_nowhere():
+    ways = [("--without", "open-cache"), ("--inode-file-handles", "never"),
+            ("--modcaps", "-dac_read_search")]
+    if not os.getuid():
+        ways += [None] if sanitizer() else [None, ("--uid-map", ":0:100000:65536:")]
+    for options in ways:
+        user, share = None if options else NOBODY, make_share(public=True)
+        w = World(daemon=Daemon(*options or (), share=share, user=user))
+        node = w.fs.lookup("file").nodeid
+        w.fs.release(node, w.fs.open(node))
+        equal(held(w), [], f"with {options}, user {user}")
         w.check()
 
 

@@ -88,7 +88,7 @@ def since_start():
         check(all(re.fullmatch(r"\d.* [nµm]?s", c) for c in cells[3:]), f"times of {op}: {cells}")
     check("1" in rows(out, "QUEUE"), "no line of queue 1")
     check("nodes 2 with a descriptor, 0 without" in out, out)
-    check("\nopen 1; pins 0, used 0.00/s; descriptors 3 of " in out, out)
+    check("\nopen 1, 0.0 % by what was kept; pins 0, used 0.00/s; descriptors 3 of " in out, out)
     w.check()
     w.close()
 

@@ -120,6 +120,22 @@ def known_names():
         ended(w)
 
 
+@case("open-cache: a file is opened on the host each time, and closed")
+def open_cache():
+    if os.getuid():
+        raise Skip("needs root")
+    for without, anew in ((None, 1), ("open-cache", MANY)):
+        w, count = started(without)
+        node = w.fs.lookup("file").nodeid
+        for _ in range(MANY):
+            w.fs.release(node, w.fs.open(node, 0))
+        until(f"without {without}: not opened {anew} times",
+              lambda: count("opens_total", descriptor="opened") == anew)
+        equal((count("opens_total", descriptor="kept"), count("spares")),
+              (MANY - anew, 0 if without else 1), f"without {without}: kept, and left")
+        ended(w)
+
+
 @case("file-handles: what has no descriptor is found by name")
 def file_handles():
     ways = {}
@@ -155,7 +171,7 @@ def credentials():
 
 @case("all of them at once")
 def everything():
-    w, count = started("polling,borrowing,event-idx,pool,known-names,node-descriptors,"
+    w, count = started("polling,borrowing,event-idx,pool,known-names,open-cache,node-descriptors,"
                        "credentials,pins,file-handles")
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node, 2)

@@ -401,9 +401,18 @@ static void test_without(void **state)
 	assert_int_equal(o.thread_pool_size, 0);
 	assert_false(o.no_borrowing || o.no_event_idx || o.passthrough.keeps_no_descriptors ||
 		o.passthrough.keeps_no_rights || o.passthrough.opens_names);
+	assert_int_equal(o.passthrough.spares, geteuid() == 0 ? PT_SPARES : 0);
 	assert_true(o.fuse.pins);
 	assert_int_equal(PARSE(&o, "--without=pins", "--pins=7"), 0);
 	assert_false(o.fuse.pins);
+	assert_int_equal(PARSE(&o, "--without=borrowing", "--without=event-idx,node-descriptors",
+				 "--without=credentials,file-handles,known-names,open-cache"), 0);
+	assert_int_equal(o.passthrough.spares, 0);
+	assert_int_equal(PARSE(&o, "--inode-file-handles=never"), 0);
+	assert_int_equal(o.passthrough.spares, 0);
+	/* In a user namespace of its own the daemon may not open everything. */
+	assert_int_equal(PARSE(&o, "--uid-map=:0:100000:65536:"), 0);
+	assert_int_equal(o.passthrough.spares, 0);
 	assert_int_equal(PARSE(&o, "--without=borrowing", "--without=event-idx,node-descriptors",
 				 "--without=credentials,file-handles,known-names"), 0);
 	assert_true(o.no_borrowing && o.no_event_idx && o.passthrough.keeps_no_descriptors &&

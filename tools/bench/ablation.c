@@ -29,6 +29,7 @@ static const struct {
 	{"event-idx", "no-event-idx", "event-idx"},
 	{"pool", "no-pool", "pool"},
 	{"known-names", "no-known-names", "known-names"},
+	{"open-cache", "no-open-cache", "open-cache"},
 	{"credentials", "no-credentials", "credentials"},
 	{"file-handles", "no-file-handles", "file-handles"},
 	{"node-descriptors", "no-node-descriptors", "node-descriptors"},

@@ -17,6 +17,7 @@ const char *const count_names[COUNTS] = {
 	[COUNT_BY_HANDLE] = "reopened-by-handle",
 	[COUNT_BY_NAME] = "reopened-by-name",
 	[COUNT_KNOWN] = "names-not-opened",
+	[COUNT_SPARE] = "opens-by-kept",
 	[COUNT_SWITCHED] = "rights-switched",
 };
 
@@ -34,6 +35,7 @@ static const struct {
 	[COUNT_BY_HANDLE] = {"node_reopens_total", "by", "handle"},
 	[COUNT_BY_NAME] = {"node_reopens_total", "by", "name"},
 	[COUNT_KNOWN] = {"names_total", "opened", "no"},
+	[COUNT_SPARE] = {"opens_total", "descriptor", "kept"},
 	[COUNT_SWITCHED] = {"credentials_total", "switched", "yes"},
 };
 

@@ -185,6 +185,8 @@ static void print_summary(const struct view *v, FILE *f)
 {
 	const double kept = grown(v, "node_uses_total", "descriptor", "kept");
 	const double opened = grown(v, "node_uses_total", "descriptor", "opened");
+	const double spare = grown(v, "opens_total", "descriptor", "kept");
+	const double anew = grown(v, "opens_total", "descriptor", "opened");
 	const double same = grown(v, "credentials_total", "switched", "no");
 	const double switched = grown(v, "credentials_total", "switched", "yes");
 
@@ -199,9 +201,10 @@ static void print_summary(const struct view *v, FILE *f)
 		BYTES(gauge(v, "node_bytes", NULL, NULL)), PERCENT(kept, kept + opened),
 		TABLE_COUNT(rate(v, "nodes_cooled_total", NULL, NULL)));
 	fprintf(f,
-		"open %s; pins %s, used %s/s; descriptors %s of %s; listings %s; lock waits %s; "
-		"rights kept %s\n",
-		NUMBER(gauge(v, "handles", NULL, NULL)), NUMBER(gauge(v, "pins", NULL, NULL)),
+		"open %s, %s by what was kept; pins %s, used %s/s; descriptors %s of %s; "
+		"listings %s; lock waits %s; rights kept %s\n",
+		NUMBER(gauge(v, "handles", NULL, NULL)), PERCENT(spare, spare + anew),
+		NUMBER(gauge(v, "pins", NULL, NULL)),
 		TABLE_COUNT(rate(v, "pin_uses_total", NULL, NULL)),
 		NUMBER(gauge(v, "descriptors", NULL, NULL)),
 		NUMBER(gauge(v, "descriptors_max", NULL, NULL)),

@@ -8,6 +8,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/version.h"

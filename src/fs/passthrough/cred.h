@@ -30,6 +30,9 @@ void cred_keep_none(void);
  * those that it has. Without CAP_SETUID and CAP_SETGID no ids are switched. */
 uint64_t cred_capabilities(void);
 
+/* Whether the daemon may read whatever file it opens, as far as the host's modes and ACLs say. */
+bool cred_reads_all(void);
+
 /* From here on this thread acts as the daemon itself. */
 void cred_be_daemon(void);
 

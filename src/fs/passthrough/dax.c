@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 
 /* #syscalls: faccessat faccessat2 close */
 

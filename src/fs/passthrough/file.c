@@ -10,8 +10,10 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/spare.h"
 #include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
+#include "metrics/tally.h"
 
 /* #syscalls: openat openat2 statx clock_gettime */
 
@@ -149,12 +151,30 @@ static int open_anew(struct passthrough *pt, const struct pt_node *node, int fla
 	return fd;
 }
 
+/* Whether one who opens a file may have it as another one left it. */
+static bool is_plain(int flags)
+{
+	return (flags & (OPEN_FLAGS | O_DIRECT)) == O_RDONLY;
+}
+
+static int open_file(struct passthrough *pt, struct pt_node *node, int flags, bool kill_priv,
+	enum pt_handle_kind kind)
+{
+	int fd = kind == PT_HANDLE_PLAIN ? pt_spare_take(node) : -1;
+
+	if (kind != PT_HANDLE_DIR)
+		tally_add(fd < 0 ? TALLY_OPEN_ANEW : TALLY_OPEN_SPARE, 1);
+	return fd < 0 ? open_anew(pt, node, flags, kill_priv) : fd;
+}
+
 static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, bool kill_priv,
 	uint64_t *handle, struct fs_opened *opened)
 {
 	struct passthrough *pt = pt_of(fs);
 	PT_NODE struct pt_node_ref ref =
 		type == S_IFDIR ? pt_dir_ref(pt, node_id) : pt_ref(pt, node_id);
+	enum pt_handle_kind kind = type == S_IFDIR ? PT_HANDLE_DIR
+		: is_plain(flags) ? PT_HANDLE_PLAIN : PT_HANDLE_FILE;
 	struct pt_dax_file *dax = NULL;
 	int fd = -EAGAIN;
 
@@ -171,7 +191,7 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 	else if (pt_dax_opens_late(pt, ref.node))
 		return -ESTALE; /* since a moment ago; guests open again then */
 	if (fd == -EAGAIN)
-		fd = open_anew(pt, ref.node, flags, kill_priv);
+		fd = open_file(pt, ref.node, flags, kill_priv, kind);
 	if (fd < 0)
 		return fd;
 	if (opened) {
@@ -180,7 +200,7 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 		opened->local = closes_in_silence(ref.node, flags);
 	}
 	return dax ? pt_handle_share(pt, ref.node, node_id, fd, dax, handle)
-		   : pt_handle_new(pt, ref.node, node_id, fd, type == S_IFDIR, handle);
+		   : pt_handle_new(pt, ref.node, node_id, fd, kind, handle);
 }
 
 int pt_open(struct fs *fs, uint64_t node, int flags, bool kill_priv, uint64_t *handle,
@@ -228,8 +248,8 @@ static int enter_created(struct passthrough *pt, struct pt_node *parent, const c
 	if (r < 0)
 		return r;
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
-	r = ref.node ? pt_handle_new(pt, ref.node, entry->node, steal_fd(&fd), false, handle)
-		     : ref.error;
+	r = ref.node ? pt_handle_new(pt, ref.node, entry->node, steal_fd(&fd), PT_HANDLE_FILE,
+			       handle) : ref.error;
 	entry->local = ref.node && ref.node->mount->local;
 	entry->submount = false;
 	if (r < 0)
@@ -269,7 +289,7 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 		r = fd;
 	else
 		r = dax ? pt_handle_share(pt, ref.node, entry->node, fd, dax, handle)
-			: pt_handle_new(pt, ref.node, entry->node, fd, false, handle);
+			: pt_handle_new(pt, ref.node, entry->node, fd, PT_HANDLE_FILE, handle);
 	cred_be_daemon();
 	if (r == 0)
 		r = pt_stat(ref.node->fd, &entry->attr);

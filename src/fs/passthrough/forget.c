@@ -5,6 +5,7 @@
  */
 #include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/spare.h"
 
 /* Takes count lookups back; the node leaves when none is left. */
 static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
@@ -31,6 +32,8 @@ static void forget(struct passthrough *pt, struct pt_node *node, uint64_t count)
 	}
 	pthread_mutex_unlock(&shard->lock);
 	pt_kept_put(pt, &kept);
+	if (last)
+		pt_spare_drop(node);
 	if (parent)
 		pt_node_put(pt, parent);
 	if (last)

@@ -10,12 +10,13 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/keep.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/spare.h"
 
 /* #syscalls: close */
 
 /* Takes the descriptor, and of what it is: a listing, or a shared description. */
 static int new_handle(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int taken_fd,
-	struct pt_dir *dir, struct pt_dax_file *dax, uint64_t *id)
+	enum pt_handle_kind kind, struct pt_dir *dir, struct pt_dax_file *dax, uint64_t *id)
 {
 	CLEANUP_FD int fd = taken_fd;
 	struct idslot *slot, *held;
@@ -34,6 +35,7 @@ static int new_handle(struct passthrough *pt, struct pt_node *node, uint64_t nod
 	handle->node = node;
 	handle->node_id = node_id;
 	handle->fd = steal_fd(&fd);
+	handle->kind = kind;
 	handle->dir = dir;
 	handle->dax = dax;
 	atomic_store(&handle->open, true);
@@ -46,21 +48,21 @@ static int new_handle(struct passthrough *pt, struct pt_node *node, uint64_t nod
 }
 
 int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
-	bool directory, uint64_t *id)
+	enum pt_handle_kind kind, uint64_t *id)
 {
-	struct pt_dir *dir = directory ? pt_dir_new() : NULL;
+	struct pt_dir *dir = kind == PT_HANDLE_DIR ? pt_dir_new() : NULL;
 
-	if (directory && !dir) {
+	if (kind == PT_HANDLE_DIR && !dir) {
 		close(fd);
 		return -ENOMEM;
 	}
-	return new_handle(pt, node, node_id, fd, dir, NULL, id);
+	return new_handle(pt, node, node_id, fd, kind, dir, NULL, id);
 }
 
 int pt_handle_share(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
 	struct pt_dax_file *dax, uint64_t *id)
 {
-	return new_handle(pt, node, node_id, fd, NULL, dax, id);
+	return new_handle(pt, node, node_id, fd, PT_HANDLE_FILE, NULL, dax, id);
 }
 
 void pt_handle_destroy(void *opaque, struct idslot *slot)
@@ -68,7 +70,10 @@ void pt_handle_destroy(void *opaque, struct idslot *slot)
 	struct passthrough *pt = opaque;
 	struct pt_handle *handle = container_of(slot, struct pt_handle, slot);
 
-	close(handle->fd);
+	if (handle->kind == PT_HANDLE_PLAIN && !atomic_load(&handle->locked))
+		pt_spare_leave(pt, handle->node, handle->fd);
+	else
+		close(handle->fd);
 	pt_dax_put(handle->dax);
 	pt_dir_free(&pt->dirs, handle->dir);
 	pt_unpin(handle->node);

@@ -9,13 +9,15 @@
  * full, the young are waited for, milliseconds; what is left without a name is cooled too, and is
  * -ESTALE to a guest that comes back to it. A node that finds all others pinned is cold from the
  * beginning. So descriptors do not run out, whatever a guest does; the reserve covers the few that
- * each thread pins at a time.
+ * each thread pins at a time. What was left for the next OPEN of a file (spare.h) goes before any
+ * node has to.
  *
  * Hot nodes stand in a ring of their own, by id: forgotten ones are met and dropped in passing.
  */
 #include <errno.h>
 
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/spare.h"
 
 /* Hot nodes that are looked at for one that can be cooled, before one more may be hot. */
 #define COOL_STEPS 256
@@ -46,6 +48,9 @@ static bool vacate(struct passthrough *pt, uint64_t id, bool force)
 		return true;
 	node = container_of(slot, struct pt_node, slot);
 	done = atomic_load(&node->pins) & PT_COLD || cool(pt, node, force);
+	/* A node that nobody used was not opened either. */
+	if (done)
+		pt_spare_drop(node);
 	idtab_put(pt->nodes, slot);
 	return done;
 }
@@ -79,10 +84,20 @@ static uint64_t *new_place(struct passthrough *pt)
 	return &pt->hot[pt->hot_len++];
 }
 
-/* What handles leave to nodes. */
+/* What handles and spares leave to nodes. */
 static uint32_t most(struct passthrough *pt)
 {
-	return pt->fds - min_t(uint32_t, pt->handles->used, pt->fds / 2);
+	return pt->fds - min_t(uint32_t, pt->handles->used, pt->fds / 2) - pt_spares_places(pt);
+}
+
+/* Has fewer nodes hot than may be, for whom spares go first. */
+static void make_room(struct passthrough *pt)
+{
+	uint32_t max = most(pt);
+
+	if (pt->hot_len >= max)
+		pt_spares_shrink(pt, pt->hot_len + 1 - max);
+	sweep(pt, pt->hot_len, most(pt), true);
 }
 
 void pt_node_is_hot(struct passthrough *pt, uint64_t id)
@@ -91,7 +106,7 @@ void pt_node_is_hot(struct passthrough *pt, uint64_t id)
 
 	pthread_mutex_lock(&pt->hot_lock);
 	sweep(pt, COOL_STEPS, pt->hot_max, false);
-	sweep(pt, pt->hot_len, most(pt), true);
+	make_room(pt);
 	if (pt->hot_len < most(pt) || !vacate(pt, id, true))
 		place = new_place(pt);
 	if (place)
@@ -104,6 +119,6 @@ void pt_make_room(struct passthrough *pt)
 	if (pt->hot_len <= most(pt))
 		return;
 	pthread_mutex_lock(&pt->hot_lock);
-	sweep(pt, pt->hot_len, most(pt), true);
+	make_room(pt);
 	pthread_mutex_unlock(&pt->hot_lock);
 }

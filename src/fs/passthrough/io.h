@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Reading and writing, with a handle or without one.
+ * Opening, reading and writing, with a handle or without one.
  */
 #ifndef PASSTHROUGH_IO_H
 #define PASSTHROUGH_IO_H
@@ -8,6 +8,9 @@
 #include "fs/passthrough/pt.h"
 
 /* file.c */
+
+/* Opens a node's file or directory, which must be one: a descriptor or -errno. */
+int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags);
 
 /* A handle, or in its place a node that is read without having been opened: fd is open for reading
  * in either case, or negative, and error says why. */

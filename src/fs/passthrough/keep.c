@@ -24,6 +24,7 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/keep.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 #include "metrics/tally.h"
 
@@ -61,15 +62,20 @@ static bool is_barred(int fd)
 		st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
 }
 
+bool pt_is_kept_unheard(struct passthrough *pt, const struct pt_node *node)
+{
+	if (node->type != S_IFREG || !node->mount->local)
+		return false;
+	return !pt->dax || atomic_load(&node->dax_told) == PT_DAX_NOT;
+}
+
 /* What of a handle may be kept. */
 static unsigned int may_keep(struct passthrough *pt, const struct pt_handle *h, int flags)
 {
 	unsigned int access = access_of(flags);
 
-	if (h->node->type != S_IFREG || !h->node->mount->local || h->dax ||
+	if (!pt_is_kept_unheard(pt, h->node) || h->dax ||
 		flags & (O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME))
-		return 0;
-	if (pt->dax && atomic_load(&h->node->dax_told) != PT_DAX_NOT)
 		return 0;
 	/* Of a handle that is for both, reading alone cannot be kept. */
 	return access & FS_KEPT_WRITE && is_barred(h->fd) ? 0 : access;
@@ -147,7 +153,7 @@ static int open_resting(struct passthrough *pt, struct pt_node *node, uint64_t n
 	}
 	cred_be_daemon();
 	fd = pt_open_node(pt, node, flags);
-	r = fd < 0 ? fd : pt_handle_new(pt, node, node_id, fd, false, &id);
+	r = fd < 0 ? fd : pt_handle_new(pt, node, node_id, fd, PT_HANDLE_FILE, &id);
 	pt_unpin(node);
 	if (r < 0)
 		return r;

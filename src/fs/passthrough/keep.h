@@ -8,6 +8,11 @@
 
 #include "fs/passthrough/pt.h"
 
+/* Whether an open file of a node may outlast the guest's last close(2): on the machine's own file
+ * systems, which neither revalidate what is opened nor report when it is closed; and out of the DAX
+ * window, where a second description ends a lease. */
+bool pt_is_kept_unheard(struct passthrough *pt, const struct pt_node *node);
+
 /* The handle that is kept of the target's node, for what its `kept` says, with a reference; or
  * -EBADF or what opening it anew says. */
 int pt_kept_get(struct passthrough *pt, const struct fs_target *t, struct pt_handle **handle);

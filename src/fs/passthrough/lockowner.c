@@ -7,6 +7,7 @@
 #include <sys/file.h>
 
 #include "fs/passthrough/cred.h"
+#include "fs/passthrough/io.h"
 #include "fs/passthrough/lock.h"
 #include "fs/passthrough/pt.h"
 

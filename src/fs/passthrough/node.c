@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/spare.h"
 
 #define FIRST_BUCKETS 16
 
@@ -370,6 +371,7 @@ void pt_node_destroy(void *opaque, struct idslot *slot)
 			pt_piece(sizeof(*node->file_handle) + node->file_handle->handle_bytes));
 	if (node->name)
 		atomic_fetch_sub(&pt->node_extra, pt_piece(strlen(node->name) + 1));
+	pt_spare_drop(node);
 	close_fd(&node->fd);
 	pt_mount_put(pt, node->mount);
 	free(node->file_handle);

@@ -8,6 +8,7 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/known.h"
+#include "fs/passthrough/spare.h"
 #include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
@@ -31,6 +32,7 @@ static void count(struct fs *fs, struct fs_count *count)
 {
 	struct passthrough *pt = pt_of(fs);
 	uint32_t nodes = pt->nodes->used, cold = pt->cold, handles = pt->handles->used;
+	uint32_t spares = pt_spares_count(pt);
 
 	*count = (struct fs_count){
 		.nodes = nodes,
@@ -38,9 +40,10 @@ static void count(struct fs *fs, struct fs_count *count)
 		.node_bytes = pt_node_bytes(pt),
 		.handles = handles,
 		.kept = atomic_load_explicit(&pt->kept, memory_order_relaxed),
+		.spares = spares,
 		.listing_bytes = pt_dir_pool_bytes(&pt->dirs),
 		/* Both change meanwhile. */
-		.descriptors = nodes - min_t(uint32_t, cold, nodes) + handles,
+		.descriptors = nodes - min_t(uint32_t, cold, nodes) + handles + spares,
 		.descriptors_max = pt->fds,
 	};
 	pt_locks_count(pt, count);
@@ -177,6 +180,8 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pt->fds -= pt->locks.owners_max;
 	pt->config.keeps = min_t(unsigned int, config->keeps, pt->fds / 8);
 	pt->hot_max = pt->fds / 2;
+	if (cred_reads_all())
+		pt->spares = pt_spares_new(min_t(uint32_t, config->spares, pt->fds / 8));
 	init_rename_lock(&pt->rename_lock);
 	pthread_mutex_init(&pt->hot_lock, NULL);
 	pthread_mutex_init(&pt->mount_lock, NULL);
@@ -228,6 +233,7 @@ void passthrough_free(struct fs *fs)
 	pt_locks_destroy(pt);
 	pt_guesses_free(pt->guesses);
 	pt_known_free(pt->known);
+	pt_spares_free(pt->spares);
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
 	pthread_mutex_destroy(&pt->streams.lock);

@@ -38,6 +38,9 @@ struct watch;
 /* Files that are kept open for a guest, where nobody says how many. */
 #define PT_KEEPS 1024
 
+/* Descriptors that are left for the next OPEN, where nobody says how many. */
+#define PT_SPARES 1024
+
 /* Longer than a write(2) takes. */
 #define PT_SETTLE_MS 60000
 
@@ -48,6 +51,7 @@ struct passthrough_config {
 	size_t dir_bytes; /* what its listings may keep, or 0 for a default */
 	unsigned int settle_ms; /* a time of change older than this shows whether a file changed */
 	unsigned int keeps; /* files at most (fs_ops.keep), and an eighth of the descriptors */
+	unsigned int spares; /* for the next OPEN of a file at most (spare.h), and an eighth */
 	bool locks; /* will be asked for: descriptors are left to them */
 	bool has_proc_fd; /* below; else /proc/self/fd is opened */
 	int proc_fd;      /* of a proc that has this process; taken, also on failure */

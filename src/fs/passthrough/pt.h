@@ -88,7 +88,9 @@ struct pt_node {
 	bool barred;        /* on a file system that is never entered */
 	bool lost;          /* another inode has its key: the host's file is gone */
 	uint8_t proof_kind; /* enum pt_proof; of a cold node */
+	_Atomic bool spare_listed, spare_used; /* spare.c */
 	mode_t type;        /* S_IFMT bits */
+	_Atomic int spare;  /* a descriptor for the next OPEN plus 1; or 0 (spare.h) */
 	_Atomic int64_t opened_ctime; /* ns, as last opened; 0: none, or too new to tell (file.c) */
 	_Atomic uint64_t lookups;
 	struct pt_node *next; /* in the shard's bucket */
@@ -117,6 +119,9 @@ struct pt_shard {
 	size_t count;
 };
 
+/* PLAIN: of a file that was opened for reading and nothing else (spare.h). */
+enum pt_handle_kind { PT_HANDLE_FILE, PT_HANDLE_PLAIN, PT_HANDLE_DIR };
+
 struct pt_handle {
 	struct idslot slot;
 	struct pt_node *node; /* referenced */
@@ -124,6 +129,7 @@ struct pt_handle {
 	int fd;
 	_Atomic bool open;  /* not released yet */
 	_Atomic bool locked; /* locks were asked for through it */
+	enum pt_handle_kind kind;
 	struct pt_dir *dir; /* NULL for a file */
 	struct pt_dax_file *dax; /* whose description it shares, or NULL (dax.h) */
 };
@@ -153,7 +159,7 @@ struct passthrough {
 	_Atomic uint32_t cold;     /* nodes that are */
 	_Atomic size_t node_extra; /* bytes of names and file handles */
 
-	uint32_t fds;             /* descriptors that nodes and handles may have together */
+	uint32_t fds;             /* descriptors that nodes, handles and spares may have together */
 	uint32_t hot_max;         /* nodes that may be hot while others are idle */
 	pthread_mutex_t hot_lock; /* of what follows; taken before a shard's */
 	uint64_t *hot;            /* ids of the nodes that have a descriptor, in a ring */
@@ -161,6 +167,7 @@ struct passthrough {
 	uint32_t hot_room;
 	struct pt_locks locks; /* lock.h */
 	_Atomic uint32_t kept; /* handles that are (keep.c) */
+	struct pt_spares *spares; /* spare.h; or NULL */
 	struct pt_dax *dax;    /* dax.h; NULL: no window */
 	struct pt_known *known; /* known.h; or NULL */
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
@@ -335,7 +342,7 @@ struct file_handle *pt_file_handle(int fd);
 
 /* Makes a handle of an open descriptor (taken, also on failure) of a node that is pinned. */
 int pt_handle_new(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
-	bool directory, uint64_t *id);
+	enum pt_handle_kind kind, uint64_t *id);
 
 /* The same for a file whose description is shared, which is taken too. */
 int pt_handle_share(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int fd,
@@ -391,10 +398,5 @@ int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const c
 
 int pt_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
 void pt_forget(struct fs *fs, uint64_t node, uint64_t count);
-
-/* file.c */
-
-/* Opens a node's file or directory, which must be one: a descriptor or -errno. */
-int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags);
 
 #endif

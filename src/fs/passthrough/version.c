@@ -9,6 +9,7 @@
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
+#include "fs/passthrough/io.h"
 
 /* What is in flight is good for nothing: a stamp of what nobody looked at. */
 #define NO_STAMP ((struct vt_stamp){.word = VT_BEGIN})
