@@ -122,6 +122,52 @@ static void test_counts(void **state)
 	look_up_opening("f", false);
 }
 
+static void expect_absent(const char *name, bool opens)
+{
+	uint64_t before = tally_read(TALLY_NAME_OPENED);
+	struct fs_entry entry;
+
+	assert_int_equal(fs->ops->lookup(fs, FS_ROOT, name, &entry), -ENOENT);
+	assert_int_equal(tally_read(TALLY_NAME_OPENED) - before, opens);
+}
+
+static void make_new(void)
+{
+	make("export/new");
+}
+
+static void remove_new(void)
+{
+	assert_int_equal(unlink("export/new"), 0);
+}
+
+/* A name that was not there is not opened to see that it is not there; whether it comes, or goes
+ * again between the two looks, it is as the host has it. */
+static void test_absent(void **state)
+{
+	struct fs_entry entry;
+	uint64_t new;
+
+	expect_absent("new", true);
+	expect_absent("new", false);
+	expect_absent("other", true);
+	expect_absent("new", false);
+	make_new();
+	new = look_up_opening("new", true);
+	assert_int_equal(number_of_node(new), number_of("export/new"));
+	assert_int_equal(look_up_opening("new", false), new);
+	fs->ops->forget(fs, new, 2);
+	remove_new();
+	/* It was there the last time. */
+	expect_absent("new", true);
+	happens = make_new;
+	expect_absent("new", false);
+	happens = remove_new;
+	assert_int_equal(fs->ops->lookup(fs, FS_ROOT, "new", &entry), -ENOENT);
+	assert_null(happens);
+	expect_absent("new", false);
+}
+
 static void put_g_over_f(void)
 {
 	assert_int_equal(rename("export/g", "export/f"), 0);
@@ -265,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_counts),
+		CASE(test_absent),
 		CASE(test_others),
 		CASE(test_links),
 		CASE(test_between),

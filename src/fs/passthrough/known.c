@@ -4,11 +4,13 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-/* Two that write at once may leave one's hash with the other's node. */
+/* Two that write at once may leave one's hash with the other's node. What is not there has a table
+ * of its own: who looks for one name in many directories does not push out what was found. */
 struct pt_known {
 	struct {
 		_Atomic uint64_t hash, node;
 	} at[PT_KNOWN];
+	_Atomic uint64_t absent[PT_KNOWN]; /* hashes; 0: of none */
 };
 
 #define load(field)         atomic_load_explicit(field, memory_order_relaxed)
@@ -37,9 +39,14 @@ uint64_t pt_known_hash(const struct passthrough *pt, const struct pt_node *dir, 
 	return (h ^ h >> 32) * 0x9e3779b97f4a7c15ull;
 }
 
+static size_t place_of(uint64_t hash)
+{
+	return hash >> 32 & (PT_KNOWN - 1);
+}
+
 struct pt_node_ref pt_known_find(struct passthrough *pt, uint64_t hash)
 {
-	size_t place = hash >> 32 & (PT_KNOWN - 1);
+	size_t place = place_of(hash);
 	struct pt_node_ref ref = {.pt = pt};
 	struct pt_node *node;
 
@@ -79,11 +86,25 @@ bool pt_known_count(struct passthrough *pt, struct pt_node *node, struct pt_node
 
 void pt_known_note(struct passthrough *pt, uint64_t hash, uint64_t node)
 {
-	size_t place = hash >> 32 & (PT_KNOWN - 1);
+	size_t place = place_of(hash);
 
-	if (!pt->known || (load(&pt->known->at[place].hash) == hash &&
-				  load(&pt->known->at[place].node) == node))
+	if (!pt->known)
+		return;
+	if (load(&pt->known->absent[place]) == hash)
+		store(&pt->known->absent[place], 0);
+	if (load(&pt->known->at[place].hash) == hash && load(&pt->known->at[place].node) == node)
 		return;
 	store(&pt->known->at[place].hash, hash);
 	store(&pt->known->at[place].node, node);
+}
+
+bool pt_known_is_absent(const struct passthrough *pt, uint64_t hash)
+{
+	return pt->known && load(&pt->known->absent[place_of(hash)]) == hash;
+}
+
+void pt_known_note_absent(struct passthrough *pt, uint64_t hash)
+{
+	if (pt->known && !pt_known_is_absent(pt, hash))
+		store(&pt->known->absent[place_of(hash)], hash);
 }

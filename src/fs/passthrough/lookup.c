@@ -94,18 +94,19 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 	return r;
 }
 
-/* Of a name that leads where it led before (known.h); -EAGAIN: it has to be opened. */
+/* Of a name that leads where it led before, or to nothing (known.h); -EAGAIN: it has to be
+ * opened. */
 static int enter_known(struct passthrough *pt, struct pt_node *parent, int dir_fd,
 	const char *name, uint64_t hash, enum pt_as as, struct fs_entry *entry)
 {
 	PT_NODE struct pt_node_ref known = pt_known_find(pt, hash);
 	int r = 0;
 
-	if (!known.node)
+	if (!known.node && !pt_known_is_absent(pt, hash))
 		return -EAGAIN;
 	if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX, &entry->attr) < 0)
 		return errno == ENOENT ? -ENOENT : -EAGAIN;
-	if (!pt_has_key(&entry->attr, &known.node->key))
+	if (!known.node || !pt_has_key(&entry->attr, &known.node->key))
 		return -EAGAIN;
 	if (vtable_request_now())
 		r = pt_meet_inode(pt, parent, known.node->fd, as, entry);
@@ -131,6 +132,8 @@ int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const c
 	r = enter_fd(pt, parent, name, pt_open_child(dir_fd, name), as, entry);
 	if (r == 0)
 		pt_known_note(pt, hash, entry->node);
+	else if (r == -ENOENT)
+		pt_known_note_absent(pt, hash);
 	return r;
 }
 
