@@ -32,6 +32,11 @@ static void without_descriptors(struct options *o)
 	o->passthrough.keeps_no_descriptors = true;
 }
 
+static void without_cold_nodes(struct options *o)
+{
+	o->passthrough.starts_hot = true;
+}
+
 static void without_credentials(struct options *o)
 {
 	o->passthrough.keeps_no_rights = true;
@@ -66,6 +71,7 @@ static const struct {
 	{"event-idx", without_event_idx},
 	{"pool", without_pool},
 	{"node-descriptors", without_descriptors},
+	{"cold-nodes", without_cold_nodes},
 	{"known-names", without_known_names},
 	{"credentials", without_credentials},
 	{"pins", without_pins},

@@ -29,6 +29,7 @@
 		"Nodes that lost their descriptor to others") \
 	X(NAME_KNOWN, "names_total", "opened=\"no\"", \
 		"Names that were looked up: whether they had to be opened") \
+	X(NAME_LATER, "names_total", "opened=\"later\"", "") \
 	X(NAME_OPENED, "names_total", "opened=\"yes\"", "") \
 	X(PIN_KEPT, "pin_uses_total", "descriptor=\"kept\"", \
 		"Requests by a file that is kept open, whose guest sent no OPEN: whether it was " \

@@ -24,7 +24,7 @@ def limit(w, what, soft):
 
 @case("out of descriptors: LOOKUP and OPEN say so, FORGET makes room again")
 def descriptors():
-    w = World()
+    w = World("--without", "cold-nodes")
     fill(w.daemon.share, 100)
     directory = w.fs.lookup("dir").nodeid
     file = w.fs.lookup("file").nodeid

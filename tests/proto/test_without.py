@@ -6,6 +6,7 @@ it is."""
 import errno
 import os
 import struct
+import subprocess
 
 from fuse import ROOT
 from harness import Skip, case, check, equal, main, tempdir, until
@@ -23,6 +24,11 @@ def started(without, *options):
     path = os.path.join(tempdir(), "control")
     w = World("--control-path", path, *options, *(("--without", without) if without else ()))
     return w, lambda name, **labels: value(parse(ask(path)), name, **labels)
+
+
+def births(path):
+    """Whether a file has a time of birth."""
+    return subprocess.check_output(("stat", "-c", "%W", path)).strip() not in (b"0", b"-")
 
 
 def ended(w):
@@ -90,13 +96,13 @@ def node_descriptors():
     def opened(count):
         return count("node_uses_total", descriptor="opened")
 
-    w, count = started(None)
+    w, count = started("cold-nodes")
     node = w.fs.lookup("file").nodeid
     for _ in range(MANY):
         w.fs.getattr(node)
     equal((opened(count), count("nodes", descriptor="none")), (0, 0), "opened, and cold")
     ended(w)
-    w, count = started("node-descriptors")
+    w, count = started("cold-nodes,node-descriptors")
     node = w.fs.lookup("file").nodeid
     # One that is too young to be told from its successor keeps it.
     until("it is kept", lambda: w.fs.getattr(node) and count("nodes", descriptor="none") == 1)
@@ -107,9 +113,28 @@ def node_descriptors():
     ended(w)
 
 
+@case("cold-nodes: what is found is opened at once")
+def cold_nodes():
+    def found(w, count):
+        w.fs.forget(w.fs.lookup("file").nodeid, 1)
+        return count("names_total", opened="later")
+
+    w, count = started("cold-nodes")
+    equal([found(w, count) for _ in range(MANY)], [0] * MANY, "opened later")
+    ended(w)
+    w, count = started(None)
+    if not births(os.path.join(w.daemon.share, "file")):
+        raise Skip("no file has a time of birth here")
+    # One that is too young to be told from its successor is opened.
+    until("it is opened each time", lambda: found(w, count) > 0)
+    w.fs.getattr(w.fs.lookup("file").nodeid)
+    until("it is not opened", lambda: count("node_reopens_total", by="name") == 1)
+    ended(w)
+
+
 @case("known-names: what the guest knows is opened each time that it is looked up")
 def known_names():
-    for without, opened in ((None, 1), ("known-names", MANY)):
+    for without, opened in (("cold-nodes", 1), ("cold-nodes,known-names", MANY)):
         w, count = started(without)
         before = count("names_total", opened="yes")
         nodes = {w.fs.lookup("file").nodeid for _ in range(MANY)}
@@ -139,18 +164,18 @@ def open_cache():
 @case("file-handles: what has no descriptor is found by name")
 def file_handles():
     ways = {}
-    for without in ("node-descriptors", "node-descriptors,file-handles"):
+    for without in ("cold-nodes,node-descriptors", "cold-nodes,node-descriptors,file-handles"):
         w, count = started(without)
         node = w.fs.lookup("file").nodeid
         until("it is not opened again", lambda: w.fs.getattr(node) and
               count("node_uses_total", descriptor="opened") >= MANY)
         ways[without] = [count("node_reopens_total", by=by) > 0 for by in ("handle", "name")]
         ended(w)
-    equal(ways["node-descriptors,file-handles"], [False, True], "by handle, and by name")
+    equal(ways["cold-nodes,node-descriptors,file-handles"], [False, True], "by handle, and by name")
     # Privileges, and the file system.
-    if ways["node-descriptors"] == [False, True]:
+    if ways["cold-nodes,node-descriptors"] == [False, True]:
         raise Skip("nothing has a file handle here")
-    equal(ways["node-descriptors"], [True, False], "by handle, and by name")
+    equal(ways["cold-nodes,node-descriptors"], [True, False], "by handle, and by name")
 
 
 @case("credentials: rights are switched for each request, though all are one user's")
@@ -171,7 +196,7 @@ def credentials():
 
 @case("all of them at once")
 def everything():
-    w, count = started("polling,borrowing,event-idx,pool,known-names,open-cache,node-descriptors,"
+    w, count = started("polling,borrowing,event-idx,pool,cold-nodes,known-names,open-cache,node-descriptors,"
                        "credentials,pins,file-handles")
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node, 2)

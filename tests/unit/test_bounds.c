@@ -120,7 +120,7 @@ static void raise_to(rlim_t n)
 
 static int start(enum pt_file_handles how, const char *type)
 {
-	const struct passthrough_config config = {.file_handles = how};
+	const struct passthrough_config config = {.file_handles = how, .starts_hot = true};
 	int dir_fd;
 
 	log_open("test", LOG_OFF);

@@ -29,7 +29,7 @@ static struct rlimit files_before;
 
 static int start(enum pt_file_handles how)
 {
-	const struct passthrough_config config = {.file_handles = how};
+	const struct passthrough_config config = {.file_handles = how, .starts_hot = true};
 	struct rlimit few;
 
 	log_open("test", LOG_OFF);

@@ -50,7 +50,10 @@ static void make(const char *path)
 
 static int start(void **state)
 {
-	const struct passthrough_config config = {.file_handles = PT_FILE_HANDLES_PREFER};
+	const struct passthrough_config config = {
+		.file_handles = PT_FILE_HANDLES_PREFER,
+		.starts_hot = true,
+	};
 
 	log_open("test", LOG_OFF);
 	unit_enter_directory(directory);

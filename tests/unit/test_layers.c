@@ -28,7 +28,7 @@ static bool mounted;
 /* Runs commands that make what is mounted on "export". */
 static void start(const char *commands, enum pt_file_handles how)
 {
-	const struct passthrough_config config = {.file_handles = how};
+	const struct passthrough_config config = {.file_handles = how, .starts_hot = true};
 	struct rlimit few;
 
 	log_open("test", LOG_OFF);
@@ -85,7 +85,7 @@ static void cool_all(uint64_t parent)
 		snprintf(name, sizeof(name), "low%d", i % FILLERS + 1);
 		look_up(parent, name);
 	}
-	assert_true(pt_of(fs)->cold > FILLERS / 2);
+	assert_true(pt_of(fs)->cooled > FILLERS / 2);
 }
 
 static void check_subvolumes(enum pt_file_handles how)

@@ -18,7 +18,7 @@ static struct fs_caller who;
 
 static int setup(void **state)
 {
-	const struct passthrough_config config = {.settle_ms = 0};
+	const struct passthrough_config config = {.settle_ms = 0, .starts_hot = true};
 
 	log_open("test", LOG_OFF);
 	unit_enter_directory(directory);

@@ -132,7 +132,7 @@ static ssize_t read_at(uint64_t node, uint64_t handle, uint64_t offset, char *go
 	const struct fs_target t = {.node = node, .handle = handle, .has_handle = true};
 	struct iovec iov = {got, 1};
 
-	return fs->ops->read(fs, &t, &iov, 1, offset);
+	return fs->ops->read(fs, &t, &iov, 1, offset, false);
 }
 
 static int fd_of(uint64_t handle)
@@ -371,11 +371,11 @@ static void test_before_nodes(void **state)
 	for (uint32_t i = 1; i < fds / 2 - 1; i++)
 		use(look_up((int)i), O_RDONLY);
 	assert_int_equal(pt_spares_count(pt_of(fs)), fds / 8);
-	cold = pt_of(fs)->cold;
+	cold = pt_of(fs)->cooled;
 	for (uint32_t i = 0; i < fds / 2; i++)
 		handle[i] = open_with(node, O_RDWR);
 	assert_true(pt_spares_count(pt_of(fs)) < fds / 8);
-	assert_int_equal(pt_of(fs)->cold, cold);
+	assert_int_equal(pt_of(fs)->cooled, cold);
 	for (uint32_t i = 0; i < fds / 2; i++)
 		release(handle[i]);
 }

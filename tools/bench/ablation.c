@@ -28,6 +28,7 @@ static const struct {
 	{"borrowing", "no-borrowing", "borrowing"},
 	{"event-idx", "no-event-idx", "event-idx"},
 	{"pool", "no-pool", "pool"},
+	{"cold-nodes", "no-cold-nodes", "cold-nodes"},
 	{"known-names", "no-known-names", "known-names"},
 	{"open-cache", "no-open-cache", "open-cache"},
 	{"credentials", "no-credentials", "credentials"},

@@ -18,6 +18,7 @@ const char *const count_names[COUNTS] = {
 	[COUNT_BY_NAME] = "reopened-by-name",
 	[COUNT_KNOWN] = "names-not-opened",
 	[COUNT_SPARE] = "opens-by-kept",
+	[COUNT_LATER] = "names-not-opened-yet",
 	[COUNT_SWITCHED] = "rights-switched",
 };
 
@@ -36,6 +37,7 @@ static const struct {
 	[COUNT_BY_NAME] = {"node_reopens_total", "by", "name"},
 	[COUNT_KNOWN] = {"names_total", "opened", "no"},
 	[COUNT_SPARE] = {"opens_total", "descriptor", "kept"},
+	[COUNT_LATER] = {"names_total", "opened", "later"},
 	[COUNT_SWITCHED] = {"credentials_total", "switched", "yes"},
 };
 

@@ -44,9 +44,10 @@ static void note_stamp(struct stamps *all, const struct vt_stamp *stamp)
 static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 	struct fs_dirent *d, struct fs_entry *entry)
 {
+	enum pt_as as = d->type == DT_DIR ? PT_LISTED_DIRECTORY : PT_LISTED;
+
 	pt_glance_name(pt, handle->node, d->name, d->ino, entry);
-	if (is_dots(d->name) ||
-		pt_enter(pt, handle->node, handle->fd, d->name, PT_LISTED, entry) < 0) {
+	if (is_dots(d->name) || pt_enter(pt, handle->node, handle->fd, d->name, as, entry) < 0) {
 		drop_entry(entry);
 		return;
 	}

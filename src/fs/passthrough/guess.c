@@ -121,7 +121,7 @@ void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry 
 
 	if (!v || !v->words)
 		return;
-	if (as == PT_LISTED)
+	if (as == PT_LISTED || as == PT_LISTED_DIRECTORY)
 		note(pt, &entry->looks.name, &entry->looks.attr, entry->node);
 	else if (as == PT_LOOKED_UP)
 		note(pt, &v->look[__builtin_ctz(VT_NAME)], &v->look[__builtin_ctz(VT_CHILD_ATTR)],

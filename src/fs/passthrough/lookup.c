@@ -16,6 +16,7 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/known.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/seen.h"
 #include "fs/passthrough/version.h"
 #include "metrics/tally.h"
 
@@ -94,46 +95,112 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 	return r;
 }
 
-/* Of a name that leads where it led before, or to nothing (known.h); -EAGAIN: it has to be
- * opened. */
-static int enter_known(struct passthrough *pt, struct pt_node *parent, int dir_fd,
-	const char *name, uint64_t hash, enum pt_as as, struct fs_entry *entry)
+/* A name that is looked up, and how it was found. */
+struct sought {
+	struct pt_node *parent;
+	int dir_fd;
+	const char *name;
+	uint64_t hash;
+	enum pt_as as;
+	enum tally how;
+};
+
+/* The attributes of what a name stands for; -EAGAIN: opening it says what is wrong. */
+static int stat_name(const struct sought *s, struct statx *attr)
 {
-	PT_NODE struct pt_node_ref known = pt_known_find(pt, hash);
+	if (statx(s->dir_fd, s->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX, attr) == 0)
+		return 0;
+	return errno == ENOENT ? -ENOENT : -EAGAIN;
+}
+
+/* Of a name that was looked at while the node that it led to was pinned. */
+static int enter_hot(struct passthrough *pt, const struct sought *s, struct pt_node *node,
+	struct fs_entry *entry)
+{
 	int r = 0;
 
-	if (!known.node && !pt_known_is_absent(pt, hash))
-		return -EAGAIN;
-	if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX, &entry->attr) < 0)
-		return errno == ENOENT ? -ENOENT : -EAGAIN;
-	if (!known.node || !pt_has_key(&entry->attr, &known.node->key))
+	if (!pt_has_key(&entry->attr, &node->key))
 		return -EAGAIN;
 	if (vtable_request_now())
-		r = pt_meet_inode(pt, parent, known.node->fd, as, entry);
-	if (r == 0 && !pt_known_count(pt, known.node, parent, name))
+		r = pt_meet_inode(pt, s->parent, node->fd, s->as, entry);
+	if (r == 0 && !pt_known_count(pt, node, s->parent, s->name))
 		r = -EAGAIN;
+	if (r == 0)
+		entry->node = pt_node_id(pt, node);
+	return r;
+}
+
+/* Whether what is found in a directory may be a node without descriptor (pin.c). The version table
+ * and the window of DAX want one of each. */
+static bool may_stay_cold(const struct passthrough *pt, const struct sought *s)
+{
+	return pt->seen && s->as != PT_LISTED_DIRECTORY && s->parent->mount->born &&
+		!s->parent->barred && !pt->config.table && !vtable_request_now() && !pt->dax;
+}
+
+/* Of a name that was looked at. What is hot may be another inode with the number of the one that
+ * was there, until it is looked at once more. */
+static int enter_cold(struct passthrough *pt, struct sought *s, struct fs_entry *entry)
+{
+	PT_NODE struct pt_node_ref hot = {.pt = pt};
+	int r = -EAGAIN;
+
+	if (!S_ISDIR(entry->attr.stx_mode) && pt_is_beside(&entry->attr, s->parent))
+		r = pt_node_seen(pt, &entry->attr, s->parent, s->name, &hot.node, &entry->node);
+	if (r == 0 && !hot.node) {
+		pt_seen_note(pt->seen, s->hash);
+		s->how = TALLY_NAME_LATER;
+		return 0;
+	}
+	if (r == 0)
+		r = stat_name(s, &entry->attr);
+	if (r == 0)
+		r = enter_hot(pt, s, hot.node, entry);
+	if (r == 0)
+		pt_known_note(pt, s->hash, entry->node);
+	return r;
+}
+
+/* Of a name that leads where it led before, or to nothing (known.h), or to what need not be opened;
+ * -EAGAIN: it has to be. */
+static int enter_unopened(struct passthrough *pt, struct sought *s, struct fs_entry *entry)
+{
+	PT_NODE struct pt_node_ref known = pt_known_find(pt, s->hash);
+	bool cold = may_stay_cold(pt, s);
+	int r = known.node || cold || pt_known_is_absent(pt, s->hash)
+		? stat_name(s, &entry->attr) : -EAGAIN;
+
 	if (r < 0)
 		return r;
-	entry->node = pt_node_id(pt, known.node);
-	tell_entry(pt, parent, name, as, entry);
-	return 0;
+	r = known.node ? enter_hot(pt, s, known.node, entry) : -EAGAIN;
+	if (r == -EAGAIN && cold)
+		r = enter_cold(pt, s, entry);
+	if (r == 0)
+		tell_entry(pt, s->parent, s->name, s->as, entry);
+	return r;
 }
 
 int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const char *name,
 	enum pt_as as, struct fs_entry *entry)
 {
-	uint64_t hash = pt_known_hash(pt, parent, name);
-	int r = as == PT_LOOKED_UP || as == PT_LISTED
-		? enter_known(pt, parent, dir_fd, name, hash, as, entry) : -EAGAIN;
+	struct sought s = {
+		.parent = parent,
+		.dir_fd = dir_fd,
+		.name = name,
+		.hash = pt_known_hash(pt, parent, name),
+		.as = as,
+		.how = TALLY_NAME_KNOWN,
+	};
+	int r = as < PT_MADE ? enter_unopened(pt, &s, entry) : -EAGAIN;
 
-	tally_add(r == -EAGAIN ? TALLY_NAME_OPENED : TALLY_NAME_KNOWN, 1);
+	tally_add(r == -EAGAIN ? TALLY_NAME_OPENED : s.how, 1);
 	if (r != -EAGAIN)
 		return r;
 	r = enter_fd(pt, parent, name, pt_open_child(dir_fd, name), as, entry);
 	if (r == 0)
-		pt_known_note(pt, hash, entry->node);
+		pt_known_note(pt, s.hash, entry->node);
 	else if (r == -ENOENT)
-		pt_known_note_absent(pt, hash);
+		pt_known_note_absent(pt, s.hash);
 	return r;
 }
 

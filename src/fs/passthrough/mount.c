@@ -120,6 +120,13 @@ int pt_stat(int fd, struct statx *attr)
 	return neg_errno(statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, PT_STATX, attr));
 }
 
+static bool has_births(int fd)
+{
+	struct statx attr;
+
+	return pt_stat(fd, &attr) == 0 && attr.stx_mask & STATX_BTIME;
+}
+
 struct file_handle *pt_file_handle(int fd)
 {
 	union {
@@ -246,6 +253,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 			mount->local = pt_is_local(fd);
 			mount->keeps_numbers = mount->local || pt_is_stacked(fd);
 			mount->timed = pt_is_timed(fd);
+			mount->born = mount->local && has_births(fd);
 			mount->names = names_of(fd);
 			watch_mount(pt, mount, fd);
 			mount->next = pt->mounts;

@@ -12,8 +12,6 @@
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/spare.h"
 
-#define FIRST_BUCKETS 16
-
 struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id)
 {
 	struct pt_node_ref ref = {.pt = pt, .node = pt_node_get(pt, id), .error = -ESTALE};
@@ -26,118 +24,6 @@ struct pt_node_ref pt_ref(struct passthrough *pt, uint64_t id)
 		ref.node = NULL;
 	}
 	return ref;
-}
-
-static struct pt_key key_of(const struct statx *attr)
-{
-	return (struct pt_key){
-		.mount = attr->stx_mnt_id,
-		.dev = (uint64_t)attr->stx_dev_major << 32 | attr->stx_dev_minor,
-		.ino = attr->stx_ino,
-	};
-}
-
-bool pt_is_beside(const struct statx *attr, const struct pt_node *node)
-{
-	struct pt_key key = key_of(attr);
-
-	return key.mount == node->key.mount && key.dev == node->key.dev;
-}
-
-static uint64_t hash_of(const struct pt_key *key)
-{
-	uint64_t h = key->ino * 0x9e3779b97f4a7c15ull;
-
-	h = (h ^ h >> 32 ^ key->dev) * 0x9e3779b97f4a7c15ull;
-	return (h ^ h >> 32 ^ key->mount) * 0x9e3779b97f4a7c15ull;
-}
-
-static bool same_key(const struct pt_key *a, const struct pt_key *b)
-{
-	return a->ino == b->ino && a->dev == b->dev && a->mount == b->mount;
-}
-
-/* The shard comes from the top bits of the hash, the bucket from those below. */
-static struct pt_shard *shard_of(struct passthrough *pt, uint64_t hash)
-{
-	return &pt->shards[hash >> 58];
-}
-
-struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *node)
-{
-	return shard_of(pt, hash_of(&node->key));
-}
-
-bool pt_has_key(const struct statx *attr, const struct pt_key *key)
-{
-	struct pt_key its = key_of(attr);
-
-	return same_key(&its, key);
-}
-
-static struct pt_node **bucket_of(struct pt_shard *shard, uint64_t hash)
-{
-	return &shard->buckets[hash >> 26 & (shard->nbuckets - 1)];
-}
-
-/* Doubles the buckets; without memory, chains get longer instead. */
-static void grow(struct pt_shard *shard)
-{
-	struct pt_shard bigger = {
-		.nbuckets = shard->nbuckets ? shard->nbuckets * 2 : FIRST_BUCKETS};
-
-	bigger.buckets = calloc(bigger.nbuckets, sizeof(struct pt_node *));
-	if (!bigger.buckets)
-		return;
-	for (size_t i = 0; i < shard->nbuckets; i++) {
-		struct pt_node *next;
-
-		for (struct pt_node *node = shard->buckets[i]; node; node = next) {
-			struct pt_node **bucket = bucket_of(&bigger, hash_of(&node->key));
-
-			next = node->next;
-			node->next = *bucket;
-			*bucket = node;
-		}
-	}
-	free(shard->buckets);
-	shard->buckets = bigger.buckets;
-	shard->nbuckets = bigger.nbuckets;
-}
-
-/* The lock of the shard is held in these three. */
-static struct pt_node *find(struct pt_shard *shard, uint64_t hash, const struct pt_key *key)
-{
-	struct pt_node *node = shard->nbuckets ? *bucket_of(shard, hash) : NULL;
-
-	while (node && !same_key(&node->key, key))
-		node = node->next;
-	return node;
-}
-
-static int insert(struct pt_shard *shard, uint64_t hash, struct pt_node *node)
-{
-	struct pt_node **bucket;
-
-	if (shard->count >= shard->nbuckets)
-		grow(shard);
-	if (shard->nbuckets == 0)
-		return -ENOMEM;
-	bucket = bucket_of(shard, hash);
-	node->next = *bucket;
-	*bucket = node;
-	shard->count++;
-	return 0;
-}
-
-void pt_shard_remove(struct pt_shard *shard, struct pt_node *node)
-{
-	struct pt_node **p = bucket_of(shard, hash_of(&node->key));
-
-	while (*p != node)
-		p = &(*p)->next;
-	*p = node->next;
-	shard->count--;
 }
 
 struct pt_node *pt_node_get(struct passthrough *pt, uint64_t id)
@@ -188,6 +74,8 @@ struct found {
 	struct pt_node *parent; /* or NULL */
 	const char *name;
 	bool barred;
+	bool unopened; /* there is no descriptor, and the inode was born then: */
+	int64_t birth;
 };
 
 size_t pt_node_bytes(const struct passthrough *pt)
@@ -211,6 +99,13 @@ static struct pt_node *new_node(struct passthrough *pt, const struct pt_key *key
 	node->type = f->attr->stx_mode & S_IFMT;
 	node->barred = f->barred;
 	node->mount = f->mount;
+	if (f->unopened) {
+		node->proof = f->birth;
+		node->proof_kind = PT_PROOF_BIRTH;
+		atomic_store(&node->unopened, true);
+		atomic_store(&node->pins, PT_COLD);
+		atomic_fetch_add(&pt->unopened, 1);
+	}
 	atomic_fetch_add(&f->mount->users, 1);
 	atomic_store(&node->lookups, 1);
 	idtab_publish(slot);
@@ -224,11 +119,23 @@ static void lose(struct pt_shard *shard, struct pt_node *node)
 	pt_shard_remove(shard, node);
 }
 
+/* Whether a node without descriptor is the inode that was found; else its own is gone. */
+static bool is_same_unopened(struct pt_shard *shard, struct pt_node *node, const struct found *f)
+{
+	if (node->proof == f->birth)
+		return true;
+	lose(shard, node);
+	return false;
+}
+
 /* Known: counts a lookup, and takes the descriptor where the node has none. */
 static struct pt_node *use_known(struct passthrough *pt, struct pt_shard *shard,
 	struct pt_node *node, struct found *f)
 {
-	if (atomic_load(&node->pins) & PT_COLD) {
+	if (f->unopened) {
+		if (!is_same_unopened(shard, node, f))
+			return NULL;
+	} else if (atomic_load(&node->pins) & PT_COLD) {
 		if (!pt_is_same_inode(node, *f->fd, f->attr)) {
 			lose(shard, node);
 			return NULL;
@@ -243,8 +150,8 @@ static struct pt_node *use_known(struct passthrough *pt, struct pt_shard *shard,
 static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t hash,
 	struct found *f, struct pt_node **before, uint64_t *id)
 {
-	struct pt_key key = key_of(f->attr);
-	struct pt_node *node = find(shard, hash, &key);
+	struct pt_key key = pt_key_of(f->attr);
+	struct pt_node *node = pt_shard_find(shard, hash, &key);
 	int r = 0;
 
 	if (node)
@@ -253,7 +160,7 @@ static int find_or_make(struct passthrough *pt, struct pt_shard *shard, uint64_t
 		node = new_node(pt, &key, f);
 		if (!node)
 			return -ENFILE;
-		r = insert(shard, hash, node);
+		r = pt_shard_insert(shard, hash, node);
 	}
 	*id = pt_node_id(pt, node);
 	*before = r < 0 ? node : pt_set_name(pt, node, f->parent, f->name);
@@ -276,19 +183,19 @@ static uint32_t hold(struct passthrough *pt, struct pt_node *node)
 static void lose_removed(struct passthrough *pt, struct pt_shard *shard, uint64_t hash, int fd,
 	const struct statx *attr)
 {
-	struct pt_key key = key_of(attr);
+	struct pt_key key = pt_key_of(attr);
 	struct pt_node *node;
 	bool cold;
 
 	pthread_mutex_lock(&shard->lock);
-	node = find(shard, hash, &key);
+	node = pt_shard_find(shard, hash, &key);
 	cold = node && hold(pt, node) & PT_COLD;
 	pthread_mutex_unlock(&shard->lock);
 	if (!node)
 		return;
 	if (!cold && pt_is_removed(node, fd, attr)) {
 		pthread_mutex_lock(&shard->lock);
-		if (find(shard, hash, &key) == node)
+		if (pt_shard_find(shard, hash, &key) == node)
 			lose(shard, node);
 		pthread_mutex_unlock(&shard->lock);
 	}
@@ -301,9 +208,9 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 {
 	CLEANUP_FD int fd = taken_fd;
 	struct found f = {.fd = &fd, .attr = attr, .parent = name ? parent : NULL, .name = name};
-	struct pt_key key = key_of(attr);
-	uint64_t hash = hash_of(&key);
-	struct pt_shard *shard = shard_of(pt, hash);
+	struct pt_key key = pt_key_of(attr);
+	uint64_t hash = pt_key_hash(&key);
+	struct pt_shard *shard = pt_shard_of(pt, hash);
 	struct pt_mount *found_mount = NULL;
 	struct pt_node *before = NULL;
 	int barred = 0, r;
@@ -333,16 +240,76 @@ int pt_node_found(struct passthrough *pt, int taken_fd, const struct statx *attr
 	return r;
 }
 
+/* What is known of an inode that was found without a descriptor: 0, or -EAGAIN where one is needed;
+ * the lock is held. */
+static int see_known(struct passthrough *pt, struct pt_node *node, struct pt_node **hot)
+{
+	bool cold = atomic_load(&node->pins) & PT_COLD;
+
+	if (pt->config.opens_names || (cold && !atomic_load(&node->unopened)))
+		return -EAGAIN;
+	if (!cold) {
+		hold(pt, node);
+		*hot = node;
+	}
+	return 0;
+}
+
+int pt_node_seen(struct passthrough *pt, const struct statx *attr, struct pt_node *parent,
+	const char *name, struct pt_node **hot, uint64_t *id)
+{
+	struct pt_key key = pt_key_of(attr);
+	uint64_t hash = pt_key_hash(&key);
+	struct pt_shard *shard = pt_shard_of(pt, hash);
+	struct found f = {.fd = &(int){-1}, .attr = attr, .mount = parent->mount,
+		.parent = parent, .name = name, .unopened = true};
+	struct pt_node *before = NULL, *known;
+	int r = 0;
+
+	*hot = NULL;
+	if (!pt_has_birth(attr, &f.birth))
+		return -EAGAIN;
+	pthread_mutex_lock(&shard->lock);
+	known = pt_shard_find(shard, hash, &key);
+	if (known)
+		r = see_known(pt, known, hot);
+	if (r == 0 && !*hot)
+		r = find_or_make(pt, shard, hash, &f, &before, id);
+	pthread_mutex_unlock(&shard->lock);
+	if (before)
+		pt_node_put(pt, before);
+	return r;
+}
+
+int pt_node_hold(struct passthrough *pt, const struct statx *attr, struct pt_node **node)
+{
+	struct pt_key key = pt_key_of(attr);
+	uint64_t hash = pt_key_hash(&key);
+	struct pt_shard *shard = pt_shard_of(pt, hash);
+	int r = -ESTALE;
+
+	pthread_mutex_lock(&shard->lock);
+	*node = pt_shard_find(shard, hash, &key);
+	if (*node)
+		r = !!(atomic_load(&(*node)->pins) & PT_COLD);
+	if (r == 0)
+		hold(pt, *node);
+	else
+		*node = NULL;
+	pthread_mutex_unlock(&shard->lock);
+	return r;
+}
+
 struct pt_node *pt_node_known(struct passthrough *pt, int *fd, const struct statx *attr)
 {
-	struct pt_key key = key_of(attr);
-	uint64_t hash = hash_of(&key);
-	struct pt_shard *shard = shard_of(pt, hash);
+	struct pt_key key = pt_key_of(attr);
+	uint64_t hash = pt_key_hash(&key);
+	struct pt_shard *shard = pt_shard_of(pt, hash);
 	struct pt_node *node;
 	bool cold = false;
 
 	pthread_mutex_lock(&shard->lock);
-	node = find(shard, hash, &key);
+	node = pt_shard_find(shard, hash, &key);
 	if (node) {
 		cold = atomic_load(&node->pins) & PT_COLD;
 		if (cold && !pt_is_same_inode(node, *fd, attr))
@@ -365,7 +332,7 @@ void pt_node_destroy(void *opaque, struct idslot *slot)
 	struct pt_node *node = container_of(slot, struct pt_node, slot);
 
 	if (atomic_load(&node->pins) & PT_COLD)
-		atomic_fetch_sub(&pt->cold, 1);
+		atomic_fetch_sub(node->unopened ? &pt->unopened : &pt->cooled, 1);
 	if (node->file_handle)
 		atomic_fetch_sub(&pt->node_extra,
 			pt_piece(sizeof(*node->file_handle) + node->file_handle->handle_bytes));

@@ -8,6 +8,7 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/known.h"
+#include "fs/passthrough/seen.h"
 #include "fs/passthrough/spare.h"
 #include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
@@ -26,13 +27,14 @@ static void reset(struct fs *fs)
 	pt_dax_reset(pt);
 	pt_locks_reset(pt);
 	pt_nodes_reset(pt);
+	pt_seen_clear(pt->seen);
 }
 
 static void count(struct fs *fs, struct fs_count *count)
 {
 	struct passthrough *pt = pt_of(fs);
-	uint32_t nodes = pt->nodes->used, cold = pt->cold, handles = pt->handles->used;
-	uint32_t spares = pt_spares_count(pt);
+	uint32_t nodes = pt->nodes->used, cold = pt->cooled + pt->unopened;
+	uint32_t handles = pt->handles->used, spares = pt_spares_count(pt);
 
 	*count = (struct fs_count){
 		.nodes = nodes,
@@ -189,6 +191,8 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pt_dir_pool_init(&pt->dirs, config->dir_bytes ? config->dir_bytes : DIR_BYTES);
 	pt->guesses = config->table ? pt_guesses_new() : NULL;
 	pt->known = config->opens_names ? NULL : pt_known_new();
+	if (!config->starts_hot && config->file_handles != PT_FILE_HANDLES_MANDATORY)
+		pt->seen = pt_seen_new();
 	pt->nodes = idtab_new(sizeof(struct pt_node), UINT32_MAX, pt_node_destroy, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->fds / 2, pt_handle_destroy, pt);
 	pt->proc_fd = config->has_proc_fd ? config->proc_fd
@@ -234,6 +238,7 @@ void passthrough_free(struct fs *fs)
 	pt_guesses_free(pt->guesses);
 	pt_known_free(pt->known);
 	pt_spares_free(pt->spares);
+	pt_seen_free(pt->seen);
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
 	pthread_mutex_destroy(&pt->streams.lock);

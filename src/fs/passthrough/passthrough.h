@@ -2,8 +2,8 @@
 /*
  * A directory of the host as a file system (fs/fs.h).
  *
- * Nodes (node.c) are inodes that the guest knows, each held by an O_PATH descriptor. Every name
- * is resolved one component at a time from such a descriptor, with openat2(2) forbidding
+ * Nodes (node.c) are inodes that the guest knows, those in use held by O_PATH descriptors. Every
+ * name is resolved one component at a time from such a descriptor, with openat2(2) forbidding
  * symlinks, magic links and "..": the guest cannot name anything outside the directory. Only
  * regular files and directories are ever opened further, through /proc/self/fd.
  *
@@ -64,6 +64,7 @@ struct passthrough_config {
 	bool no_open;  /* guests may use files without opening them */
 	/* What makes the rest fast, left out (daemon/without.c). */
 	bool keeps_no_descriptors; /* of nodes, once nobody uses them */
+	bool starts_hot;           /* each node, which is opened when it is found */
 	bool keeps_no_rights;      /* of callers, from one request to the next */
 	bool opens_names;          /* of what the guest knows, too, when they are looked up */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */

@@ -9,6 +9,13 @@
  * where the file system keeps none, of its last change. Whoever needs a cold node's descriptor
  * opens it again and checks that it is the same inode, else -ESTALE.
  *
+ * Most inodes that a guest finds in a listing, and many that it looks up, it never uses. So on
+ * local mounts with times of birth a node starts without a descriptor, as one that is found by its
+ * name, unless it is a directory; the first who needs one opens it. By name also where there are
+ * file handles: to ask for one takes nearly as long as to open the file. When the host renames it
+ * before that, it is -ESTALE until the guest looks the new name up, which guests do by themselves;
+ * when the host removes it, for good.
+ *
  * A time tells an inode from the next one with the same number only when it lay in the past as the
  * node was cooled: who has no room for more hot nodes waits for that. An inode without links has
  * no name to be found by, and the host would destroy it with the last descriptor: it stays hot
@@ -141,7 +148,7 @@ void pt_warm(struct passthrough *pt, struct pt_node *node, int fd)
 		atomic_fetch_sub(&pt->node_extra, pt_piece(size_of(node->file_handle)));
 	free(node->file_handle);
 	node->file_handle = NULL;
-	atomic_fetch_sub(&pt->cold, 1);
+	atomic_fetch_sub(atomic_exchange(&node->unopened, false) ? &pt->unopened : &pt->cooled, 1);
 	atomic_fetch_and(&node->pins, ~PT_COLD);
 }
 
@@ -185,7 +192,7 @@ static int reopen(struct passthrough *pt, struct pt_node *node, unsigned int way
 {
 	CLEANUP_FREE struct file_handle *handle = NULL;
 
-	if (node->mount->fd < 0) {
+	if (node->mount->fd < 0 || atomic_load(&node->unopened)) {
 		tally_add(TALLY_NODE_BY_NAME, 1);
 		return pt_open_by_name(pt, node, ways, alone);
 	}
@@ -205,6 +212,12 @@ static int64_t age_of(int64_t ns)
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec - ns;
+}
+
+bool pt_has_birth(const struct statx *attr, int64_t *ns)
+{
+	*ns = ns_of(&attr->stx_btime);
+	return attr->stx_mask & STATX_BTIME && age_of(*ns) > STEP_NS;
 }
 
 /* Notes a time that will tell the inode from others; -EAGAIN where it soon would, -ESTALE where it
@@ -260,7 +273,7 @@ int pt_cool(struct passthrough *pt, struct pt_node *node, bool force)
 			r = 0;
 		if (r == 0) {
 			fd = steal_fd(&node->fd);
-			atomic_fetch_add(&pt->cold, 1);
+			atomic_fetch_add(&pt->cooled, 1);
 			tally_add(TALLY_NODE_COOLED, 1);
 		} else {
 			atomic_fetch_and(&node->pins, ~PT_COLD);

@@ -17,6 +17,7 @@
 #include "fs/passthrough/lock.h"
 #include "fs/passthrough/ops.h"
 #include "fs/passthrough/passthrough.h"
+#include "fs/passthrough/shard.h"
 #include "fs/passthrough/stream.h"
 
 /* Most handles that one guest may have. */
@@ -27,13 +28,6 @@
 
 /* A node's share of tables, beside struct pt_node and what that points to. */
 #define PT_NODE_MORE 24
-
-/* What makes an inode the same one while a descriptor holds it. */
-struct pt_key {
-	uint64_t mount;
-	uint64_t dev;
-	uint64_t ino;
-};
 
 /* Whether a file system compares names byte by byte. */
 enum pt_names { PT_NAMES_BYTES, PT_NAMES_FOLD, PT_NAMES_ASK /* each directory */ };
@@ -53,6 +47,7 @@ struct pt_mount {
 	_Atomic bool unwatched; /* what the host's processes change there is not told */
 	bool keeps_numbers; /* an inode's is no other's while a descriptor holds it */
 	bool timed; /* what changes there need not be told to this machine, or not by number */
+	bool born; /* local, and inodes have times of birth: what is found need not be opened */
 	enum pt_names names; /* how they are compared */
 	struct pt_mount *next;
 };
@@ -87,6 +82,7 @@ struct pt_node {
 	_Atomic uint8_t dax_told; /* enum pt_dax_told (dax.h): what the guest was told */
 	bool barred;        /* on a file system that is never entered */
 	bool lost;          /* another inode has its key: the host's file is gone */
+	_Atomic bool unopened; /* cold since it was found */
 	uint8_t proof_kind; /* enum pt_proof; of a cold node */
 	_Atomic bool spare_listed, spare_used; /* spare.c */
 	mode_t type;        /* S_IFMT bits */
@@ -97,8 +93,8 @@ struct pt_node {
 	struct pt_mount *mount;
 	struct pt_dax_file *_Atomic dax; /* while it may be mapped (dax.h) */
 	struct file_handle *file_handle; /* of a cold node, where its mount has them */
-	/* Where its mount has no file handles, the name that it was last found by (way.c); under
-	 * the lock of the shard. */
+	/* Where its mount has no file handles, or it is unopened, the name that it was last found
+	 * by (way.c); under the lock of the shard. */
 	struct pt_node *parent; /* referenced */
 	char *name;
 	int64_t proof; /* ns */
@@ -108,16 +104,6 @@ struct pt_node {
 };
 
 #define PT_COLD (1u << 31)
-
-#define PT_SHARDS 64
-
-/* A part of the map from identity to node. */
-struct pt_shard {
-	pthread_mutex_t lock;
-	struct pt_node **buckets;
-	size_t nbuckets; /* a power of two, or 0 */
-	size_t count;
-};
 
 /* PLAIN: of a file that was opened for reading and nothing else (spare.h). */
 enum pt_handle_kind { PT_HANDLE_FILE, PT_HANDLE_PLAIN, PT_HANDLE_DIR };
@@ -156,7 +142,8 @@ struct passthrough {
 	 * before the others. */
 	pthread_rwlock_t rename_lock;
 
-	_Atomic uint32_t cold;     /* nodes that are */
+	_Atomic uint32_t cooled;   /* cold nodes that had a descriptor once */
+	_Atomic uint32_t unopened; /* ... and those that had none yet */
 	_Atomic size_t node_extra; /* bytes of names and file handles */
 
 	uint32_t fds;             /* descriptors that nodes, handles and spares may have together */
@@ -170,6 +157,7 @@ struct passthrough {
 	struct pt_spares *spares; /* spare.h; or NULL */
 	struct pt_dax *dax;    /* dax.h; NULL: no window */
 	struct pt_known *known; /* known.h; or NULL */
+	struct pt_seen *seen;   /* seen.h; NULL: nodes start with a descriptor */
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
 };
 
@@ -197,8 +185,15 @@ uint64_t pt_node_id(const struct passthrough *pt, const struct pt_node *node);
 int pt_node_found(struct passthrough *pt, int fd, const struct statx *attr,
 	struct pt_node *parent, const char *name, uint64_t *id);
 
-/* Whether an inode with these attributes is on the device and mount of a node. */
-bool pt_is_beside(const struct statx *attr, const struct pt_node *node);
+/* The same without a descriptor, for what is no directory and on its parent's mount, which has
+ * times of birth. What is known and hot is pinned instead, and not counted: the name is to be
+ * looked at again. -EAGAIN: it has to be opened. */
+int pt_node_seen(struct passthrough *pt, const struct statx *attr, struct pt_node *parent,
+	const char *name, struct pt_node **hot, uint64_t *id);
+
+/* References and pins the node of an inode, if it is known and hot: 0; else 1 where it is cold,
+ * -ESTALE where there is none. */
+int pt_node_hold(struct passthrough *pt, const struct statx *attr, struct pt_node **node);
 
 /* One more of a node that is known, under the lock of its shard. */
 static inline void pt_count_lookup(struct pt_node *node)
@@ -207,21 +202,12 @@ static inline void pt_count_lookup(struct pt_node *node)
 	atomic_fetch_add_explicit(&node->lookups, 1, memory_order_relaxed);
 }
 
-/* The shard that a node is in. */
-struct pt_shard *pt_node_shard(struct passthrough *pt, const struct pt_node *node);
-
-/* Takes a node out of its shard, whose lock is held: nobody finds it any more. */
-void pt_shard_remove(struct pt_shard *shard, struct pt_node *node);
-
 /* The node of an O_PATH descriptor, referenced and pinned, or NULL where it is not known. A cold
  * one takes the descriptor. */
 struct pt_node *pt_node_known(struct passthrough *pt, int *fd, const struct statx *attr);
 
 /* Bytes that the nodes take. */
 size_t pt_node_bytes(const struct passthrough *pt);
-
-/* Whether these are the attributes of the inode with a key. */
-bool pt_has_key(const struct statx *attr, const struct pt_key *key);
 
 /* Destroys what a node holds; for its table. */
 void pt_node_destroy(void *opaque, struct idslot *slot);
@@ -274,6 +260,9 @@ void pt_nodes_reset(struct passthrough *pt);
 int pt_pin(struct passthrough *pt, struct pt_node *node);
 void pt_unpin(struct pt_node *node);
 
+/* The time of an inode's birth, if no later one with its number can have the same. */
+bool pt_has_birth(const struct statx *attr, int64_t *ns);
+
 /* Whether a descriptor is the inode of a cold node; the lock of its shard is held. */
 bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr);
 
@@ -303,7 +292,7 @@ void pt_make_room(struct passthrough *pt);
 
 /* way.c */
 
-/* Remembers the name of a node that has no file handle to be found by. The lock of the node's
+/* Remembers the name of a node that is found by no file handle when it is cold. The lock of its
  * shard is held; what comes back is the reference to the parent before, to be put without it. */
 struct pt_node *pt_set_name(struct passthrough *pt, struct pt_node *node, struct pt_node *parent,
 	const char *name);
@@ -388,6 +377,7 @@ bool pt_same_inode(const struct statx *a, const struct statx *b);
 enum pt_as {
 	PT_LOOKED_UP,
 	PT_LISTED,
+	PT_LISTED_DIRECTORY,
 	PT_MADE,   /* or is to be changed now */
 	PT_MARKED, /* the same, and it was known before */
 };

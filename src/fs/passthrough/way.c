@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The way back to cold nodes by their names, where the mount has no file handles.
+ * The way back to cold nodes by their names, where the mount has no file handles or they had no
+ * descriptor yet.
  *
- * Each node there remembers the directory and the name that it was last found by. A cold one is
+ * Each such node remembers the directory and the name that it was last found by. A cold one is
  * opened from the nearest directory above it that is hot, by all names in between in one system
  * call, which follows no symlinks; a way that is longer than a path may be is gone in parts. What
  * is found must be the inode that was cooled: whatever happened to the names, the way never
@@ -19,7 +20,9 @@
 #include <limits.h>
 #include <string.h>
 
+#include "fs/passthrough/known.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/seen.h"
 
 /* Names from one node down to another. */
 struct way {
@@ -40,7 +43,8 @@ struct pt_node *pt_set_name(struct passthrough *pt, struct pt_node *node, struct
 	char *copy;
 
 	/* Who is forgotten has given up its parent, and must not get another. */
-	if (node->mount->fd >= 0 || !parent || node == pt->root || atomic_load(&node->lookups) == 0)
+	if (!parent || node == pt->root || atomic_load(&node->lookups) == 0 ||
+		(node->mount->fd >= 0 && !atomic_load(&node->unopened)))
 		return NULL;
 	if (before == parent && strcmp(node->name, name) == 0)
 		return NULL;
@@ -173,8 +177,14 @@ struct pt_node_ref pt_hold_named(struct passthrough *pt, struct pt_node *parent,
 	struct statx attr;
 
 	/* With file handles names do not matter, and what is hot outlives them. */
-	if (parent->mount->fd >= 0 && pt->cold == 0)
-		return ref;
+	if (parent->mount->fd >= 0) {
+		if (pt->cooled == 0 && !pt_seen_has(pt->seen, pt_known_hash(pt, parent, name)))
+			return ref;
+		if (statx(parent->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX,
+			    &attr) < 0 ||
+			pt_node_hold(pt, &attr, &ref.node) <= 0)
+			return ref;
+	}
 	fd = pt_open_child(parent->fd, name);
 	if (fd >= 0 && pt_stat(fd, &attr) == 0)
 		ref.node = pt_node_known(pt, &fd, &attr);
