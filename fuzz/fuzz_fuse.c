@@ -490,6 +490,7 @@ static void converse_with_tree(uint8_t how, uint8_t more, struct input *in)
 		.table = how & TABLE ? table : NULL,
 		.readonly = how & 8,
 		.keeps = 4,
+		.spares = 2,
 	};
 	int before = dup(0), after;
 	struct fs_count n;
@@ -508,7 +509,7 @@ static void converse_with_tree(uint8_t how, uint8_t more, struct input *in)
 	fs->ops->count(fs, &n);
 	/* Files of a window end a moment later. */
 	must((n.nodes == 1 || window) && n.handles == 0 && n.cold == 0 && n.listing_bytes == 0);
-	must(n.lock_owners == 0 && n.lock_ranges == 0 && n.lock_waits == 0);
+	must(n.lock_owners == 0 && n.lock_ranges == 0 && n.lock_waits == 0 && n.spares == 0);
 	passthrough_free(fs);
 	if (window)
 		dax_window_free(window);
