@@ -73,6 +73,8 @@ int check_dax(struct parse *p)
 		o->passthrough.dax = PT_DAX_AUTO;
 	if (o->passthrough.dax == PT_DAX_NEVER)
 		o->dax_window = 0;
+	o->passthrough.readonly = o->fuse.readonly;
+	o->passthrough.no_open = fuse_config_no_open(&o->fuse);
 	if (o->dax_window == 0)
 		return 0;
 	if (o->thread_pool_size == 0)
@@ -84,8 +86,6 @@ int check_dax(struct parse *p)
 			       "which ends the leases that auto maps under; --dax=always goes",
 			o->fuse.posix_lock ? "posix-lock" : "flock");
 	o->fuse.dax = true;
-	o->passthrough.readonly = o->fuse.readonly;
-	o->passthrough.no_open = fuse_config_no_open(&o->fuse);
 	o->isolation.dax = true;
 	o->isolation.leases = o->passthrough.dax == PT_DAX_AUTO;
 	return 0;

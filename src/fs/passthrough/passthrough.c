@@ -191,7 +191,9 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pt_dir_pool_init(&pt->dirs, config->dir_bytes ? config->dir_bytes : DIR_BYTES);
 	pt->guesses = config->table ? pt_guesses_new() : NULL;
 	pt->known = config->opens_names ? NULL : pt_known_new();
-	if (!config->starts_hot && config->file_handles != PT_FILE_HANDLES_MANDATORY)
+	/* Who does not say what he opens has it open from when it is found. */
+	if (!config->starts_hot && !config->no_open &&
+		config->file_handles != PT_FILE_HANDLES_MANDATORY)
 		pt->seen = pt_seen_new();
 	pt->nodes = idtab_new(sizeof(struct pt_node), UINT32_MAX, pt_node_destroy, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->fds / 2, pt_handle_destroy, pt);
