@@ -78,7 +78,7 @@ def check_numbers(key, r):
 
 def everything(image):
     """All operations on causewayd and 9p."""
-    ops = [op for op in operations() if op not in ("list-100000", "walk")]
+    ops = [op for op in operations() if op not in ("find-1000000", "list-100000", "walk")]
     data, rows, out, err = bench(f"--kernel={image}", "--plot=out.svg", "--ops=" + ",".join(ops))
     same("servers", [s["name"] for s in data["servers"]], [OURS, NINEP])
     check(data["guest"] and data["guest"] in image, f"the guest's kernel: {data['guest']}")

@@ -123,8 +123,8 @@ static bool is_cached(const struct cell *c)
 	return c->op ? c->op->pass : !c->load.writes;
 }
 
-// Whether one of the globs matches; without any all are wanted, but in a guest, which may be
-// emulated, not those that take long.
+// Whether one of the globs matches; without any all are wanted, but for a tree that takes longest,
+// and in a guest, which may be emulated, not those that take long.
 static bool is_wanted(const struct bench_options *o, const struct cell *c)
 {
 	const char *globs = o->ops, *name = c->name;
@@ -136,7 +136,7 @@ static bool is_wanted(const struct bench_options *o, const struct cell *c)
 	while (rest && (glob = strsep(&rest, ",")))
 		if (!fnmatch(glob, name, 0))
 			return true;
-	return !globs && !(o->guest && c->op && c->op->cold);
+	return !globs && !(c->op && (c->op->parts & PART_FIND || (o->guest && c->op->cold)));
 }
 
 static int add_one(struct visit *v, const struct cell *c, const char *what)

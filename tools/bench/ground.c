@@ -116,6 +116,20 @@ static int make_walk(int root)
 	return make_walk_level(root, GROUND_WALK_DIR, 2);
 }
 
+static int make_find(int root)
+{
+	AUTO_CLOSE int dir = make_dir(root, GROUND_FIND_DIR);
+	int ret = dir < 0 ? dir : 0;
+
+	for (int i = 0; i < GROUND_FIND_DIRS && !ret && !bench_stop; i++) {
+		char entry[8];
+
+		snprintf(entry, sizeof(entry), "d%03d", i);
+		ret = make_list(dir, entry, GROUND_FIND_FILES);
+	}
+	return ret;
+}
+
 static int make_data(int root)
 {
 	return ground_write_file(root, GROUND_DATA_FILE, GROUND_DATA);
@@ -130,6 +144,7 @@ static const struct {
 	{PART_LIST, make_short_list, "a directory of 2,000 entries"},
 	{PART_LONG_LIST, make_long_list, "a directory of 100,000 entries"},
 	{PART_WALK, make_walk, "directories to walk through"},
+	{PART_FIND, make_find, "1,000 directories of 1,000 files"},
 	{PART_DATA, make_data, "a file of 64 MiB"},
 };
 

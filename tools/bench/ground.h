@@ -15,6 +15,8 @@
 #define GROUND_LIST 2000
 #define GROUND_LONG_LIST 100000
 #define GROUND_WALK 8 // as many directories, as many in each, with twice as many files in those
+#define GROUND_FIND_DIRS 1000  // in one directory, each
+#define GROUND_FIND_FILES 1000 // with so many files
 #define GROUND_DATA (64u << 20)
 #define GROUND_XATTR "user.causeway"
 #define GROUND_XATTR_SIZE 16
@@ -26,6 +28,7 @@ enum {
 	PART_LONG_LIST = 4,
 	PART_WALK = 8,
 	PART_DATA = 16,
+	PART_FIND = 32,
 };
 
 struct ground {
@@ -40,6 +43,7 @@ extern char ground_files[GROUND_FILES][8];
 #define GROUND_LIST_DIR "list"
 #define GROUND_LONG_LIST_DIR "long-list"
 #define GROUND_WALK_DIR "walk"
+#define GROUND_FIND_DIR "find"
 #define GROUND_DATA_FILE "data"
 // Within the directory of files: what operations make and take away, and what one is renamed to.
 #define GROUND_NEW "new"

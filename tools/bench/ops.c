@@ -270,6 +270,7 @@ const struct operation operation_table[] = {
 	{"list-2000", "OPENDIR, READDIRPLUS of 2,000 entries, RELEASEDIR, their FORGETs", PART_LIST, false, 1, tree_prepare_list, tree_list, plain_list, NULL},
 	{"list-100000", "the same with 100,000 entries", PART_LONG_LIST, true, 1, tree_prepare_long_list, tree_long_list, plain_long_list, NULL},
 	{"walk", "READDIRPLUS through 73 directories with 1,024 files, then their FORGETs", PART_WALK, false, 1, tree_prepare_walk, tree_walk, plain_walk, NULL},
+	{"find-1000000", "READDIRPLUS through 1,000 directories of 1,000 files, then their FORGETs", PART_FIND, true, 1, tree_prepare_find, tree_find, plain_find, NULL},
 	{"small-file", "LOOKUP, OPEN, READ of 4 KiB, RELEASE", PART_FILES, false, GROUND_FILES, prepare_files, do_small_file, plain_small_file, NULL},
 	{"status", "LOOKUP of 256 names, READDIRPLUS of their directory, their FORGETs: as git status", PART_FILES, false, 1, prepare_dir, do_status, plain_status, NULL},
 	{"compile", "16 times lookup-missing and small-file, then create-unlink: as a compiler", PART_FILES, false, GROUND_FILES / OPS_HEADERS, prepare_files, do_compile, plain_compile, NULL},

@@ -39,9 +39,11 @@ extern const unsigned int noperations;
 int tree_prepare_list(struct session *s);
 int tree_prepare_long_list(struct session *s);
 int tree_prepare_walk(struct session *s);
+int tree_prepare_find(struct session *s);
 int tree_list(struct session *s);
 int tree_long_list(struct session *s);
 int tree_walk(struct session *s);
+int tree_find(struct session *s);
 // The directory of small files, which is held; whatever is held besides is forgotten as well.
 int tree_list_files(struct session *s);
 

@@ -156,6 +156,11 @@ int plain_walk(struct plain *p)
 	return list(p->ground->fd, GROUND_WALK_DIR, true);
 }
 
+int plain_find(struct plain *p)
+{
+	return list(p->ground->fd, GROUND_FIND_DIR, true);
+}
+
 int plain_small_file(struct plain *p)
 {
 	AUTO_CLOSE int fd = openat(p->dir, next_name(p), O_RDONLY | O_CLOEXEC);

@@ -35,6 +35,7 @@ int plain_rename(struct plain *p);
 int plain_list(struct plain *p);
 int plain_long_list(struct plain *p);
 int plain_walk(struct plain *p);
+int plain_find(struct plain *p);
 int plain_small_file(struct plain *p);
 int plain_status(struct plain *p);
 int plain_compile(struct plain *p);

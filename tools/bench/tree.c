@@ -19,12 +19,16 @@
 #define WALK_DIRS (1 + GROUND_WALK + GROUND_WALK * GROUND_WALK)
 #define WALK_ENTRIES (WALK_DIRS - 1 + GROUND_WALK * GROUND_WALK * 2 * GROUND_WALK)
 
+#define FIND_ENTRIES (GROUND_FIND_DIRS + GROUND_FIND_DIRS * GROUND_FIND_FILES)
+#define DIRS_MAX (1 + GROUND_FIND_DIRS)
+_Static_assert(WALK_DIRS <= DIRS_MAX, "room for each");
+
 struct listing {
 	struct session *s;
 	bool deep;
 	unsigned int left;	  // entries that may still come
 	unsigned int dots;	  // "." and ".." of the directory that may still come
-	uint64_t dirs[WALK_DIRS]; // that were found; to be listed as well
+	uint64_t dirs[DIRS_MAX];  // that were found; to be listed as well
 	unsigned int ndirs;
 	uint64_t offset; // where the next READDIRPLUS begins
 };
@@ -49,6 +53,11 @@ int tree_prepare_long_list(struct session *s)
 int tree_prepare_walk(struct session *s)
 {
 	return prepare(s, GROUND_WALK_DIR);
+}
+
+int tree_prepare_find(struct session *s)
+{
+	return prepare(s, GROUND_FIND_DIR);
 }
 
 static bool is_dots(const char *name, size_t len)
@@ -78,7 +87,7 @@ static int take_entry(
 		return 0;
 	}
 	if (!ret && l->deep && e->dirent.type == S_IFDIR >> 12) {
-		if (l->ndirs == WALK_DIRS)
+		if (l->ndirs == DIRS_MAX)
 			return -EPROTO;
 		l->dirs[l->ndirs++] = node;
 	}
@@ -161,6 +170,11 @@ int tree_long_list(struct session *s)
 int tree_walk(struct session *s)
 {
 	return list(s, WALK_ENTRIES, true);
+}
+
+int tree_find(struct session *s)
+{
+	return list(s, FIND_ENTRIES, true);
 }
 
 int tree_list_files(struct session *s)
