@@ -13,8 +13,8 @@ from guest import COMMAND_SECONDS
 # A copy in the test's directory: a guest sees that one, wherever the build is.
 PROGRAM = os.path.abspath("tables")
 shutil.copy(os.path.join(os.environ["CAUSEWAY_PLAIN_BUILD"], "tests/vm/tables"), PROGRAM)
-HEADER = 4096
-EPOCH, POISON = 64, 72
+MAGIC, LAYOUT, HEADER = 0x454c424154565743, 1, 4096
+SLOTS, EPOCH, POISON = 32, 64, 72
 CHANGE = 1 << 16  # begun and ended
 
 
@@ -25,6 +25,22 @@ def tmpfs():
     return path
 
 
+def device(name, path, how=",readonly=on"):
+    """QEMU's options for one more device, that has a file as memory."""
+    backend = f"memory-backend-file,id={name},mem-path={path},size={os.path.getsize(path)}"
+    return [o for word in ("-object", f"{backend},share=on{how}",
+                           "-device", f"ivshmem-plain,memdev={name}")
+            for o in ("--qemu-option", word)]
+
+
+def make_table(path, slots=1024):
+    """One that no server keeps up."""
+    with open(path, "wb") as f:
+        f.truncate(slots * 16)
+        f.write(struct.pack("<QII16sQ", MAGIC, LAYOUT, HEADER, os.urandom(16), slots))
+    return Table(path)
+
+
 class Table:
     """A table that somebody has made."""
 
@@ -32,7 +48,7 @@ class Table:
         with open(path, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), 0)
         self.id = self.map[16:32].hex()
-        self.slots = self.get(32)
+        self.slots = self.get(SLOTS)
 
     def get(self, at):
         return struct.unpack_from("<Q", self.map, at)[0]

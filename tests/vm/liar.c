@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * liar SOCKET: for one front-end; nothing that it says may be cached. Each line of input is the
- * name of a lie (liar_nodes.c, liar_data.c), or "none", and is acknowledged with a line. `liar
- * --list` names them.
+ * liar SOCKET [TABLE [TABLE]]: for one front-end; nothing that it says may be cached. Each line of
+ * input is the name of a lie (liar_nodes.c, liar_data.c, liar_ours.c), or "none", and is
+ * acknowledged with a line. `liar --list` names them, but those about version tables: `liar --list
+ * words` does.
  */
 #include "liar.h"
 
@@ -81,6 +82,7 @@ static void add(struct forged *f, const void *bytes, size_t len)
 static void list(struct forged *f, bool plus)
 {
 	const struct fuse_read_in *in = (const void *)f->args;
+	const struct vt_entry_looks looks = {0};
 
 	for (size_t i = in->offset; i < ARRAY_SIZE(tree); i++) {
 		struct fuse_entry_out entry = entry_of(tree[i].node);
@@ -95,6 +97,8 @@ static void list(struct forged *f, bool plus)
 			add(f, &entry, sizeof(entry));
 		add(f, &dirent, offsetof(struct fuse_dirent, name));
 		add(f, tree[i].name, FUSE_DIRENT_ALIGN(dirent.namelen));
+		if (plus)
+			add(f, &looks, liar_listed_looks());
 	}
 }
 
@@ -181,14 +185,16 @@ static void begin(struct forged *f)
 	forge_reply(f, &out, sizeof(out));
 }
 
-static void answer(struct forged *f)
+void liar_answer(struct forged *f)
 {
 	if (f->in.opcode > FUSE_STATX) {
-		forge_error(f, ENOSYS);
+		if (!liar_hello(f))
+			forge_error(f, ENOSYS);
 		return;
 	}
 	switch (f->in.opcode) {
 	case FUSE_INIT:
+		liar_hello(f);
 		begin(f);
 		break;
 	case FUSE_LOOKUP:
@@ -229,10 +235,41 @@ static bool unanswered(uint32_t opcode)
 	return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT;
 }
 
+/* By the node alone, which is for who has been given that. */
+static bool names_pin(const struct forged *f)
+{
+	uint64_t fh;
+
+	switch (f->in.opcode) {
+	case FUSE_READ:
+	case FUSE_WRITE:
+	case FUSE_RELEASE:
+	case FUSE_FSYNC:
+	case FUSE_FLUSH:
+	case FUSE_READDIR:
+	case FUSE_READDIRPLUS:
+	case FUSE_RELEASEDIR:
+	case FUSE_FSYNCDIR:
+	case FUSE_GETLK:
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
+	case FUSE_IOCTL:
+	case FUSE_FALLOCATE:
+	case FUSE_LSEEK:
+	case FUSE_COPY_FILE_RANGE:
+		/* All of them begin with it. */
+		memcpy(&fh, f->args, sizeof(fh));
+		return fh == CW_FH_NODE;
+	default:
+		return false;
+	}
+}
+
 /* The one of a number, from 1; NULL: there is none. */
 static const struct lie *find_lie(int number)
 {
-	const struct lie *const tables[] = {lies_of_nodes, lies_of_data};
+	const struct lie *const tables[] = {
+		lies_of_nodes, lies_of_data, lies_of_pins, lies_of_words};
 
 	for (size_t i = 0; number > 0 && i < ARRAY_SIZE(tables); i++)
 		for (const struct lie *lie = tables[i]; lie->name; lie++)
@@ -263,7 +300,10 @@ static void forge(struct forger *forger, struct forged *f)
 	const bool any = lie && !lie->opcode && f->in.opcode != FUSE_INIT && answers;
 
 	if (answers)
-		answer(f);
+		liar_answer(f);
+	if (names_pin(f))
+		forge_error(f, EBADF);
+	liar_add_words(f);
 	if (lie && (any || lie->opcode == f->in.opcode))
 		lie->spoil(f);
 }
@@ -273,13 +313,16 @@ int main(int argc, char **argv)
 	struct forger *forger = forger_new();
 	char name[40];
 
-	if (argc != 2)
+	if (argc < 2)
 		return 2;
 	if (!strcmp(argv[1], "--list")) {
-		for (int i = 1; find_lie(i); i++)
+		const int words = number_of(lies_of_words[0].name);
+
+		for (int i = argc > 2 ? words : 1; find_lie(i) && (argc > 2 || i < words); i++)
 			puts(find_lie(i)->name);
 		return 0;
 	}
+	liar_set_tables(argv + 2);
 	forger->forge = forge;
 	forger_start_on(forger, forger_accept(argv[1]), -1);
 	while (scanf("%39s", name) == 1) {

@@ -4,10 +4,12 @@
 /*
  * A back-end whose replies are well-formed, and lies: about what a node is, where it is, how long
  * something is, what comes next. (Replies that are malformed are those of tests/mount/hostile.c.)
- * liar.c is a good server of a small tree; liar_nodes.c and liar_data.c are what becomes of its
- * replies.
+ * liar.c is a good server of a small tree; liar_nodes.c, liar_data.c and liar_ours.c are what
+ * becomes of its replies.
  */
 #include "forger.h"
+#include "proto/causeway_wire.h"
+#include "proto/version_rows.h"
 
 enum {
 	LIAR_ROOT = FUSE_ROOT_ID, /* file, dir, link */
@@ -28,11 +30,21 @@ struct lie {
 };
 
 /* To one without a name. */
-extern const struct lie lies_of_nodes[], lies_of_data[];
+extern const struct lie lies_of_nodes[], lies_of_data[], lies_of_pins[], lies_of_words[];
 
 /* The reply as what it is. */
 #define LIAR_AS(F, TYPE) ((TYPE *)(void *)(F)->reply)
 
 struct fuse_attr liar_attr(uint64_t node);
+
+/* The good answer, whatever handle is named. */
+void liar_answer(struct forged *f);
+
+/* liar_ours.c: files of version tables, up to a NULL; whether a request is VT_HELLO, and answered;
+ * what stands behind each entry of READDIRPLUS; and before each reply. */
+void liar_set_tables(char *const *of);
+bool liar_hello(struct forged *f);
+unsigned int liar_listed_looks(void);
+void liar_add_words(struct forged *f);
 
 #endif

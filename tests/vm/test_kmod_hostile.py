@@ -1,30 +1,34 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: full timeout=900 needs=make,gcc-12
 """causeway.ko and back-ends that lie: replies that are malformed (tests/mount/hostile.c), and those that
-are not but make no sense (tests/vm/liar.c). Whatever comes, each call of a program ends; the kernel
-neither warns nor crashes, which would end the guest; and once the back-end is good again, so is the
-mount."""
+are not but make no sense (tests/vm/liar.c), of pins and version tables, too. Whatever comes, each call of
+a program ends; the kernel neither warns nor crashes, which would end the guest; and once the back-end is
+good again, so is the mount."""
 import atexit
 import os
 import shutil
 import subprocess
 
 import kmod
-from guest import COMMAND_SECONDS, END_SECONDS, check, same, warnings_of
+from guest import COMMAND_SECONDS, END_SECONDS, check, same, wait_for, warnings_of
+from versions import POISON, SLOTS, device, make_table, tmpfs
 
 BUILD = os.environ["CAUSEWAY_PLAIN_BUILD"]
 PROBE = os.path.abspath("probe")
 # As many calls as probe makes, each with time.
 PROBE_SECONDS = 3 * COMMAND_SECONDS
+# Words are believed for long, though nobody watches the host.
+SHARED = "cache=shared,attr_timeout=600,entry_timeout=600"
+SLOT = 5  # of the liar's words
 
 
 class BackEnd:
     """A program that serves one front-end, and takes what it is to do wrong as a line."""
 
-    def __init__(self, program, name):
+    def __init__(self, program, name, *words):
         self.name = name
         self.socket = os.path.abspath(f"{name}.sock")
-        self.process = subprocess.Popen([os.path.join(BUILD, program), self.socket],
+        self.process = subprocess.Popen([os.path.join(BUILD, program), self.socket, *words],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         atexit.register(self.kill)
         same("said", self.process.stdout.readline(), "listening\n")
@@ -69,6 +73,11 @@ MUST = {
 }
 # ... and which of them are of no other call's business.
 ALONE = ("mknod-root", "create-root", "create-directory", "create-no-node", "symlink-parent")
+# What is to make no difference: who has no pin has none, and a directory is never one.
+VAIN = ("pins-unasked", "pins-of-other-wire", "pins-of-all")
+# ... and those that are pins.
+GIVEN = ("pins-of-all", "pins-broken")
+OPEN = "14"
 MALFORMED = ("nothing", "half-a-header", "len-beyond", "len-endless", "len-within-header", "len-zero",
              "other-unique", "no-unique", "interrupt-unique", "error-positive", "error-far",
              "error-least", "error-and-reply", "half-a-reply", "no-reply", "refuse")
@@ -98,14 +107,25 @@ def leave(guest, name):
     guest.run(f"umount /mnt/{name}")
 
 
-def tell_lies(guest, liar, options):
-    lies = subprocess.run([os.path.join(BUILD, "tests/vm/liar"), "--list"], check=True,
+def lies_of(*words):
+    return subprocess.run([os.path.join(BUILD, "tests/vm/liar"), "--list", *words], check=True,
                           stdout=subprocess.PIPE, text=True).stdout.split()
+
+
+def opens(guest, name):
+    """How many were sent since it was mounted."""
+    words = guest.run(f"cat /sys/fs/causeway/{name}/requests_by_opcode").split()
+    return int(dict(zip(words[::2], words[1::2])).get(OPEN, 0))
+
+
+def tell_lies(guest, liar, options):
+    lies = lies_of()
     check(set(MUST) <= set(lies), f"no lies: {set(MUST) - set(lies)}")
     check(mount(guest, liar.name, options), "it can't be mounted")
     good = probe(guest, liar.name, "a good server")
     same("a good server", {k: good[k] for k in ("stat", "read", "write", "list", "create", "xattr")},
          {"stat": "0", "read": "8192", "write": "5000", "list": "3", "create": "5000", "xattr": "8"})
+    good_opens = opens(guest, liar.name)
     for lie in lies:
         leave(guest, liar.name)
         liar.set(lie)
@@ -114,9 +134,13 @@ def tell_lies(guest, liar, options):
         got = probe(guest, liar.name, lie) if there else {}
         wrong = {k: v for k, v in got.items() if v != good.get(k)}
         print(f"{options}: {lie}: " + ", ".join(f"{k} {v}" for k, v in wrong.items()), flush=True)
-        check(there or lie not in MUST or lie.startswith("attr"), f"{lie}: it can't be mounted")
+        check(there or lie not in (*MUST, *VAIN) or lie.startswith("attr"), f"{lie}: it can't be mounted")
         for what, want in MUST.get(lie, {}).items():
             same(f"{lie}: {what}", got.get(what, got.get("enter", want)), want)
+        if lie in VAIN:
+            same(f"{lie}: what is another's", wrong, {})
+        if lie.startswith("pins"):
+            same(f"{lie}: opens are spared", opens(guest, liar.name) < good_opens, lie in GIVEN)
         if lie in ALONE:
             same(f"{lie}: what else went wrong", len(wrong), 1)
         liar.set("none")
@@ -127,6 +151,77 @@ def tell_lies(guest, liar, options):
     check(mount(guest, liar.name, options), "it can't be mounted in the end")
     same("the good server again", probe(guest, liar.name, "after all"), good)
     leave(guest, liar.name)
+
+
+def requests(guest, name):
+    return int(guest.run(f"cat /sys/fs/causeway/{name}/requests"))
+
+
+def looks_cost(guest, name):
+    """Requests of some looks at what was looked at before."""
+    look = f"stat -c %i /mnt/{name}/dir/sub /mnt/{name}/file"
+    guest.run(look)
+    before = requests(guest, name)
+    guest.run(f"{look}; {look}")
+    return requests(guest, name) - before
+
+
+def lie_about_words(guest, liar):
+    """A table that is not the server's is not mapped, and a word that is not the table's is not read;
+    what is right in all of that is believed."""
+    lies = lies_of("words")
+    for lie in (w for w in lies if w.startswith("hello")):
+        liar.set(lie)
+        guest.run("dmesg -C")
+        check(not mount(guest, liar.name, SHARED), f"{lie}: it is mounted")
+        check("cache=shared: " in guest.run("dmesg"), f"{lie}: nothing is said of it")
+    liar.set("none")
+    check(mount(guest, liar.name, SHARED), "it can't be mounted")
+    good = probe(guest, liar.name, "words of nothing")
+    for lie in (w for w in lies if w.startswith("words")):
+        leave(guest, liar.name)
+        liar.set(lie)
+        if not mount(guest, liar.name, SHARED):
+            same("what nobody mounts", lie, "words-cut")
+            liar.set("none")
+            check(mount(guest, liar.name, SHARED), "it can't be mounted")
+            liar.set(lie)
+            got = probe(guest, liar.name, lie)
+            same(f"{lie}: stat", got.get("stat", got.get("enter")), "EIO")
+            continue
+        cost = looks_cost(guest, liar.name)
+        print(f"{lie}: {cost} requests", flush=True)
+        same(f"{lie}: it is believed", cost == 0, lie in ("words-kept", "words-of-second"))
+        if cost:
+            same(f"{lie}: the calls", probe(guest, liar.name, lie), good)
+    leave(guest, liar.name)
+
+
+def replace_table(guest, liar, tables):
+    """One that is poisoned gives way to the one that the server names then, while others look."""
+    liar.set("words-kept")
+    check(mount(guest, liar.name, SHARED), "it can't be mounted")
+    guest.run(f"""rm -f /tmp/stop; for i in 1 2 3; do
+        (until [ -e /tmp/stop ]; do [ -e /mnt/{liar.name}/dir/sub ]; [ -e /mnt/{liar.name}/file ]; done) &
+        done""")
+    for lie, old, new in (("words-of-second", *tables), ("words-kept", *reversed(tables))):
+        # The header says what was examined, whatever becomes of it.
+        old.put(SLOTS, 1 << 40)
+        liar.set(lie)
+        old.put(POISON, 1)
+        wait_for(f"the table of {lie}", lambda: looks_cost(guest, liar.name) == 0)
+        before = requests(guest, liar.name)
+        old.change(SLOT)
+        guest.run(f"stat -c %i /mnt/{liar.name}/file")
+        same(f"{lie}: a change in the old table", requests(guest, liar.name), before)
+        new.change(SLOT)
+        guest.run(f"stat -c %i /mnt/{liar.name}/file")
+        check(requests(guest, liar.name) > before, f"{lie}: a change in the new table is not seen")
+        old.put(SLOTS, old.slots)
+        old.put(POISON, 0)
+    guest.run("touch /tmp/stop; wait")
+    leave(guest, liar.name)
+    liar.set("none")
 
 
 def spoil_replies(guest, hostile):
@@ -180,11 +275,16 @@ def claim_more(guest, hostile):
 
 def main():
     shutil.copy(os.path.join(BUILD, "tests/vm/probe"), PROBE)
-    hostile, liar = BackEnd("tests/mount/hostile", "h"), BackEnd("tests/vm/liar", "l")
-    guest = kmod.KmodGuest("6.1", *kmod.share(hostile), *kmod.share(liar), "--memory", "1G")
+    paths = [os.path.join(tmpfs(), name) for name in ("one", "two")]
+    tables = [make_table(path) for path in paths]
+    hostile, liar = BackEnd("tests/mount/hostile", "h"), BackEnd("tests/vm/liar", "l", *paths)
+    guest = kmod.KmodGuest("6.1", *kmod.share(hostile), *kmod.share(liar), "--memory", "1G", "--cpus", "2",
+                           *device("one", paths[0]), *device("two", paths[1]))
     guest.run("umount /mnt/h /mnt/l")
     for options in ("cache=none", "cache=auto,writeback"):
         tell_lies(guest, liar, options)
+    lie_about_words(guest, liar)
+    replace_table(guest, liar, tables)
     spoil_replies(guest, hostile)
     never_answer(guest, hostile)
     claim_more(guest, hostile)

@@ -10,7 +10,7 @@ import sys
 
 import kmod
 from guest import COMMAND_SECONDS, END_SECONDS, FULL, Daemon, check, host, same, skip, warnings_of
-from versions import tmpfs
+from versions import device, tmpfs
 
 # All happens in a mount namespace of its own, so that no mount outlives the test.
 if "CAUSEWAY_OWN_MOUNTS" not in os.environ:
@@ -40,14 +40,6 @@ def no_registers():
     """As they are at first."""
     with open(MEMORY, "r+b" if os.path.exists(MEMORY) else "wb") as f:
         f.write(bytes(REGISTERS))
-
-
-def device(name, path, how):
-    """QEMU's options for a device that has the file as memory."""
-    backend = f"memory-backend-file,id={name},mem-path={path},size={os.path.getsize(path)}"
-    return [o for word in ("-object", f"{backend},share=on{how}",
-                           "-device", f"ivshmem-plain,memdev={name}")
-            for o in ("--qemu-option", word)]
 
 
 def find_registers(guest):
@@ -140,7 +132,7 @@ def main():
     daemons = [[(Daemon("tree", "--xattr", "--version-table", TABLE, name=f"a{n}"), ("cache=shared",)),
                 (Daemon("timed", *timed, name=f"t{n}"), ("cache=auto",))] for n in range(2)]
     daemons[0].append((Daemon("repo", "--version-table", REPO_TABLE, name="repo"), ("cache=shared",)))
-    guests = [start(kmod.KERNELS[0], daemons[0], *device("other", REPO_TABLE, ",readonly=on")),
+    guests = [start(kmod.KERNELS[0], daemons[0], *device("other", REPO_TABLE)),
               start(kmod.KERNELS[1], daemons[1])]
     linearizable(guests)
     status_without_requests(guests[0])

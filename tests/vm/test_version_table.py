@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 from guest import CAUSEWAY, Daemon, Guest, check, same, setup_path, wait_for, warnings_of
-from versions import CHANGE, EPOCH, POISON, PROGRAM, Table, ask, tables_of, tmpfs
+from versions import CHANGE, EPOCH, POISON, PROGRAM, Table, ask, device, tables_of, tmpfs
 
 SLOT = 77
 LAST = (1 << 20) - 1
@@ -79,14 +79,6 @@ def find_by_id(guest, own, other):
         sees(guest, table, SLOT)
     status, text = guest.try_run(f"{PROGRAM} word {'1' * 32} 0")
     same("a table that nobody has", (status, "no device" in text), (1, True))
-
-
-def device(name, path):
-    """QEMU's options for one more device."""
-    backend = f"memory-backend-file,id={name},mem-path={path},size={os.path.getsize(path)}"
-    return [o for word in ("-object", f"{backend},share=on,readonly=on",
-                           "-device", f"ivshmem-plain,memdev={name}")
-            for o in ("--qemu-option", word)]
 
 
 def start(name, *options):
