@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * locker FILE: waits for a lock of the whole file, says "locked", and keeps it until its input ends.
+ * locker FILE: waits for a lock of the whole file, says "locked", and keeps it until its input
+ * ends.
  */
 #include <errno.h>
 #include <fcntl.h>
