@@ -67,7 +67,7 @@ def counted(path, op):
 
 @case("the first view is about all since the start: operations, queues, nodes")
 def since_start():
-    w, path = started()
+    w, path = started("--without", "cold-nodes")
     for _ in range(200):
         w.fs.getattr()
     for _ in range(50):
@@ -110,7 +110,7 @@ def since_before():
 
 @case("several daemons, below each other and as one; what one of them says is what they all say")
 def several():
-    worlds = [started() for _ in range(2)]
+    worlds = [started("--without", "cold-nodes") for _ in range(2)]
     paths = [path for _, path in worlds]
     for (w, path), n in zip(worlds, (24, 8)):
         w.fs.lookup("file")
