@@ -14,6 +14,7 @@
  * All of it is written under cw_inode.lock; cw_inode.attr and perm are read without, in RCU walk.
  */
 #include <linux/pagemap.h>
+#include <linux/security.h>
 
 #include "compat/inode.h"
 #include "dax.h"
@@ -45,7 +46,7 @@ bool cw_size_is_ours(struct inode *inode)
 	       mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
 }
 
-/* Whatever changes ACLs moves the ctime. */
+/* Whatever changes ACLs or a label moves the ctime. */
 static bool is_same_state(const struct inode *inode, const struct fuse_attr *attr)
 {
 	const struct timespec64 known = cw_ctime(inode),
@@ -65,6 +66,9 @@ void cw_attr_install(struct inode *inode, const struct fuse_attr *attr,
 	/* Before anybody believes the new mode. */
 	if (!cw_kept_holds(c, &ci->perm) || !is_same_state(inode, attr))
 		cw_acls_drop(inode);
+	/* A security module asks for the label again when it needs it. */
+	if (size && !is_same_state(inode, attr))
+		security_inode_invalidate_secctx(inode);
 	ci->attr_version = atomic64_inc_return(&c->attr_version);
 	ci->attr_flags = attr->flags;
 	ci->blkbits = attr->blksize ? min(ilog2(attr->blksize), BLKBITS_MAX) :
