@@ -96,6 +96,22 @@ static int ask(struct cw_conn *c, u64 dir, const struct qstr *name, struct fuse_
 	return 0;
 }
 
+static bool asks_in_turn(struct inode *dir)
+{
+	return !(cw_conn_of(dir)->flags & FUSE_PARALLEL_DIROPS);
+}
+
+int cw_asks_lock(struct inode *dir)
+{
+	return asks_in_turn(dir) ? mutex_lock_killable(&CW_I(dir)->asks_lock) : 0;
+}
+
+void cw_asks_unlock(struct inode *dir)
+{
+	if (asks_in_turn(dir))
+		mutex_unlock(&CW_I(dir)->asks_lock);
+}
+
 int cw_lookup_name(struct super_block *sb, u64 dir, const struct qstr *name,
 		   struct inode **inode, struct cw_valid *valid)
 {
@@ -138,7 +154,11 @@ static struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned 
 
 	if (cw_is_bad(dir))
 		return ERR_PTR(-EIO);
+	r = cw_asks_lock(dir);
+	if (r < 0)
+		return ERR_PTR(r);
 	r = cw_lookup_name(dir->i_sb, CW_I(dir)->nodeid, &dentry->d_name, &inode, &valid);
+	cw_asks_unlock(dir);
 	if (r < 0)
 		return ERR_PTR(r);
 	if (inode && CW_I(inode)->nodeid == FUSE_ROOT_ID) {
@@ -181,7 +201,11 @@ static int look_again(struct inode *dir, const struct qstr *name, struct dentry 
 
 	if (cw_is_bad(dir))
 		return 0;
+	r = cw_asks_lock(dir);
+	if (r < 0)
+		return r;
 	r = ask(c, CW_I(dir)->nodeid, name, &out, &words);
+	cw_asks_unlock(dir);
 	/* Others are for a lookup to tell. */
 	if (r == -ENOMEM || r == -EINTR)
 		return r;

@@ -54,6 +54,7 @@ struct inode *cw_alloc_inode(struct super_block *sb)
 	cw_kept_init(&ci->data);
 	INIT_LIST_HEAD(&ci->writers);
 	init_waitqueue_head(&ci->quiet);
+	mutex_init(&ci->asks_lock);
 	mutex_init(&ci->listing_lock);
 	ci->forget = kzalloc(sizeof(*ci->forget), GFP_KERNEL_ACCOUNT);
 	if (ci->forget)

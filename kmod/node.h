@@ -66,6 +66,7 @@ struct cw_inode {
 	struct cw_inode_dax *dax;
 
 	/* Directories (readdir.c). */
+	struct mutex asks_lock; /* cw_asks_lock() */
 	struct mutex listing_lock;
 	struct cw_listing *listing;
 	atomic64_t names_version; /* counts our changes of its names */
@@ -211,6 +212,10 @@ void cw_init_file(struct inode *inode, u32 attr_flags); /* file.c */
 
 extern const struct dentry_operations cw_dentry_ops;
 extern const struct file_operations cw_dir_file_ops; /* opendir.c: open to release, fsync */
+/* Around each LOOKUP and listing of a directory: one at a time where the server does not offer
+ * FUSE_PARALLEL_DIROPS. 0, or -EINTR: killed, and nothing is locked. */
+int cw_asks_lock(struct inode *dir);
+void cw_asks_unlock(struct inode *dir);
 /* LOOKUP: 0 with *inode (NULL: there is none), *valid of the entry. */
 int cw_lookup_name(struct super_block *sb, u64 dir, const struct qstr *name,
 		   struct inode **inode, struct cw_valid *valid);

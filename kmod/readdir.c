@@ -65,8 +65,12 @@ static int ask(struct file *file, struct piece *p)
 		.data_len = size,
 		.words = &p->words,
 	};
-	int r = cw_call(cw_conn_of(dir), &call);
+	int r = cw_asks_lock(dir);
 
+	if (r < 0)
+		return r;
+	r = cw_call(cw_conn_of(dir), &call);
+	cw_asks_unlock(dir);
 	if (r < 0)
 		return r;
 	p->len = r;

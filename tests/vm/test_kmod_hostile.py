@@ -260,6 +260,26 @@ def never_answer(guest, hostile):
     guest.unload()
 
 
+def ask_in_turn(guest, hostile):
+    """Of one directory, where the server does not offer FUSE_PARALLEL_DIROPS: who asks second waits in
+    the guest."""
+    for init, most in (("none", 1), ("all-flags", 2)):
+        for opcode, commands in (("LOOKUP", ("stat /mnt/h/n1", "stat /mnt/h/n2")),
+                                 ("READDIRPLUS", ("ls /mnt/h", "ls /mnt/h"))):
+            hostile.set(f"INIT {init}")
+            check(mount(guest, hostile.name, "cache=none,server_timeout=8"), "it can't be mounted")
+            hostile.set(f"{opcode} keep")
+            start = " ".join(f"{c} >/dev/null 2>&1 & p{n}=$!;" for n, c in enumerate(commands))
+            got = guest.run(f"""{start} sent() {{ cat /sys/fs/causeway/h/waiting; }}
+                at() {{ echo $(cat /proc/$p0/wchan) $(cat /proc/$p1/wchan); }}
+                until [ $(sent) = 2 ] || {{ [ $(sent) = 1 ] &&
+                    at | grep -Ewq 'lookup|cw_asks_lock|ask|show_asked|cw_iterate'; }}
+                do sleep 0.02; done; sent; kill -9 $p0 $p1; wait $p0 $p1 2>/dev/null; true""")
+            same(f"{opcode}s at once with INIT {init}", got.split()[0], str(most))
+            leave(guest, hostile.name)
+    hostile.set("INIT none")
+
+
 def claim_more(guest, hostile):
     """What the ring says was written is not believed: a reply has its own length, within what was
     asked for."""
@@ -288,6 +308,7 @@ def main():
     spoil_replies(guest, hostile)
     never_answer(guest, hostile)
     claim_more(guest, hostile)
+    ask_in_turn(guest, hostile)
     # What the module says of its servers is not the kernel's complaint.
     same("kernel warnings", [w for w in warnings_of(guest) if "causeway: '" not in w], [])
     same("status", guest.close(), 0)
