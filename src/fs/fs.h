@@ -238,6 +238,8 @@ struct fs_ops {
 	/* A descriptor of an open file was closed: drops its owner's locks of the file. */
 	int (*flush)(struct fs *fs, const struct fs_target *t, uint64_t lock_owner);
 	int (*fsync)(struct fs *fs, const struct fs_target *t, bool data_only);
+	/* Whether that waits for nothing, as there is no disk. May be NULL: nowhere. */
+	bool (*syncs_at_once)(struct fs *fs, uint64_t node);
 	int (*fallocate)(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
 		uint64_t len, bool kill_priv);
 	int64_t (*lseek)(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence);

@@ -235,10 +235,20 @@ static bool take(struct fuse_req *req, bool data)
 	return false;
 }
 
+/* Whether the ring's thread should not run it. */
+static bool is_slow(const struct fuse_req *req)
+{
+	struct fs *fs = req->se->fs;
+
+	if (!(req->op->flags & FUSE_OP_SLEEPS))
+		return fuse_may_map(req);
+	return !(req->in.opcode == FUSE_FSYNC || req->in.opcode == FUSE_FSYNCDIR) ||
+		!fs->ops->syncs_at_once || !fs->ops->syncs_at_once(fs, req->in.nodeid);
+}
+
 bool fuse_pool_take(struct fuse_req *req)
 {
-	return req->se->pool && (req->op->flags & FUSE_OP_SLEEPS || fuse_may_map(req)) &&
-		take(req, false);
+	return req->se->pool && is_slow(req) && take(req, false);
 }
 
 bool fuse_pool_take_data(struct fuse_req *req)

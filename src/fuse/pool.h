@@ -8,6 +8,8 @@
  * deferred (struct fuse_deferral), and a thread of the pool runs them. They have short arguments,
  * which are copied, and short replies; no guest memory is used while they run.
  *
+ * An FSYNC does not sleep where there is no disk (tmpfs), and stays on the ring's thread.
+ *
  * A READ sleeps only where the host has not got the data in memory, which the file system is asked
  * first, on the ring's thread (fs.h, at_once). Then it comes here as well, and reads into the
  * guest's memory from here, inside the gate that threads without a ring share (vhost/deferred.h):

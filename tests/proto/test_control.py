@@ -12,6 +12,7 @@ import struct
 import threading
 
 from daemon import Daemon, make_share, run_options, sanitizer
+from disks import disk
 from fuse import ROOT
 from harness import HANG, Skip, at_end, case, check, equal, main, tempdir, until
 from metrics import LAST, ask, drain, parse, value
@@ -87,6 +88,21 @@ def numbers():
           value(after, "queue_requests_total", queue="1"), "answers of queue 1")
     w.check()
     w.close()
+
+
+@case("an FSYNC where there is no disk is left to no other thread, and one where there is one is")
+def syncs():
+    if os.getuid():
+        raise Skip("may not mount here")
+    for kind, jobs in (("tmpfs", 0), ("ext4", 1)):
+        share, _ = disk(kind)
+        path = control()
+        w = World(daemon=Daemon("--control-path", path, share=share))
+        made, fh = w.fs.create("new")
+        w.fs.write(made.nodeid, fh, 0, b"data")
+        w.fs.good("FSYNC", made.nodeid, struct.pack("<QII", fh, 0, 0), 16)
+        equal(value(parse(ask(path)), "pool_jobs_total"), jobs, f"jobs of the pool on {kind}")
+        w.daemon.alive()
 
 
 @case("chains that wait in a ring are counted, of both formats")

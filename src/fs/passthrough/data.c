@@ -157,6 +157,18 @@ int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 	return neg_errno(data_only ? fdatasync(file.fd) : fsync(file.fd));
 }
 
+/* What is mapped of a file may have to be copied before it. */
+bool pt_syncs_at_once(struct fs *fs, uint64_t node_id)
+{
+	struct passthrough *pt = pt_of(fs);
+	struct pt_node *node = pt->dax ? NULL : pt_node_get(pt, node_id);
+	bool at_once = node && node->mount->in_memory;
+
+	if (node)
+		pt_node_put(pt, node);
+	return at_once;
+}
+
 /* Where a file will end that loses len bytes. */
 static uint64_t end_after_collapse(int fd, uint64_t len)
 {

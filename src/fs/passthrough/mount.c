@@ -71,6 +71,15 @@ bool pt_is_local(int fd)
 	return fstatfs(fd, &st) == 0 && is_among(local_magics, ARRAY_SIZE(local_magics), &st);
 }
 
+static const uint32_t memory_magics[] = {TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC};
+
+static bool is_in_memory(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && is_among(memory_magics, ARRAY_SIZE(memory_magics), &st);
+}
+
 /*
  * Of the local ones: those that give inodes other numbers each time they load them. What a guest
  * keeps of one that nobody holds would have another slot than the change that it is to be told of.
@@ -250,6 +259,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 			mount->id = id;
 			mount->fd = try_file_handles(pt, fd);
 			mount->path_fd = mount->fd < 0 ? open_found(pt, fd) : -1;
+			mount->in_memory = is_in_memory(fd);
 			mount->local = pt_is_local(fd);
 			mount->keeps_numbers = mount->local || pt_is_stacked(fd);
 			mount->timed = pt_is_timed(fd);

@@ -43,6 +43,7 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 	uint64_t offset, unsigned int how);
 int pt_flush(struct fs *fs, const struct fs_target *t, uint64_t lock_owner);
 int pt_fsync(struct fs *fs, const struct fs_target *t, bool data_only);
+bool pt_syncs_at_once(struct fs *fs, uint64_t node);
 int pt_fallocate(struct fs *fs, const struct fs_target *t, int mode, uint64_t offset,
 	uint64_t len, bool kill_priv);
 int64_t pt_lseek(struct fs *fs, const struct fs_target *t, uint64_t offset, int whence);

@@ -77,6 +77,7 @@ static const struct fs_ops ops = {
 	.write = pt_write,
 	.flush = pt_flush,
 	.fsync = pt_fsync,
+	.syncs_at_once = pt_syncs_at_once,
 	.fallocate = pt_fallocate,
 	.lseek = pt_lseek,
 	.copy_file_range = pt_copy_file_range,

@@ -41,6 +41,7 @@ struct pt_mount {
 	_Atomic uint32_t users; /* nodes among them; 0 only under the lock of the list */
 	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
 	int path_fd; /* of what was found there first, where there is no fd; or -1 */
+	bool in_memory; /* there is nothing to wait for */
 	bool local; /* close(2) never fails there: nothing is held back until then */
 	_Atomic bool no_leases; /* none can be had there (dax.c) */
 	_Atomic uint8_t reads; /* enum pt_reads (data.c) */
