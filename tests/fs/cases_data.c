@@ -208,6 +208,31 @@ static void copying(void)
 	show_content("b");
 }
 
+static void splicing(void)
+{
+	static char buf[20000];
+	loff_t at;
+	int pipes[2] = {-1, -1};
+	int a = FD(open("a", O_RDWR | O_CREAT, 0644));
+	int b = FD(open("b", O_RDWR | O_CREAT, 0644));
+	int more = FD(open("b", O_WRONLY | O_APPEND));
+
+	fill(buf, sizeof(buf), 0, 1);
+	R(write(a, buf, sizeof(buf)));
+	R(pipe(pipes));
+	R(splice(a, (at = 5000, &at), pipes[1], NULL, 12345, 0));
+	say("place after", "%lld", (long long)at);
+	R(splice(pipes[0], NULL, b, (at = 777, &at), 10000, 0));
+	say("place after", "%lld", (long long)at);
+	R(splice(pipes[0], NULL, more, NULL, 10000, 0));
+	R(splice(a, (at = 19999, &at), pipes[1], NULL, 10, 0));
+	R(splice(a, (at = 30000, &at), pipes[1], NULL, 10, 0));
+	R(splice(pipes[0], NULL, b, NULL, 10, 0));
+	show_content("b");
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 static void syncing(void)
 {
 	int fd = FD(open("f", O_RDWR | O_CREAT, 0644));
@@ -255,4 +280,4 @@ static void direct_io(void)
 const struct fs_case data_cases[] = {{"write-read", write_read}, {"odd-offsets", odd_offsets},
 	{"vectors", vectors}, {"big-requests", big_requests}, {"append", append},
 	{"two-handles", two_handles}, {"truncate", truncating}, {"copy", copying},
-	{"sync", syncing}, {"direct-io", direct_io}, {NULL, NULL}};
+	{"splice", splicing}, {"sync", syncing}, {"direct-io", direct_io}, {NULL, NULL}};

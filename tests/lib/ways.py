@@ -28,6 +28,7 @@ RUNS = {
 }
 
 MAP = "a mapping needs a kernel"
+PIPE = "a pipe is the kernel's, which knows nothing of the library's files"
 LOCAL = "what devices, FIFOs and sockets do is of one machine: the library opens none"
 PERMISSIONS = "the library checks no permissions: in a guest its kernel does, and nobody else is here"
 GUESTS = "processes are guests here, and a guest that caches sees late what another changes (docs/caching.md)"
@@ -37,6 +38,7 @@ NAMELESS = "virtiofsd makes no nameless files"
 EXCLUDED = [
     *[Excluded(case, "all", MAP)
       for case in ("map-private", "map-shared-read", "map-shared-write", "map-modes", "execute")],
+    Excluded("splice", "all", PIPE),
     *[Excluded(case, "all", LOCAL) for case in ("use-device", "use-fifo", "use-socket")],
     *[Excluded(case, "all", PERMISSIONS) for case in ("another-user", "sticky")],
     *[Excluded(case, "cached", GUESTS)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A folder includes only what stands before it on the path of a request (design of the source).
+"""A folder includes only what stands before it on the path of a request (design of the source), and in
+the module only those files touch virtqueues, and ask for the kernel's version, that are there for it.
 
 The table is the whole rule: folder → folders it may include from, besides itself. A folder that
 is not in it fails, so that a new one has to find its place on the path.
@@ -36,6 +37,11 @@ ALLOWED = {
     "tools/mount": "tools src/base proto src/mem src/virtq src/vhost src/client src/coherence",
     "tools/bench": "tools tools/top tools/vm include src/base proto src/mem src/virtq src/vhost",
 }
+# What is found below kmod/ in these files alone.
+ONLY = (
+    (re.compile(r"\bvirtqueue_\w+\s*\("), ("kmod/virtio.c",)),
+    (re.compile(r"\b(LINUX_VERSION_CODE|KERNEL_VERSION)\b"), ("kmod/compat/",)),
+)
 # Made when the program is built.
 GENERATED = ("daemon/profile.inc",)
 # These may include whatever they test.
@@ -83,6 +89,16 @@ def check(path, wrong):
             wrong.append(f"{path}:{number}: {own} must not include {target}")
 
 
+def check_only(path, wrong):
+    """Of the module's files."""
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        text = f.read()
+    for pattern, places in ONLY:
+        m = pattern.search(text)
+        if m and not path.startswith(places):
+            wrong.append(f"{path}: {m.group(0)} belongs to {places[0]}")
+
+
 def sources():
     for top, folders, files in os.walk(ROOT):
         rel = os.path.relpath(top, ROOT)
@@ -98,5 +114,7 @@ count = 0
 for source in sorted(sources()):
     count += 1
     check(source, wrong)
+    if source.startswith("kmod/"):
+        check_only(source, wrong)
 print("\n".join(wrong) if wrong else f"{count} files keep the rule")
 sys.exit(1 if wrong or not count else 0)

@@ -6,6 +6,7 @@ the driver's hand, by the bus, or unplugged; a hibernation is refused. No task h
 what it should, all memory is given back, and what is mounted anew works. A guest of each kernel at
 the same time."""
 import os
+import random
 import re
 import signal
 import subprocess
@@ -184,9 +185,10 @@ def kill_servers(guest, _daemon):
         guest.plug(daemon)
         guest.mount(daemon.name, ("", ",writeback", ",cache=none")[n % 3])
         guest.start_busy(daemon.name)
-        guest.let_requests(daemon.name, 37 * n)
+        requests = random.randrange(400)
+        guest.let_requests(daemon.name, requests)
         os.kill(daemon.pid, signal.SIGKILL)
-        guest.umount_gone(daemon.name, f"its server killed after {37 * n} requests")
+        guest.umount_gone(daemon.name, f"its server killed after {requests} requests")
         check(guest.try_run(f"mount -t causeway -o server_timeout=1 {daemon.name} "
                             f"/mnt/{daemon.name}")[0], "without a server it is mounted")
         guest.unplug(daemon)

@@ -4,9 +4,11 @@
 that are pinned are opened without one, and mean what they did with one; others are not, nor any where
 the server gives no pins or knows nothing of them. A signal ends a wait for a lock."""
 import os
+import re
+import subprocess
 
 import kmod
-from guest import FULL, Daemon, check, host, same, wait_for, warnings_of
+from guest import CAUSEWAY, FULL, Daemon, check, host, same, wait_for, warnings_of
 from mounted import Virtiofsd
 from opened import open_modes
 
@@ -96,6 +98,23 @@ def opens(guest, tag, pinned):
     check(status != 0, f"{tag}: somebody else has read a file of mode 600")
 
 
+def synced(guest, tag):
+    """What is to be on the disk, and at the end, is so without an open file to say it."""
+    path = f"/mnt/{tag}/f"
+    same(f"{tag}: O_SYNC and O_APPEND",
+         costs(guest, tag, f"printf 9 | dd of={path} oflag=sync,append conv=notrunc status=none",
+               "OPEN", "WRITE"), [0, 1])
+
+
+def says_synced(record):
+    """Whether one WRITE of a recording did both."""
+    done = subprocess.run([CAUSEWAY, "decode", record], stdout=subprocess.PIPE, text=True, check=True)
+    flags = [int(m, 8) for m in re.findall(r"(?m)WRITE .*\bflags (0[0-7]*)", done.stdout)]
+    both = os.O_SYNC | os.O_APPEND
+    check([f for f in flags if f & both == both], f"flags of WRITEs: {sorted(set(map(oct, flags)))}\n"
+          f"{done.stdout[-500:]}")
+
+
 def forgotten(guest, daemon, tag):
     """The server has the file open until the guest forgets it, and for writing not when it may be
     executed; then it is opened again."""
@@ -126,12 +145,14 @@ def one_kernel(kernel):
     names = [f"{what}{kernel.replace('.', '-')}" for what in ("ours", "none", "theirs")]
     for name in names:
         os.mkdir(name)
-    ours = Daemon(names[0], "--posix-lock", "--flock", name=names[0])
+    record = os.path.abspath(f"{names[0]}.record")
+    ours = Daemon(names[0], "--posix-lock", "--flock", "--record", record, name=names[0])
     none = Daemon(names[1], "--pins", "0", name=names[1])
     theirs = Virtiofsd(names[2])
     guest = kmod.KmodGuest(kernel, *(w for d in (ours, none, theirs) for w in kmod.share(d, "cache=none")))
     for name in names:
         opens(guest, name, name == names[0])
+    synced(guest, names[0])
     forgotten(guest, ours, names[0])
     locks(guest, ours, names[0])
     same("kernel warnings", warnings_of(guest), [])
@@ -140,6 +161,7 @@ def one_kernel(kernel):
     guest.unload()
     same("status", (guest.close(), ours.wait(), none.wait()), (0, 0, 0))
     theirs.wait()
+    says_synced(record)
 
 
 for version in kmod.KERNELS if FULL else ("6.12",):
