@@ -90,7 +90,7 @@ void client_to_stat(const struct fuse_attr *a, struct stat *st)
 	st->st_ctim = (struct timespec){(time_t)a->ctime, a->ctimensec};
 }
 
-EXPORT int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
+static int stat_once(struct causeway *c, struct causeway_file *at, const char *path,
 	struct stat *st, int flags)
 {
 	struct fuse_attr attr;
@@ -104,6 +104,12 @@ EXPORT int causeway_stat(struct causeway *c, struct causeway_file *at, const cha
 	if (r == 0)
 		client_to_stat(&attr, st);
 	return r;
+}
+
+EXPORT int causeway_stat(struct causeway *c, struct causeway_file *at, const char *path,
+	struct stat *st, int flags)
+{
+	return CLIENT_AGAIN(c, stat_once(c, at, path, st, flags));
 }
 
 EXPORT int causeway_fstat(struct causeway_file *f, struct stat *st)

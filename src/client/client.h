@@ -14,6 +14,7 @@
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -174,5 +175,23 @@ void client_options_init(struct client_options *o);
 void client_options_free(struct client_options *o);
 
 #define EXPORT __attribute__((visibility("default")))
+
+/*
+ * Where a path led may be gone when it is used, its file having been replaced meanwhile: ESTALE.
+ * Then what is known of names is forgotten, and all of it is done once more, as Linux does: what a
+ * name led to just now the back-end holds.
+ */
+static inline bool client_is_stale(struct causeway *c, ssize_t r)
+{
+	if (r == -ESTALE)
+		entries_clear(c);
+	return r == -ESTALE;
+}
+
+#define CLIENT_AGAIN(c, once)                                                                      \
+	({                                                                                         \
+		typeof(once) result_ = (once);                                                     \
+		client_is_stale(c, result_) ? (once) : result_;                                    \
+	})
 
 #endif

@@ -255,7 +255,7 @@ static struct causeway_file *new_handle(struct causeway *c, int flags)
 	return f;
 }
 
-EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+static int open_once(struct causeway *c, struct causeway_file *at, const char *path, int flags,
 	mode_t mode, struct causeway_file **file)
 {
 	struct causeway_file *f = new_handle(c, flags);
@@ -282,6 +282,12 @@ EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const cha
 	else
 		drop(f);
 	return r;
+}
+
+EXPORT int causeway_open(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	mode_t mode, struct causeway_file **file)
+{
+	return CLIENT_AGAIN(c, open_once(c, at, path, flags, mode, file));
 }
 
 EXPORT int causeway_reopen(struct causeway_file *f, int flags, struct causeway_file **file)

@@ -153,7 +153,7 @@ static int link_node(struct causeway *c, struct node *node, struct causeway_file
 	return r;
 }
 
-EXPORT int causeway_link(struct causeway *c, struct causeway_file *old_at, const char *old_path,
+static int link_once(struct causeway *c, struct causeway_file *old_at, const char *old_path,
 	struct causeway_file *at, const char *path)
 {
 	struct walked old;
@@ -164,6 +164,12 @@ EXPORT int causeway_link(struct causeway *c, struct causeway_file *old_at, const
 	r = link_node(c, old.node, at, path);
 	node_put(c, old.node);
 	return r;
+}
+
+EXPORT int causeway_link(struct causeway *c, struct causeway_file *old_at, const char *old_path,
+	struct causeway_file *at, const char *path)
+{
+	return CLIENT_AGAIN(c, link_once(c, old_at, old_path, at, path));
 }
 
 EXPORT int causeway_flink(struct causeway_file *f, struct causeway_file *at, const char *path)
@@ -244,7 +250,7 @@ EXPORT int causeway_rename(struct causeway *c, struct causeway_file *old_at, con
 	return r;
 }
 
-EXPORT ssize_t causeway_readlink(struct causeway *c, struct causeway_file *at, const char *path,
+static ssize_t readlink_once(struct causeway *c, struct causeway_file *at, const char *path,
 	char *buf, size_t size)
 {
 	char target[PATH_MAX];
@@ -262,4 +268,10 @@ EXPORT ssize_t causeway_readlink(struct causeway *c, struct causeway_file *at, c
 		return r;
 	memcpy(buf, target, min_t(size_t, size, (size_t)r));
 	return min_t(ssize_t, r, (ssize_t)min_t(size_t, size, SSIZE_MAX));
+}
+
+EXPORT ssize_t causeway_readlink(struct causeway *c, struct causeway_file *at, const char *path,
+	char *buf, size_t size)
+{
+	return CLIENT_AGAIN(c, readlink_once(c, at, path, buf, size));
 }

@@ -93,7 +93,7 @@ int client_strip_priv(struct causeway_file *f)
 	return r < 0 || in.valid == 0 ? r : client_setattr(f->c, f->node, f, &in);
 }
 
-EXPORT int causeway_chmod(struct causeway *c, struct causeway_file *at, const char *path,
+static int chmod_once(struct causeway *c, struct causeway_file *at, const char *path,
 	mode_t mode, int flags)
 {
 	struct fuse_setattr_in in = {.valid = FATTR_MODE};
@@ -110,12 +110,18 @@ EXPORT int causeway_chmod(struct causeway *c, struct causeway_file *at, const ch
 	return r;
 }
 
+EXPORT int causeway_chmod(struct causeway *c, struct causeway_file *at, const char *path,
+	mode_t mode, int flags)
+{
+	return CLIENT_AGAIN(c, chmod_once(c, at, path, mode, flags));
+}
+
 EXPORT int causeway_fchmod(struct causeway_file *f, mode_t mode)
 {
 	return causeway_chmod(f->c, f, "", mode, AT_EMPTY_PATH);
 }
 
-EXPORT int causeway_chown(struct causeway *c, struct causeway_file *at, const char *path,
+static int chown_once(struct causeway *c, struct causeway_file *at, const char *path,
 	uid_t owner, gid_t group, int flags)
 {
 	struct fuse_setattr_in in = {
@@ -134,6 +140,12 @@ EXPORT int causeway_chown(struct causeway *c, struct causeway_file *at, const ch
 	return r;
 }
 
+EXPORT int causeway_chown(struct causeway *c, struct causeway_file *at, const char *path,
+	uid_t owner, gid_t group, int flags)
+{
+	return CLIENT_AGAIN(c, chown_once(c, at, path, owner, group, flags));
+}
+
 EXPORT int causeway_fchown(struct causeway_file *f, uid_t owner, gid_t group)
 {
 	return causeway_chown(f->c, f, "", owner, group, AT_EMPTY_PATH);
@@ -145,7 +157,7 @@ static int check_length(struct causeway *c, off_t length)
 		client_fail(c, -EINVAL, "a file has no length of %lld", (long long)length);
 }
 
-EXPORT int causeway_truncate(struct causeway *c, struct causeway_file *at, const char *path,
+static int truncate_once(struct causeway *c, struct causeway_file *at, const char *path,
 	off_t length)
 {
 	struct target t;
@@ -162,6 +174,12 @@ EXPORT int causeway_truncate(struct causeway *c, struct causeway_file *at, const
 			"'%.200s': only files have a length to set", path);
 	node_put(c, t.node);
 	return r;
+}
+
+EXPORT int causeway_truncate(struct causeway *c, struct causeway_file *at, const char *path,
+	off_t length)
+{
+	return CLIENT_AGAIN(c, truncate_once(c, at, path, length));
 }
 
 EXPORT int causeway_ftruncate(struct causeway_file *f, off_t length)
@@ -195,7 +213,7 @@ static int put_time(const struct timespec *t, uint32_t given, uint32_t now, uint
 	return 0;
 }
 
-EXPORT int causeway_utimens(struct causeway *c, struct causeway_file *at, const char *path,
+static int utimens_once(struct causeway *c, struct causeway_file *at, const char *path,
 	const struct timespec times[2], int flags)
 {
 	struct fuse_setattr_in in = {.valid = 0};
@@ -217,6 +235,12 @@ EXPORT int causeway_utimens(struct causeway *c, struct causeway_file *at, const 
 	r = client_setattr(c, t.node, t.file, &in);
 	node_put(c, t.node);
 	return r;
+}
+
+EXPORT int causeway_utimens(struct causeway *c, struct causeway_file *at, const char *path,
+	const struct timespec times[2], int flags)
+{
+	return CLIENT_AGAIN(c, utimens_once(c, at, path, times, flags));
 }
 
 EXPORT int causeway_futimens(struct causeway_file *f, const struct timespec times[2])

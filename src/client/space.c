@@ -237,7 +237,7 @@ static void to_statvfs(const struct fuse_kstatfs *k, struct statvfs *st)
 	};
 }
 
-EXPORT int causeway_statvfs(struct causeway *c, struct causeway_file *at, const char *path,
+static int statvfs_once(struct causeway *c, struct causeway_file *at, const char *path,
 	struct statvfs *st)
 {
 	struct fuse_statfs_out out;
@@ -258,6 +258,12 @@ EXPORT int causeway_statvfs(struct causeway *c, struct causeway_file *at, const 
 	if (r == 0)
 		to_statvfs(&out.st, st);
 	return r;
+}
+
+EXPORT int causeway_statvfs(struct causeway *c, struct causeway_file *at, const char *path,
+	struct statvfs *st)
+{
+	return CLIENT_AGAIN(c, statvfs_once(c, at, path, st));
 }
 
 EXPORT int causeway_syncfs(struct causeway *c)
@@ -299,7 +305,7 @@ static int access_by_mode(struct causeway *c, const struct target *t, unsigned i
 	return r;
 }
 
-EXPORT int causeway_access(struct causeway *c, struct causeway_file *at, const char *path, int mode,
+static int access_once(struct causeway *c, struct causeway_file *at, const char *path, int mode,
 	int flags)
 {
 	struct fuse_access_in in = {.mask = (uint32_t)mode};
@@ -320,4 +326,10 @@ EXPORT int causeway_access(struct causeway *c, struct causeway_file *at, const c
 		r = access_by_mode(c, &t, (unsigned int)mode);
 	node_put(c, t.node);
 	return r;
+}
+
+EXPORT int causeway_access(struct causeway *c, struct causeway_file *at, const char *path, int mode,
+	int flags)
+{
+	return CLIENT_AGAIN(c, access_once(c, at, path, mode, flags));
 }

@@ -136,7 +136,7 @@ static int ask(struct causeway *c, const struct target *t, int flags, unsigned i
 	return r;
 }
 
-EXPORT int causeway_statx(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+static int statx_once(struct causeway *c, struct causeway_file *at, const char *path, int flags,
 	unsigned int mask, struct statx *st)
 {
 	struct target t;
@@ -151,4 +151,10 @@ EXPORT int causeway_statx(struct causeway *c, struct causeway_file *at, const ch
 	r = ask(c, &t, flags, mask, st);
 	node_put(c, t.node);
 	return r;
+}
+
+EXPORT int causeway_statx(struct causeway *c, struct causeway_file *at, const char *path, int flags,
+	unsigned int mask, struct statx *st)
+{
+	return CLIENT_AGAIN(c, statx_once(c, at, path, flags, mask, st));
 }

@@ -73,7 +73,7 @@ static ssize_t fetch(struct causeway *c, struct node *node, const char *name, st
 	return out.size <= max ? (ssize_t)out.size : malformed(c, call, "it is too large");
 }
 
-EXPORT ssize_t causeway_getxattr(struct causeway *c, struct causeway_file *at, const char *path,
+static ssize_t getxattr_once(struct causeway *c, struct causeway_file *at, const char *path,
 	const char *name, void *value, size_t size, int flags)
 {
 	struct fuse_getxattr_in in = {.size = 0};
@@ -94,6 +94,12 @@ EXPORT ssize_t causeway_getxattr(struct causeway *c, struct causeway_file *at, c
 	return n;
 }
 
+EXPORT ssize_t causeway_getxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, void *value, size_t size, int flags)
+{
+	return CLIENT_AGAIN(c, getxattr_once(c, at, path, name, value, size, flags));
+}
+
 EXPORT ssize_t causeway_fgetxattr(struct causeway_file *f, const char *name, void *value,
 	size_t size)
 {
@@ -111,7 +117,7 @@ static bool is_list(const char *list, size_t n)
 	return true;
 }
 
-EXPORT ssize_t causeway_listxattr(struct causeway *c, struct causeway_file *at, const char *path,
+static ssize_t listxattr_once(struct causeway *c, struct causeway_file *at, const char *path,
 	char *list, size_t size, int flags)
 {
 	struct fuse_getxattr_in in = {.size = 0};
@@ -126,6 +132,12 @@ EXPORT ssize_t causeway_listxattr(struct causeway *c, struct causeway_file *at, 
 		n = malformed(c, &call, "it is no list of names");
 	node_put(c, t.node);
 	return n;
+}
+
+EXPORT ssize_t causeway_listxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	char *list, size_t size, int flags)
+{
+	return CLIENT_AGAIN(c, listxattr_once(c, at, path, list, size, flags));
 }
 
 EXPORT ssize_t causeway_flistxattr(struct causeway_file *f, char *list, size_t size)
@@ -149,7 +161,7 @@ static int change(struct causeway *c, struct causeway_file *at, const char *path
 	return r;
 }
 
-EXPORT int causeway_setxattr(struct causeway *c, struct causeway_file *at, const char *path,
+static int setxattr_once(struct causeway *c, struct causeway_file *at, const char *path,
 	const char *name, const void *value, size_t size, int how, int flags)
 {
 	struct fuse_setxattr_in in = {.size = (uint32_t)size, .flags = (uint32_t)how};
@@ -173,19 +185,31 @@ EXPORT int causeway_setxattr(struct causeway *c, struct causeway_file *at, const
 	return change(c, at, path, flags, &call);
 }
 
+EXPORT int causeway_setxattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, const void *value, size_t size, int how, int flags)
+{
+	return CLIENT_AGAIN(c, setxattr_once(c, at, path, name, value, size, how, flags));
+}
+
 EXPORT int causeway_fsetxattr(struct causeway_file *f, const char *name, const void *value,
 	size_t size, int how)
 {
 	return causeway_setxattr(f->c, f, "", name, value, size, how, AT_EMPTY_PATH);
 }
 
-EXPORT int causeway_removexattr(struct causeway *c, struct causeway_file *at, const char *path,
+static int removexattr_once(struct causeway *c, struct causeway_file *at, const char *path,
 	const char *name, int flags)
 {
 	struct call call = {.opcode = FUSE_REMOVEXATTR, .args = {CALL_NAME(name)}, .nargs = 1};
 	int r = check_name(c, name);
 
 	return r < 0 ? r : change(c, at, path, flags, &call);
+}
+
+EXPORT int causeway_removexattr(struct causeway *c, struct causeway_file *at, const char *path,
+	const char *name, int flags)
+{
+	return CLIENT_AGAIN(c, removexattr_once(c, at, path, name, flags));
 }
 
 EXPORT int causeway_fremovexattr(struct causeway_file *f, const char *name)

@@ -6,6 +6,8 @@
  */
 #include "unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "causeway.h"
@@ -438,6 +440,45 @@ static void test_forgets_before_the_end(void **state)
 	finish(w);
 }
 
+/* A name that leads to another node each time that it is asked for; the first so many are gone when
+ * they are used. */
+static void forge_replaced(struct forger *forger, struct forged *f)
+{
+	struct fuse_entry_out entry = {.entry_valid = 100, .attr = {.mode = S_IFREG}};
+
+	if (f->in.opcode == FUSE_LOOKUP) {
+		entry.nodeid = entry.attr.ino = 5 + atomic_fetch_add(&forger->noted, 1);
+		forge_reply(f, &entry, sizeof(entry));
+	} else if (f->in.nodeid >= 5 && f->in.nodeid < 5 + (uint64_t)forger->fault &&
+		f->in.opcode != FUSE_FORGET && f->in.opcode != FUSE_BATCH_FORGET) {
+		forge_error(f, ESTALE);
+	} else if (f->in.opcode == FUSE_OPEN) {
+		forge_reply(f, &(struct fuse_open_out){.fh = 1}, sizeof(struct fuse_open_out));
+	} else if (!forge_default(f)) {
+		forge_error(f, f->in.opcode == FUSE_RELEASE ? 0 : ENOSYS);
+	}
+}
+
+static void test_replaced(void **state)
+{
+	const char *const always[] = {"cache", "always", NULL};
+
+	for (int gone = 0; gone < 3; gone++) {
+		struct world *w = prepare(forge_replaced, always);
+		struct causeway_file *file;
+		int want = gone < 2 ? 0 : -ESTALE;
+
+		w->forger->fault = gone;
+		assert_int_equal(connect_world(w), 0);
+		assert_int_equal(causeway_open(w->c, NULL, "name", O_RDONLY, 0, &file), want);
+		assert_int_equal(w->forger->requests[FUSE_LOOKUP], gone ? 2 : 1);
+		assert_int_equal(w->forger->requests[FUSE_OPEN], gone ? 2 : 1);
+		if (file)
+			causeway_close(file);
+		finish(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_forgets_before_the_end),
+		cmocka_unit_test(test_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

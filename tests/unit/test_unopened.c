@@ -28,7 +28,7 @@
 static struct fs *fs;
 static char directory[64];
 static void (*happens)(void); /* after the next look, once */
-static bool all_young;
+static bool all_young, all_changed; /* since a moment ago */
 static struct {
 	ino_t from, to; /* 0: none */
 } alias; /* an inode that has another one's number, and a later birth */
@@ -40,8 +40,10 @@ int statx(int fd, const char *restrict path, int flags, unsigned int mask,
 	int r = (int)syscall(SYS_statx, fd, path, flags, mask, attr);
 	void (*now)(void) = happens;
 
-	if (r == 0)
+	if (r == 0) {
 		attr->stx_btime.tv_sec += all_young ? AGE_S : -AGE_S;
+		attr->stx_ctime.tv_sec -= all_changed ? 0 : AGE_S;
+	}
 	if (r == 0 && alias.from && attr->stx_ino == alias.from) {
 		attr->stx_ino = alias.to;
 		attr->stx_btime.tv_sec++;
@@ -74,7 +76,7 @@ static int start(enum pt_file_handles how, bool starts_hot)
 	make("export/g", 2);
 	make("export/d/f", 3);
 	alias.from = 0;
-	all_young = false;
+	all_young = all_changed = false;
 	assert_int_equal(passthrough_new("export", &config, &fs), 0);
 	return 0;
 }
@@ -175,6 +177,21 @@ static void test_starts_hot(void **state)
 	all_young = true;
 	make("export/new", 4);
 	look_up_cold(FS_ROOT, "new", 0);
+}
+
+/* A file that replaces another one again and again is held when it is found, until it is used. */
+static void test_replaced(void **state)
+{
+	uint64_t node;
+
+	need_births();
+	look_up_cold(FS_ROOT, "g", 1);
+	all_changed = true;
+	assert_int_equal(rename("export/g", "export/f"), 0);
+	make("export/new", 4);
+	node = look_up(FS_ROOT, "f");
+	assert_int_equal(rename("export/new", "export/f"), 0);
+	assert_int_equal(size_of(node), 2);
 }
 
 static void test_always_hot(void **state)
@@ -423,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH_WAYS(test_starts_cold),
 		BOTH_WAYS(test_starts_hot),
+		BOTH_WAYS(test_replaced),
 		cmocka_unit_test_setup_teardown(test_always_hot, always_hot, stop),
 		cmocka_unit_test_setup_teardown(test_handles_only, by_handle, stop),
 		BOTH_WAYS(test_listing),

@@ -78,6 +78,9 @@ ssize_t pt_read(struct fs *fs, const struct fs_target *t, const struct iovec *io
 
 	if (file.fd < 0)
 		return file.error;
+	/* To preadv2(2) one of them means the descriptor's own. */
+	if (offset > INT64_MAX)
+		return -EINVAL;
 	pt_dax_flush(pt_of(fs), file.node);
 	pt_look(file.node, VT_NODE_DATA);
 	return at_once ? read_at_once(pt_of(fs), &io, &file) : pt_io(pt_of(fs), &io, file.fd);

@@ -267,7 +267,7 @@ int pt_node_seen(struct passthrough *pt, const struct statx *attr, struct pt_nod
 	int r = 0;
 
 	*hot = NULL;
-	if (!pt_has_birth(attr, &f.birth))
+	if (!pt_has_birth(attr, &f.birth) || !pt_is_quiet(attr))
 		return -EAGAIN;
 	pthread_mutex_lock(&shard->lock);
 	known = pt_shard_find(shard, hash, &key);

@@ -220,6 +220,11 @@ bool pt_has_birth(const struct statx *attr, int64_t *ns)
 	return attr->stx_mask & STATX_BTIME && age_of(*ns) > STEP_NS;
 }
 
+bool pt_is_quiet(const struct statx *attr)
+{
+	return age_of(ns_of(&attr->stx_ctime)) > STEP_NS;
+}
+
 /* Notes a time that will tell the inode from others; -EAGAIN where it soon would, -ESTALE where it
  * won't. */
 static int note_time(struct pt_node *node, const struct statx *attr)

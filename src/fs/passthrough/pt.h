@@ -264,6 +264,10 @@ void pt_unpin(struct pt_node *node);
 /* The time of an inode's birth, if no later one with its number can have the same. */
 bool pt_has_birth(const struct statx *attr, int64_t *ns);
 
+/* Whether nothing has changed an inode just now, nor given it the name that it was found by. What
+ * names lead to for moments only is held from the start, so that it can be used all the same. */
+bool pt_is_quiet(const struct statx *attr);
+
 /* Whether a descriptor is the inode of a cold node; the lock of its shard is held. */
 bool pt_is_same_inode(const struct pt_node *cold, int fd, const struct statx *attr);
 
