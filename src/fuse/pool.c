@@ -17,6 +17,7 @@ struct fuse_pool {
 	struct fuse_job *free;
 	bool stop;
 	unsigned int waiting, busy; /* jobs that wait, and that a thread has */
+	unsigned int reads; /* jobs that are taken for a READ */
 	uint64_t taken, full; /* jobs until now; requests for which none was free */
 	unsigned int running; /* threads that have begun */
 	unsigned int nthreads;
@@ -52,6 +53,7 @@ static void job_done(struct fuse_pool *pool, struct fuse_job *job, bool ran)
 	job->next = pool->free;
 	pool->free = job;
 	pool->busy -= ran;
+	pool->reads -= job->data;
 	if (--job->from->jobs == 0)
 		pthread_cond_broadcast(&pool->idle);
 	pthread_mutex_unlock(&pool->lock);
@@ -136,18 +138,21 @@ void fuse_pool_stop(struct fuse_session *se)
 	free(pool);
 }
 
-static struct fuse_job *take_free(struct fuse_pool *pool, struct fuse_worker *from)
+/* READs leave jobs to what cannot be done elsewhere. */
+static struct fuse_job *take_free(struct fuse_pool *pool, struct fuse_worker *from, bool data)
 {
 	struct fuse_job *job;
 
 	pthread_mutex_lock(&pool->lock);
-	job = pool->free;
+	job = data && pool->reads == FUSE_POOL_READS ? NULL : pool->free;
 	if (job) {
 		pool->free = job->next;
 		from->jobs++;
 		job->from = from;
 		job->op = NULL;
-		job->ends = job->data = false;
+		job->ends = false;
+		job->data = data;
+		pool->reads += data;
 		job->longer = NULL;
 		job->sized = 0;
 		pool->taken++;
@@ -224,11 +229,10 @@ static bool send_job(struct fuse_pool *pool, struct fuse_job *job, const struct 
 static bool take(struct fuse_req *req, bool data)
 {
 	struct fuse_pool *pool = req->se->pool;
-	struct fuse_job *job = take_free(pool, req->w);
+	struct fuse_job *job = take_free(pool, req->w, data);
 
 	if (!job)
 		return false;
-	job->data = data;
 	if (fill_job(job, req) && send_job(pool, job, req))
 		return true;
 	job_done(pool, job, false);
@@ -259,7 +263,7 @@ bool fuse_pool_take_data(struct fuse_req *req)
 /* A job for a reply that is there; NULL where none is free. */
 static struct fuse_job *take_reply(struct fuse_req *req, const void *reply, uint32_t len)
 {
-	struct fuse_job *job = req->se->pool ? take_free(req->se->pool, req->w) : NULL;
+	struct fuse_job *job = req->se->pool ? take_free(req->se->pool, req->w, false) : NULL;
 
 	if (job) {
 		job->reply_len = len;

@@ -36,6 +36,7 @@
 #include "fuse/request.h"
 
 #define FUSE_POOL_JOBS        1024 /* waiting and running, of all queues */
+#define FUSE_POOL_READS       768  /* ... among which are no more READs */
 #define FUSE_POOL_THREADS_MAX 64
 
 /*

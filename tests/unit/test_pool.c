@@ -54,8 +54,50 @@ static void finish_last(void *deferred, const void *reply, uint32_t len)
 	fail();
 }
 
+#define DATA 24
+
+/* The room for a whole reply, its header in a piece of its own. */
+static struct iovec *reach(void *deferred, size_t *len)
+{
+	struct {
+		struct iovec iov[2];
+		char head[sizeof(struct fuse_out_header)], data[DATA];
+	} *room = malloc(sizeof(*room));
+
+	assert_non_null(room);
+	room->iov[0] = (struct iovec){room->head, sizeof(room->head)};
+	room->iov[1] = (struct iovec){room->data, DATA};
+	*len = sizeof(room->head) + DATA;
+	return room->iov;
+}
+
+static void leave(void *opaque)
+{
+}
+
+/* As if what is there already had been in the reply. */
+static bool finish_data(void *deferred, const struct iovec *iov, uint32_t len)
+{
+	char whole[sizeof(struct fuse_out_header) + DATA];
+	size_t head = iov[0].iov_len;
+
+	assert_true(head == sizeof(struct fuse_out_header) && len <= sizeof(whole));
+	memcpy(whole, iov[0].iov_base, head);
+	memcpy(whole + head, iov[1].iov_base, len - head);
+	return finish(deferred, whole, len);
+}
+
 static const struct fuse_deferral deferral = {
-	.defer = defer, .finish = finish, .finish_last = finish_last};
+	.defer = defer,
+	.finish = finish,
+	.finish_last = finish_last,
+	.defer_data = defer,
+	.reach = reach,
+	.leave = leave,
+	.finish_data = finish_data,
+};
+
+static pthread_t ring; /* the thread of the test */
 
 /* A file system whose slow calls end when they are let. */
 static struct {
@@ -78,6 +120,22 @@ static int slow_fsync(struct fs *fs, const struct fs_target *t, bool data_only)
 	r = t->handle == HANDLE ? slow.result : -EBADF;
 	pthread_mutex_unlock(&slow.lock);
 	return r;
+}
+
+/* Of a file that is on a slow disk; whoever has to may read it at once. */
+static ssize_t slow_read(struct fs *fs, const struct fs_target *t, const struct iovec *iov, int n,
+	uint64_t offset, bool at_once)
+{
+	int r;
+
+	if (at_once)
+		return -EAGAIN;
+	r = pthread_equal(pthread_self(), ring) ? 0 : slow_fsync(fs, t, false);
+	if (r < 0)
+		return r;
+	assert_int_equal(n, 1);
+	memset(iov->iov_base, 'd', iov->iov_len);
+	return (ssize_t)iov->iov_len;
 }
 
 static ssize_t copy_some(struct fs *fs, const struct fs_copy *copy)
@@ -122,6 +180,8 @@ static void open_client(void)
 	ops = *fs_null()->ops;
 	ops.fsync = slow_fsync;
 	ops.copy_file_range = copy_some;
+	ops.read = slow_read;
+	ring = pthread_self();
 	later.full = false;
 	later.deferred = later.finished = 0;
 	slow.entered = slow.let = 0;
@@ -210,6 +270,52 @@ static void test_payload(void **state)
 	assert_int_equal(later.out[0].len, sizeof(struct fuse_out_header) + sizeof(out));
 	memcpy(&out, later.payload[0], sizeof(out));
 	assert_int_equal(out.size, 42);
+}
+
+static int send_read(void)
+{
+	struct fuse_read_in in = {.fh = HANDLE, .size = DATA};
+
+	c.in.nodeid = 2;
+	c.in.unique += 2;
+	return fc_send(&c, FUSE_READ, &in, sizeof(in), sizeof(struct fuse_out_header) + DATA);
+}
+
+/* A READ that would wait does it in the pool, and its data comes with its reply. */
+static void test_data(void **state)
+{
+	char want[DATA];
+
+	memset(want, 'd', DATA);
+	assert_int_equal(send_read(), FC_DEFERRED);
+	wait_entered(1);
+	assert_int_equal(send_getattr(), sizeof(struct fuse_attr_out));
+	assert_int_equal(later.finished, 0);
+	let(1);
+	wait_finished(1);
+	assert_int_equal(later.out[0].error, 0);
+	assert_int_equal(later.out[0].len, sizeof(struct fuse_out_header) + DATA);
+	assert_memory_equal(later.payload[0], want, DATA);
+	slow.result = -EIO;
+	let(1);
+	assert_int_equal(send_read(), FC_DEFERRED);
+	wait_finished(2);
+	assert_int_equal(later.out[1].error, -EIO);
+	assert_int_equal(later.out[1].len, sizeof(struct fuse_out_header));
+}
+
+/* READs leave jobs to what cannot wait in the ring. */
+static void test_many_reads(void **state)
+{
+	for (int i = 0; i < FUSE_POOL_READS; i++)
+		assert_int_equal(send_read(), FC_DEFERRED);
+	assert_int_equal(send_read(), DATA);
+	assert_int_equal(send_fsync(), FC_DEFERRED);
+	let(FUSE_POOL_READS + 1);
+	wait_finished(FUSE_POOL_READS + 1);
+	let(1);
+	assert_int_equal(send_read(), FC_DEFERRED);
+	wait_finished(FUSE_POOL_READS + 2);
 }
 
 /* What is wrong with a request is found before the pool has it; what does not sleep stays. */
@@ -304,6 +410,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_beside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_payload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_data, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cannot_defer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_taken, setup, teardown),

@@ -168,12 +168,14 @@ static void test_starts_cold(void **state)
 	assert_int_equal(unit_open_fds(), fds);
 }
 
-/* What is opened when it is found: directories, what is too young to be told from the next inode
- * with its number, and everything where that is asked for. */
+/* What is opened when it is found: directories, what a guest opens without a request, what is too
+ * young to be told from the next inode with its number, and everything where that is asked for. */
 static void test_starts_hot(void **state)
 {
 	need_births();
 	look_up_cold(FS_ROOT, "d", 0);
+	assert_int_equal(mkfifo("export/fifo", 0644), 0);
+	look_up_cold(FS_ROOT, "fifo", 0);
 	all_young = true;
 	make("export/new", 4);
 	look_up_cold(FS_ROOT, "new", 0);

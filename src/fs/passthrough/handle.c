@@ -74,6 +74,10 @@ void pt_handle_destroy(void *opaque, struct idslot *slot)
 		pt_spare_leave(pt, handle->node, handle->fd);
 	else
 		close(handle->fd);
+	/* A later open is not to be told by fsync(2) what went wrong with earlier writes, and was
+	 * told: that is as old as its descriptor. */
+	if (handle->kind == PT_HANDLE_FILE)
+		pt_spare_drop(handle->node);
 	pt_dax_put(handle->dax);
 	pt_dir_free(&pt->dirs, handle->dir);
 	pt_unpin(handle->node);

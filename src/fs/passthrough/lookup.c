@@ -143,9 +143,11 @@ static bool may_stay_cold(const struct passthrough *pt, const struct sought *s)
 static int enter_cold(struct passthrough *pt, struct sought *s, struct fs_entry *entry)
 {
 	PT_NODE struct pt_node_ref hot = {.pt = pt};
+	bool opens = S_ISREG(entry->attr.stx_mode) || S_ISLNK(entry->attr.stx_mode);
 	int r = -EAGAIN;
 
-	if (!S_ISDIR(entry->attr.stx_mode) && pt_is_beside(&entry->attr, s->parent))
+	/* A guest says that it uses a file; FIFOs, sockets and devices it opens by itself. */
+	if (opens && pt_is_beside(&entry->attr, s->parent))
 		r = pt_node_seen(pt, &entry->attr, s->parent, s->name, &hot.node, &entry->node);
 	if (r == 0 && !hot.node) {
 		pt_seen_note(pt->seen, s->hash);

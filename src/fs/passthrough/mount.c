@@ -86,12 +86,17 @@ static bool is_in_memory(int fd)
  */
 static const uint32_t renumbering_magics[] = {MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC};
 
-bool pt_is_timed(int fd)
+static bool renumbers(int fd)
 {
 	struct statfs st;
 
-	return fstatfs(fd, &st) < 0 || !is_among(local_magics, ARRAY_SIZE(local_magics), &st) ||
+	return fstatfs(fd, &st) < 0 ||
 		is_among(renumbering_magics, ARRAY_SIZE(renumbering_magics), &st);
+}
+
+bool pt_is_timed(int fd)
+{
+	return !pt_is_local(fd) || renumbers(fd);
 }
 
 /* File systems whose names are bytes, and those where a directory may say otherwise. XFS compares
@@ -263,7 +268,8 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 			mount->local = pt_is_local(fd);
 			mount->keeps_numbers = mount->local || pt_is_stacked(fd);
 			mount->timed = pt_is_timed(fd);
-			mount->born = mount->local && has_births(fd);
+			/* A number that nobody holds has to be the inode's still. */
+			mount->born = mount->local && !renumbers(fd) && has_births(fd);
 			mount->names = names_of(fd);
 			watch_mount(pt, mount, fd);
 			mount->next = pt->mounts;
