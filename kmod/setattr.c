@@ -164,8 +164,13 @@ static void after_size(struct inode *inode, loff_t old, bool done, const struct 
 	if (done) {
 		if (size != old)
 			truncate_pagecache(inode, size);
-		if (IS_DAX(inode))
+		if (IS_DAX(inode)) {
+			/* A last page that is not whole any more: a fault sees it (data.c). */
+			if (size < old)
+				unmap_mapping_pages(inode->i_mapping, size >> PAGE_SHIFT, 1,
+						    false);
 			cw_dax_truncate(inode, size);
+		}
 		move_data(inode, words);
 	}
 	clear_bit(CW_I_SIZE_UNSTABLE, &CW_I(inode)->state);

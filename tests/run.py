@@ -242,17 +242,21 @@ class Idle:
 
     @staticmethod
     def _idle():
+        """Seconds, on average of the processors that are ours."""
+        ours = {f"cpu{n}" for n in os.sched_getaffinity(0)}
         with open("/proc/stat", encoding="ascii") as f:
-            return sum(map(int, f.readline().split()[4:6])) / os.sysconf("SC_CLK_TCK") / os.cpu_count()
+            lines = [line.split() for line in f]
+        ticks = sum(int(line[4]) + int(line[5]) for line in lines if line[0] in ours)
+        return ticks / os.sysconf("SC_CLK_TCK") / len(ours)
 
     def is_enough(self):
-        """Asked often; says so once for each time that it looks at."""
+        """Asked often, as long as it matters; says so once for each time that it looks at."""
         passed = time.monotonic() - self.since
         if passed < self.SECONDS:
             return False
         idle = self._idle() - self.idle
         self.__init__()
-        return idle / passed > self.ENOUGH
+        return passed < 2 * self.SECONDS and idle / passed > self.ENOUGH
 
 
 def may_be_load(reason):

@@ -5,6 +5,7 @@ Guest keeps a shell in a guest through `causeway vm ... -- sh` and runs commands
 serves a directory by itself, for guests that attach to its socket. Both end with the test.
 """
 import atexit
+import functools
 import json
 import os
 import re
@@ -72,6 +73,7 @@ def setup_path(what):
     return done.stdout.split()
 
 
+@functools.lru_cache(maxsize=None)
 def fast_qemu():
     """Options for guests of tests that are not about QEMU: for the same guest, 10.0 takes a third less of the
     processor than Debian 12's 7.2, which will do where it can't be had."""

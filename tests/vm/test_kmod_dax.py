@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: timeout=900 needs=make,gcc-12
+# check: timeout=900 jobs=2 needs=make,gcc-12
 """Files in the DAX window by causeway.ko, on each kernel: what is read, written and mapped of them is
 what the host has, also in the partial last page, which is served in another way; files that grow
 and shrink under mappings; huge pages; a window that is smaller than the files, whose ranges are taken
@@ -220,6 +220,10 @@ def shrinking(case):
             mapper.do(f"touch 0 {-(-size // PAGE) * PAGE} 1", "SIGBUS")
             mapper.has(f"load 0 0 {size}", data[:size])
             same(f"{what}: at {size}", content(path) == data[:size], True)
+            if size == PIECE - PAGE - 7:
+                # The page that was mapped whole is one of the page cache now.
+                mapper.do(f"store 0 {size - 1} X")
+                mapper.has(f"read 0 {size - 1} 1", b"X")
         case.close(0)
         # Where an open does it.
         make(path, data)

@@ -84,7 +84,7 @@ def dirty(guest):
 def stalled(guest):
     """Whether the writer waits, when it writes no more: it has not come to its end."""
     was, now = -1, 0
-    while was != now:
+    while was != now or now <= 1 << 16:  # before that dd has not begun
         was, now = now, int(guest.run("exec 9>&-; sleep 1; awk '/wchar/ {print $2}' /proc/$writer/io"))
     return 0 < now < MUCH and guest.run("cut -d' ' -f3 /proc/$writer/stat").strip() in "DS"
 
