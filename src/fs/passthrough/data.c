@@ -37,12 +37,12 @@ static ssize_t read_nowait(const struct pt_io *io, int fd)
 											 : -EAGAIN;
 }
 
-/* Where a file system knows no RWF_NOWAIT: tmpfs, and what is stacked on others, are read as ever;
- * the others have servers to wait for. */
+/* Where a file system knows no RWF_NOWAIT: tmpfs, and what is stacked on others, are of this
+ * machine, so that they keep inodes' numbers, and read as ever; the others have servers to wait
+ * for. */
 static enum pt_reads reads_without(const struct pt_mount *mount)
 {
-	return mount->local || pt_is_stacked(mount->fd >= 0 ? mount->fd : mount->path_fd)
-		? PT_READS_LOCAL : PT_READS_WAIT;
+	return mount->keeps_numbers ? PT_READS_LOCAL : PT_READS_WAIT;
 }
 
 /* All that is to be read, or -EAGAIN where that would wait. */

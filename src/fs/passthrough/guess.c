@@ -2,8 +2,8 @@
 #include "fs/passthrough/guess.h"
 
 #include <stddef.h>
-#include <sys/mman.h>
 
+#include "fs/passthrough/sparse.h"
 #include "fs/passthrough/version.h"
 
 /* turn is odd while somebody writes. Who has read one of his fields sees that the turn is another
@@ -24,16 +24,12 @@ struct pt_guesses {
 
 struct pt_guesses *pt_guesses_new(void)
 {
-	void *map = mmap(NULL, sizeof(struct pt_guesses), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return map == MAP_FAILED ? NULL : map;
+	return pt_sparse_new(sizeof(struct pt_guesses));
 }
 
 void pt_guesses_free(struct pt_guesses *all)
 {
-	if (all)
-		munmap(all, sizeof(*all));
+	pt_sparse_free(all, sizeof(*all));
 }
 
 /* Slots have the low bits of a hash: names that share one need not share a place. */

@@ -2,7 +2,8 @@
 #include "fs/passthrough/known.h"
 
 #include <stdatomic.h>
-#include <sys/mman.h>
+
+#include "fs/passthrough/sparse.h"
 
 /* Two that write at once may leave one's hash with the other's node. What is not there has a table
  * of its own: who looks for one name in many directories does not push out what was found. */
@@ -18,16 +19,12 @@ struct pt_known {
 
 struct pt_known *pt_known_new(void)
 {
-	void *map = mmap(NULL, sizeof(struct pt_known), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return map == MAP_FAILED ? NULL : map;
+	return pt_sparse_new(sizeof(struct pt_known));
 }
 
 void pt_known_free(struct pt_known *all)
 {
-	if (all)
-		munmap(all, sizeof(*all));
+	pt_sparse_free(all, sizeof(*all));
 }
 
 uint64_t pt_known_hash(const struct passthrough *pt, const struct pt_node *dir, const char *name)

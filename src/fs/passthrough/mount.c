@@ -55,6 +55,14 @@ static bool is_among(const uint32_t *magics, size_t n, const struct statfs *st)
 	return false;
 }
 
+/* Whether the file system below a descriptor is among these, as far as the host says. */
+static bool is_on(int fd, const uint32_t *magics, size_t n)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && is_among(magics, n, &st);
+}
+
 int pt_is_barred(int fd)
 {
 	struct statfs st;
@@ -66,18 +74,14 @@ int pt_is_barred(int fd)
 
 bool pt_is_local(int fd)
 {
-	struct statfs st;
-
-	return fstatfs(fd, &st) == 0 && is_among(local_magics, ARRAY_SIZE(local_magics), &st);
+	return is_on(fd, local_magics, ARRAY_SIZE(local_magics));
 }
 
 static const uint32_t memory_magics[] = {TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC};
 
 static bool is_in_memory(int fd)
 {
-	struct statfs st;
-
-	return fstatfs(fd, &st) == 0 && is_among(memory_magics, ARRAY_SIZE(memory_magics), &st);
+	return is_on(fd, memory_magics, ARRAY_SIZE(memory_magics));
 }
 
 /*
@@ -122,11 +126,9 @@ static enum pt_names names_of(int fd)
 									   : PT_NAMES_FOLD;
 }
 
-bool pt_is_stacked(int fd)
+static bool is_stacked(int fd)
 {
-	struct statfs st;
-
-	return fstatfs(fd, &st) == 0 && is_among(stacked_magics, ARRAY_SIZE(stacked_magics), &st);
+	return is_on(fd, stacked_magics, ARRAY_SIZE(stacked_magics));
 }
 
 int pt_stat(int fd, struct statx *attr)
@@ -266,7 +268,7 @@ struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd)
 			mount->path_fd = mount->fd < 0 ? open_found(pt, fd) : -1;
 			mount->in_memory = is_in_memory(fd);
 			mount->local = pt_is_local(fd);
-			mount->keeps_numbers = mount->local || pt_is_stacked(fd);
+			mount->keeps_numbers = mount->local || is_stacked(fd);
 			mount->timed = pt_is_timed(fd);
 			/* A number that nobody holds has to be the inode's still. */
 			mount->born = mount->local && !renumbers(fd) && has_births(fd);

@@ -225,9 +225,6 @@ int pt_is_barred(int fd);
 /* Whether it is one where close(2) has nothing to report. */
 bool pt_is_local(int fd);
 
-/* Whether it is stacked on others of this machine. */
-bool pt_is_stacked(int fd);
-
 /* Whether what is kept of it is kept by time only, as others may change it unheard. */
 bool pt_is_timed(int fd);
 

@@ -3,7 +3,8 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <sys/mman.h>
+
+#include "fs/passthrough/sparse.h"
 
 #define BITS (1u << 21)
 
@@ -13,16 +14,12 @@ struct pt_seen {
 
 struct pt_seen *pt_seen_new(void)
 {
-	void *map = mmap(NULL, sizeof(struct pt_seen), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return map == MAP_FAILED ? NULL : map;
+	return pt_sparse_new(sizeof(struct pt_seen));
 }
 
 void pt_seen_free(struct pt_seen *all)
 {
-	if (all)
-		munmap(all, sizeof(*all));
+	pt_sparse_free(all, sizeof(*all));
 }
 
 static size_t word_of(uint64_t hash)
@@ -51,6 +48,5 @@ bool pt_seen_has(const struct pt_seen *all, uint64_t hash)
 
 void pt_seen_clear(struct pt_seen *all)
 {
-	if (all)
-		madvise(all, sizeof(*all), MADV_DONTNEED);
+	pt_sparse_clear(all, sizeof(*all));
 }
