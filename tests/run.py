@@ -7,7 +7,8 @@ A test is a file. A line `check: ...` among its first 30 lines says what it need
 
     builds=plain,asan,tsan   builds it runs with     full-builds=asan   more of them under --full
     full                     only under --full       timeout=240        seconds until it hangs
-    needs=git,fio            programs                jobs=2             nothing may run beside it
+    needs=git,fio            programs                jobs=2             processors that it keeps busy
+    alone                    nothing may run beside it
 
 Under --full, what failed or hung with another test beside it is run once more at the end, alone, and
 that run counts: guests are emulated, and a machine may be busy. The first run is shown all the same,
@@ -49,7 +50,7 @@ FOLDERS = {
     "vm": ("test_*.py", "plain", ""),
 }
 PARALLEL = 2
-MORE = 2  # tests besides, one at a time
+MORE = 3  # besides, one test at a time
 LOG_LINES = 200
 
 
@@ -64,6 +65,7 @@ class Test:
         self.full = "full" in needs
         self.timeout = int(needs.get("timeout", 240)) * BUILDS[build][2]
         self.jobs = int(needs.get("jobs", 1))
+        self.alone = "alone" in needs
         self.programs = [p for p in needs.get("needs", "").split(",") if p]
 
     def argv(self):
@@ -235,7 +237,7 @@ class Idle:
     """Whether the processors have time for one more test: many wait for something most of the time."""
 
     SECONDS = 1.0  # that are looked at
-    ENOUGH = 0.3   # of what all processors can do
+    ENOUGH = 0.25  # of what all processors can do
 
     def __init__(self):
         self.since, self.idle = time.monotonic(), self._idle()
@@ -266,21 +268,22 @@ def may_be_load(reason):
 
 def in_order(tests):
     """As their folders, whose first ones are quick and tell of most mistakes; in a folder those that may
-    take long before the others, lest one is alone at the end. Those that want the machine for
+    take long before the others, lest one is left at the end. Those that want the machine for
     themselves come last, together: before each of them all others have to end."""
     folders = list(FOLDERS)
-    return sorted(tests, key=lambda t: (t.jobs, folders.index(t.name.split("/", 1)[0]), -t.timeout))
+    return sorted(tests, key=lambda t: (t.alone, folders.index(t.name.split("/", 1)[0]), -t.timeout))
 
 
 def run_tests(tests, full, report, logs, parallel=PARALLEL):
     waiting, running, idle = in_order(tests), [], Idle()
 
     def has_room(t):
-        load = sum(j.test.jobs for j in running) + t.jobs
-        if load <= parallel or not running:
+        if not running:
             return True
-        alone = t.jobs > 1 or any(j.test.jobs > 1 for j in running)
-        return parallel > 1 and not alone and load <= parallel + MORE and idle.is_enough()
+        if t.alone or running[-1].test.alone:
+            return False
+        load = sum(j.test.jobs for j in running) + t.jobs
+        return load <= parallel or (parallel > 1 and load <= parallel + MORE and idle.is_enough())
 
     try:
         while waiting or running:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain full-builds=asan,tsan timeout=240
+# check: builds=plain full-builds=tsan timeout=240
 """`causeway bench --ablation`, in runs so short that they measure nothing: each mechanism that
 causewayd can leave out has a server without it, and a column. By what the daemons counted it was at
 work where it was not left out, and was not where it was. A server that does not start has an empty

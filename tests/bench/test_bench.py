@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain full-builds=asan,tsan timeout=240
+# check: builds=plain full-builds=tsan timeout=240
 """`causeway bench`, in runs so short that they measure nothing: every operation has its numbers on
 every server with both clients; what is written for programs and as a picture is well-formed; nothing
 is left behind, however it ends; servers that refuse, that die and that do not start are told; bad

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain full-builds=asan,tsan timeout=240
+# check: builds=plain full-builds=tsan timeout=240
 """`causeway bench --dax`, in runs so short that they measure nothing: each way to a file's data has
 its numbers, of a file that fits into the window and of one that does not; what goes through the
 window is no READ and no WRITE, what does not is; a server without a window is told, and so is one that dies;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain full-builds=asan,tsan timeout=240
+# check: builds=plain full-builds=tsan timeout=240
 """`causeway bench --shared`, in runs so short that they measure nothing: each way of caching has its
 numbers. What they count does not depend on time: nothing is asked for what is kept while nothing
 changes; with cache=shared a change of another client costs one request, and whatever is the same

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain full-builds=asan,tsan timeout=900 needs=fio jobs=2
+# check: builds=plain full-builds=asan,tsan timeout=900 needs=fio alone
 """FUSE over io_uring, where the kernel has it: requests come by it, but not where they are not to;
 and the tests of replies that lie, of a mount's life and of programs, with the file semantics cases,
-give what they give over /dev/fuse. (jobs: what the kernel is told here is so for all mounts.)"""
+give what they give over /dev/fuse. (alone: what the kernel is told here is so for all mounts.)"""
 import atexit
 import os
 import re

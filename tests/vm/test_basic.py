@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: builds=plain full-builds=asan,tsan timeout=600
+# check: builds=plain full-builds=tsan timeout=600
 """The two commands as a user types them: ./run and `causeway vm`, their exit status, streams and
 signals, and that nothing stays behind. Under the sanitizers this is the daemon's run in a VM."""
 import glob

@@ -18,7 +18,7 @@ JOBS = {
     "mmap, 4 KiB, random": "--ioengine=mmap --rw=randread --bs=4k",
     "read(2), 1 MiB, in order": "--ioengine=psync --rw=read --bs=1m",
 }
-SECONDS = 5
+SECONDS = 2
 
 
 def meminfo(guest, name):
