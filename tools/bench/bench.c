@@ -13,7 +13,9 @@
 //   bench.c                         rounds: each operation on each server in turn
 //   measure.c                       one turn
 //   guest.c, inside.c               the same in a guest, by plain.c's system calls
-//   module.c                        causeway.ko in that guest, beside Linux's driver
+//   asked.c                         how many requests the guest has sent
+//   ninep.c                         9p in that guest
+//   module.c                        causeway.ko in it, beside Linux's driver
 //   client.c                        libcauseway as the client, instead of session.c
 //   dax.c                           it with a window, and without
 //   shared.c, shared_ops.c          it with its caches, and what a version table costs

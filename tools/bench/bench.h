@@ -7,12 +7,14 @@
 
 #include "../tool.h"
 #include "ablation.h"
+#include "asked.h"
 #include "common.h"
 #include "counters.h"
 #include "dax.h"
 #include "ground.h"
 #include "guest.h"
 #include "module.h"
+#include "ninep.h"
 #include "ops.h"
 #include "plain.h"
 #include "server.h"
@@ -100,6 +102,7 @@ struct target {
 	uint64_t memory; // when it had just started
 	bool tells;	 // what it has counted, at this socket
 	char control[128];
+	bool counted; // by the guest: what it is asked
 	// With --ablation, at the end: what it has counted, and which features it has agreed on.
 	struct counts counts;
 	uint64_t features;
@@ -148,7 +151,7 @@ struct cell {
 struct sample {
 	uint64_t operations; // 0: there was none
 	uint64_t ns, cpu_ns, memory;
-	uint64_t requests, changes; // with --shared, and of guests where the server tells
+	uint64_t requests, changes; // with --shared, and of guests where they are counted
 	double time_ns;		    // of one operation; see measure.c
 };
 
@@ -192,7 +195,7 @@ struct bench {
 // Whether it is known how many requests an operation took.
 static inline bool target_counts(const struct bench *b, const struct target *t)
 {
-	return b->o->shared ? !t->plain : b->guest && t->tells;
+	return b->o->shared ? !t->plain : t->counted;
 }
 
 static inline struct result *result_of(

@@ -57,16 +57,3 @@ bool counts_ask(struct counts *c, const char *socket, char *why, size_t size)
 	samples_free(&samples);
 	return c->known;
 }
-
-bool counts_requests(const char *socket, uint64_t *n)
-{
-	struct counts counts;
-	char why[TOP_WHY];
-
-	if (!counts_ask(&counts, socket, why, sizeof(why))) {
-		say("bench: %s", why);
-		return false;
-	}
-	*n = (uint64_t)counts.v[COUNT_REQUESTS];
-	return true;
-}

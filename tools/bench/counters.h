@@ -36,7 +36,5 @@ extern const char *const count_names[COUNTS];
 
 // False, and why, where the daemon does not tell.
 bool counts_ask(struct counts *c, const char *socket, char *why, size_t size);
-// Of all requests until now; says why where it returns false.
-bool counts_requests(const char *socket, uint64_t *n);
 
 #endif

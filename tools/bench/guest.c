@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The half of `causeway bench --guest` that runs on the host: `causeway vm` with the servers'
-// sockets, 9p by QEMU on the same tree, and our own program from a share of its own, which the
+// sockets, 9p (ninep.c) on the same tree, and our own program from a share of its own, which the
 // guest runs whatever it sees of this machine's directories. It sits between two pipes.
 
 #include "bench.h"
@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KERNEL_WITH_9P "kernel-6.1-full"
 // A share that no server can be called as.
 #define PROGRAM_TAG "bench@host"
 #define MOUNTED "/mnt"
@@ -35,55 +34,10 @@ struct guest {
 	char *line;
 };
 
-// The kernel that has 9p, where it was fetched; or what `causeway vm` takes.
-static char *kernel_of(const struct bench_options *o)
-{
-	AUTO_FREE char *full = vm_cache_file(KERNEL_WITH_9P "/boot/vmlinuz");
-
-	if (o->kernel)
-		return format("%s", o->kernel);
-	return access(full, R_OK) ? NULL : format("%s", full);
-}
-
-int guest_has_9p(const struct bench_options *o)
-{
-	static const char *const need[] = {"9p", "9pnet_virtio", NULL};
-	AUTO_FREE char *file = kernel_of(o);
-	AUTO_WORDS struct words files = {0};
-	struct vm_kernel k = {.image = NULL};
-	bool found;
-
-	if (vm_kernel_choose(&k, file))
-		return -1;
-	found = !vm_modules_find(&k, need, &files);
-	if (!found)
-		say("bench: " GUEST_9P " is left out; tools/setup " KERNEL_WITH_9P
-		    " gets a kernel that has it");
-	free(k.image);
-	free(k.version);
-	free(k.modules);
-	return found;
-}
-
-static void add_9p(struct words *argv, const struct bench *b)
-{
-	AUTO_FREE char *path = doubled(b->ground->path, ',');
-	AUTO_FREE char *fsdev = format("local,id=bench9p,path=%s,security_model=none", path);
-	const char *const options[] = {"-fsdev", fsdev, "-device",
-		"virtio-9p-pci,fsdev=bench9p,mount_tag=" GUEST_9P,
-		// Processors are told from the threads that serve by their names.
-		"-name", "debug-threads=on"};
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		words_add(argv, "--qemu-option");
-		words_add(argv, options[i]);
-	}
-}
-
 static void make_command(struct words *argv, const struct bench *b, const char *socket_dir)
 {
 	AUTO_FREE char *self = realpath("/proc/self/exe", NULL);
-	AUTO_FREE char *kernel = kernel_of(b->o);
+	AUTO_FREE char *kernel = ninep_kernel(b->o);
 	const char *slash = self ? strrchr(self, '/') : NULL;
 
 	words_add(argv, self ? self : "causeway");
@@ -104,7 +58,7 @@ static void make_command(struct words *argv, const struct bench *b, const char *
 		const struct target *t = &b->targets[i];
 
 		if (t->ninep) {
-			add_9p(argv, b);
+			ninep_words(argv, b->ground->path);
 		} else if (t->up) {
 			words_add(argv, "--socket");
 			words_addf(argv, "%s/%s:%s%s%s", socket_dir, t->name, t->name,
@@ -202,30 +156,48 @@ static int tell(struct guest *g, const char *line)
 	return 0;
 }
 
-// Whom 9p's server is: the one of the guest's processes that has its processors.
-static void find_qemu(struct guest *g)
-{
-	pid_t pids[SERVER_TREE_MAX];
-	unsigned int n = server_tree(g->vm, pids, 0), processors;
-
-	for (unsigned int i = 0; i < n; i++) {
-		server_processors_ns(pids[i], &processors);
-		if (processors)
-			g->qemu = pids[i];
-	}
-}
-
-// Of 9p it is what QEMU does besides running the guest.
 static uint64_t cpu_ns(const struct guest *g, const struct target *t)
 {
-	const struct server qemu = {.pid = g->qemu};
-	unsigned int processors;
-	uint64_t guest;
+	return t->ninep ? ninep_cpu_ns(g->qemu) : server_cpu_ns(&t->server);
+}
 
-	if (!t->ninep)
-		return server_cpu_ns(&t->server);
-	guest = server_processors_ns(g->qemu, &processors);
-	return server_cpu_ns(&qemu) - guest;
+static int ask(struct guest *g, const char *what, const char *tag)
+{
+	AUTO_FREE char *line = format("%s %s\n", what, tag);
+	const char *rest;
+	int ret = tell(g, line);
+
+	return ret ? ret : hear(g, "ok", ANSWER_SECONDS, &rest);
+}
+
+static void mount_9p(struct guest *g, struct target *t)
+{
+	int ret;
+
+	g->qemu = ninep_server(g->vm);
+	ret = ask(g, "mount", NINEP);
+	t->up = !ret;
+	if (ret && !g->lost)
+		target_fail(t, strerror(-ret));
+}
+
+// What one target can't have counted, no other can, as it is the guest's kernel that counts.
+static void count_requests(struct guest *g, const struct bench *b)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < b->ntargets && !ret && !g->lost; i++) {
+		struct target *t = &b->targets[i];
+
+		if (!t->up)
+			continue;
+		ret = ask(g, "count", t->name);
+		t->counted = !ret;
+	}
+	if (ret && !g->lost)
+		say("bench: requests are not counted: no kprobe events in the guest's kernel, or "
+		    "no histograms of them: %s",
+			strerror(-ret));
 }
 
 static int greet(struct guest *g, const struct bench *b)
@@ -235,22 +207,12 @@ static int greet(struct guest *g, const struct bench *b)
 
 	if (!ret && sscanf(rest, " %79s", g->kernel) != 1)
 		ret = give_up(g, -EPROTO, "does not say which kernel it has");
-	for (unsigned int i = 0; i < b->ntargets && !ret; i++) {
-		struct target *t = &b->targets[i];
-
-		if (!t->ninep)
-			continue;
-		find_qemu(g);
-		ret = tell(g, "mount " GUEST_9P "\n");
-		if (!ret)
-			ret = hear(g, "ok", ANSWER_SECONDS, &rest);
-		t->up = !ret;
-		if (ret && !g->lost) {
-			target_fail(t, strerror(-ret));
-			ret = 0;
-		}
-	}
-	return ret;
+	for (unsigned int i = 0; i < b->ntargets && !ret && !g->lost; i++)
+		if (b->targets[i].ninep)
+			mount_9p(g, &b->targets[i]);
+	if (!ret && !g->lost)
+		count_requests(g, b);
+	return ret ? ret : g->lost ? -ENOTCONN : 0;
 }
 
 struct guest *guest_start(const struct bench *b, const char *socket_dir)
@@ -315,12 +277,13 @@ static bool take_cell(const char *text, struct histogram *h, int *n)
 
 static int take_sample(struct guest *g, const char *text, struct sample *s, struct histogram *h)
 {
-	unsigned long long operations, ns, max;
+	unsigned long long operations, ns, max, requests;
 	int n = 0;
 
-	if (sscanf(text, "%llu %llu %llu%n", &operations, &ns, &max, &n) != 3)
+	if (sscanf(text, "%llu %llu %llu %llu%n", &operations, &ns, &max, &requests, &n) != 4)
 		return give_up(g, -EPROTO, "says no numbers");
 	s->operations = operations;
+	s->requests = requests;
 	s->ns = ns;
 	h->max = max;
 	for (text += n; *text; text += n)
@@ -343,14 +306,12 @@ int guest_measure(struct guest *g, struct target *t, const struct cell *c, doubl
 {
 	AUTO_FREE char *turn = format("turn %s %s %s %llu\n", t->name, c->name,
 		c->way ? "warm" : "cold", (unsigned long long)(seconds * (double)NS_PER_S));
-	uint64_t before = 0, after, asked = 0, answered = 0;
+	uint64_t before = 0, after;
 	const char *rest;
 	int ret = tell(g, turn);
 
 	if (!ret)
 		ret = hear(g, "ready", ANSWER_SECONDS, &rest);
-	if (!ret && t->tells && !counts_requests(t->control, &asked))
-		ret = give_up(g, -EPROTO, "has a server that does not say what it counts");
 	if (!ret) {
 		before = cpu_ns(g, t);
 		ret = tell(g, "go\n");
@@ -358,15 +319,12 @@ int guest_measure(struct guest *g, struct target *t, const struct cell *c, doubl
 	if (!ret)
 		ret = hear(g, "done", ANSWER_SECONDS, &rest);
 	after = cpu_ns(g, t);
-	if (!ret && t->tells && !counts_requests(t->control, &answered))
-		ret = give_up(g, -EPROTO, "has a server that does not say what it counts");
 	if (!ret)
 		ret = take_sample(g, rest, sample, latency);
 	if (ret) {
 		sample->operations = 0;
 		return ret;
 	}
-	sample->requests = answered - asked;
 	sample->time_ns = time_of(c, sample, latency);
 	sample->cpu_ns = after > before ? after - before : 0;
 	sample->memory = t->ninep ? 0 : server_memory(&t->server);

@@ -6,12 +6,13 @@
 // measured:
 //
 //                                        hello KERNEL PROCESSORS
-//   mount TAG                            ok                           mounts 9p; servers are
-//   already turn TAG OPERATION CACHES NS         ready                        has warmed up go done
-//   OPERATIONS NS MAX [CELL:COUNT]...
+//   mount TAG                            ok           mounts 9p; servers are already
+//   count TAG                            ok           counts what goes to that mount's device
+//   turn TAG OPERATION CACHES NS         ready        has warmed up
+//   go                                   done OPERATIONS NS MAX REQUESTS [CELL:COUNT]...
 //
-// Each is one line. In place of an answer may be `error ERRNO`. CELL:COUNT are the histogram's
-// cells that are not empty.
+// Each is one line. In place of an answer may be `error ERRNO`. REQUESTS is 0 where they are not
+// counted. CELL:COUNT are the histogram's cells that are not empty.
 
 #ifndef CAUSEWAY_TOOLS_BENCH_GUEST_H
 #define CAUSEWAY_TOOLS_BENCH_GUEST_H
@@ -26,12 +27,6 @@ struct guest;
 struct histogram;
 struct sample;
 struct target;
-
-#define GUEST_9P "9p"
-
-// Whether a guest can mount 9p here: 1, or 0 after saying so; -1 after saying why there is no
-// guest.
-int guest_has_9p(const struct bench_options *o);
 
 // Starts the servers, with their sockets in that directory, and a guest that has mounted them. NULL
 // after saying why there is none.

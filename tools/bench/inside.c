@@ -15,12 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define OPTIONS_9P "trans=virtio,version=9p2000.L,msize=512000"
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
 #define DROP_ALL "3"
 #define DROP_SILENTLY "4"
@@ -170,13 +168,20 @@ static void close_turn(struct turn *t)
 
 static void print_done(const struct turn *t)
 {
-	printf("done %llu %llu %llu", (unsigned long long)t->sample.operations,
-		(unsigned long long)t->sample.ns, (unsigned long long)t->latency.max);
+	printf("done %llu %llu %llu %llu", (unsigned long long)t->sample.operations,
+		(unsigned long long)t->sample.ns, (unsigned long long)t->latency.max,
+		(unsigned long long)t->sample.requests);
 	for (unsigned int i = 0; i < HISTOGRAM_CELLS; i++)
 		if (t->latency.cells[i])
 			printf(" %u:%llu", i, (unsigned long long)t->latency.cells[i]);
 	printf("\n");
 }
+
+// A mount whose requests are counted.
+struct counted {
+	char tag[40];
+	int device;
+};
 
 // All that can be asked for.
 struct inside {
@@ -185,6 +190,9 @@ struct inside {
 	unsigned int ncells;
 	char *line;
 	size_t room;
+	bool counting;
+	struct counted counted[BENCH_TARGETS_MAX];
+	unsigned int ncounted;
 };
 
 static const struct cell *find_cell(const struct inside *in, const char *name, bool warm)
@@ -205,7 +213,28 @@ static char *next_line(struct inside *in)
 	return in->line;
 }
 
-static int run_turn(struct inside *in, struct turn *t, const char *path)
+static const struct counted *find_counted(const struct inside *in, const char *tag)
+{
+	for (unsigned int i = 0; i < in->ncounted; i++)
+		if (!strcmp(in->counted[i].tag, tag))
+			return &in->counted[i];
+	return NULL;
+}
+
+static int run_counted(struct turn *t, const struct counted *counted)
+{
+	uint64_t before = 0, after = 0;
+	int ret = counted ? asked_count(counted->device, &before) : 0;
+
+	if (!ret)
+		ret = run_steps(t, t->limit_ns);
+	if (!ret && counted)
+		ret = asked_count(counted->device, &after);
+	t->sample.requests = after - before;
+	return ret;
+}
+
+static int run_turn(struct inside *in, struct turn *t, const char *tag, const char *path)
 {
 	const char *line;
 	int ret = open_turn(t, path);
@@ -216,7 +245,7 @@ static int run_turn(struct inside *in, struct turn *t, const char *path)
 		return ret;
 	printf("ready\n");
 	line = next_line(in);
-	return line && !strcmp(line, "go") ? run_steps(t, t->limit_ns) : -EPROTO;
+	return line && !strcmp(line, "go") ? run_counted(t, find_counted(in, tag)) : -EPROTO;
 }
 
 static int do_turn(struct inside *in, const char *words)
@@ -237,7 +266,7 @@ static int do_turn(struct inside *in, const char *words)
 		return -EPROTO;
 	t.limit_ns = ns;
 	path = format("%s/%s", in->dir, tag);
-	ret = run_turn(in, &t, path);
+	ret = run_turn(in, &t, tag, path);
 	close_turn(&t);
 	if (!ret)
 		print_done(&t);
@@ -247,12 +276,32 @@ static int do_turn(struct inside *in, const char *words)
 static int do_mount(struct inside *in, const char *tag)
 {
 	AUTO_FREE char *path = format("%s/%s", in->dir, tag);
+	int ret;
 
 	if (mkdir(path, 0755) && errno != EEXIST)
 		return -errno;
-	// The kernel fetches its modules by itself.
-	if (mount(tag, path, "9p", 0, OPTIONS_9P))
-		return -errno;
+	ret = ninep_mount(path);
+	if (!ret)
+		printf("ok\n");
+	return ret;
+}
+
+static int do_count(struct inside *in, const char *tag)
+{
+	AUTO_FREE char *path = format("%s/%s", in->dir, tag);
+	struct counted *c = &in->counted[in->ncounted];
+	int ret = in->counting ? 0 : asked_start();
+
+	if (ret)
+		return ret;
+	in->counting = true;
+	if (in->ncounted == BENCH_TARGETS_MAX || strlen(tag) >= sizeof(c->tag))
+		return -EPROTO;
+	c->device = asked_device(path);
+	if (c->device < 0)
+		return c->device;
+	snprintf(c->tag, sizeof(c->tag), "%s", tag);
+	in->ncounted++;
 	printf("ok\n");
 	return 0;
 }
@@ -262,7 +311,7 @@ static int do_line(struct inside *in, const char *line)
 	static const struct {
 		const char *word;
 		int (*run)(struct inside *in, const char *rest);
-	} commands[] = {{"mount ", do_mount}, {"turn ", do_turn}};
+	} commands[] = {{"mount ", do_mount}, {"count ", do_count}, {"turn ", do_turn}};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		size_t n = strlen(commands[i].word);

@@ -32,7 +32,6 @@ int module_choose(const struct bench_options *o, struct target *targets)
 		t->mount = ways[i].mount;
 		if (target_ours(t, o))
 			return -1;
-		target_tells(t);
 		if (ways[i].table)
 			words_addf(&t->command, "--version-table=%s/table", folder);
 	}

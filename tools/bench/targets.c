@@ -132,7 +132,7 @@ static int add_against(struct target *t, const struct target *before, const char
 	snprintf(t->name, sizeof(t->name), "%.*s", (int)len, text);
 	for (const struct target *other = before; other < t; other++)
 		if (!strcmp(other->name, t->name) || !strcmp(t->name, PLAIN) ||
-			!strcmp(t->name, GUEST_9P) || !strncmp(t->name, MODULE, strlen(MODULE))) {
+			!strcmp(t->name, NINEP) || !strncmp(t->name, MODULE, strlen(MODULE))) {
 			say("bench: --against: the name '%s' is taken", t->name);
 			return -1;
 		}
@@ -236,8 +236,6 @@ static int choose_servers(const struct bench_options *o, struct target *targets)
 	snprintf(targets[n].name, sizeof(targets[n].name), OURS);
 	if (target_ours(&targets[n], o))
 		return -1;
-	if (o->guest)
-		target_tells(&targets[n]);
 	n++;
 	for (unsigned int i = 0; i < o->against.n; i++, n++)
 		if (add_against(&targets[n], targets, o->against.v[i]))
@@ -270,9 +268,9 @@ int targets_choose(const struct bench_options *o, struct target *targets)
 	    : o->ablation ? ablation_choose(o, targets)
 			  : choose_servers(o, targets);
 	if (n > 0 && o->guest)
-		ninep = guest_has_9p(o);
+		ninep = ninep_possible(o);
 	if (ninep > 0) {
-		snprintf(targets[n].name, sizeof(targets[n].name), GUEST_9P);
+		snprintf(targets[n].name, sizeof(targets[n].name), NINEP);
 		targets[n++].ninep = true;
 	}
 	return ninep < 0 ? -1 : n;
