@@ -62,6 +62,11 @@ static void without_known_names(struct options *o)
 	o->passthrough.opens_names = true;
 }
 
+static void without_inside_cache(struct options *o)
+{
+	o->passthrough.believes_nothing = true;
+}
+
 static const struct {
 	const char *name;
 	void (*leave_out)(struct options *o);
@@ -76,6 +81,7 @@ static const struct {
 	{"credentials", without_credentials},
 	{"pins", without_pins},
 	{"open-cache", without_open_cache},
+	{"inside-cache", without_inside_cache},
 	{"file-handles", without_file_handles},
 };
 

@@ -31,6 +31,10 @@
 		"Names that were looked up: whether they had to be opened") \
 	X(NAME_LATER, "names_total", "opened=\"later\"", "") \
 	X(NAME_OPENED, "names_total", "opened=\"yes\"", "") \
+	X(INSIDE_BELIEVED, "inside_checks_total", "asked=\"no\"", \
+		"Requests in directories: whether the host was asked if it had moved the " \
+		"directory out of the share, or had been just now") \
+	X(INSIDE_ASKED, "inside_checks_total", "asked=\"yes\"", "") \
 	X(PIN_KEPT, "pin_uses_total", "descriptor=\"kept\"", \
 		"Requests by a file that is kept open, whose guest sent no OPEN: whether it was " \
 		"open, or had to be opened for the request") \

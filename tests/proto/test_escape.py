@@ -163,7 +163,7 @@ def moved_with(how):
     os.rename(f"{p.share}/dir/sub", f"{p.out}/outside/sub")
     os.link(f"{p.out}/secret", f"{p.out}/outside/sub/secret")
     before = sorted(os.listdir(f"{p.out}/outside/sub"))
-    # Where the share is no mount of its own, it was looked at up to a second ago.
+    # It was looked at up to 30 ms ago; a second, where the share is no mount of its own.
     until("what was moved out to be found no more", lambda: p.find(node, "secret") == ESTALE, 0.05)
     equal(p.find(node, "secret"), ESTALE, "LOOKUP")
     for op, args in (("MKDIR", struct.pack("<II", 0o755, 0) + name("x")),

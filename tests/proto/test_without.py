@@ -161,6 +161,27 @@ def open_cache():
         ended(w)
 
 
+@case("inside-cache: the host is asked at each request whether a directory is inside")
+def inside_cache():
+    for without in (None, "inside-cache"):
+        w, count = started(without)
+        node = w.fs.lookup("dir").nodeid
+        looked = [0]
+
+        def believed():
+            w.fs.lookup("sub", node)
+            looked[0] += 1
+            return count("inside_checks_total", asked="no") > 0
+
+        if not without:
+            until("it is asked each time", believed)
+        else:
+            check(not any([believed() for _ in range(MANY)]), "it was not asked")
+            until("not all are counted",
+                  lambda: count("inside_checks_total", asked="yes") == looked[0])
+        ended(w)
+
+
 @case("file-handles: what has no descriptor is found by name")
 def file_handles():
     ways = {}
@@ -197,7 +218,7 @@ def credentials():
 @case("all of them at once")
 def everything():
     w, count = started("polling,borrowing,event-idx,pool,cold-nodes,known-names,open-cache,node-descriptors,"
-                       "credentials,pins,file-handles")
+                       "inside-cache,credentials,pins,file-handles")
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node, 2)
     w.fs.write(node, fh, 0, b"hello")

@@ -31,6 +31,7 @@ static const struct {
 	{"cold-nodes", "no-cold-nodes", "cold-nodes"},
 	{"known-names", "no-known-names", "known-names"},
 	{"open-cache", "no-open-cache", "open-cache"},
+	{"inside-cache", "no-inside-cache", "inside-cache"},
 	{"credentials", "no-credentials", "credentials"},
 	{"file-handles", "no-file-handles", "file-handles"},
 	{"node-descriptors", "no-node-descriptors", "node-descriptors"},

@@ -9,7 +9,6 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
@@ -20,15 +19,9 @@
 #include "fs/passthrough/version.h"
 #include "metrics/tally.h"
 
-/* #syscalls: openat openat2 statx fcntl:1=F_DUPFD_CLOEXEC readlinkat clock_gettime */
+/* #syscalls: openat openat2 statx fcntl:1=F_DUPFD_CLOEXEC */
 
 #define NAME_BYTES_MAX 255
-
-/* Directories above a node that are visited to find the root; deeper ones cannot be exported. */
-#define DEPTH_MAX 4096
-
-/* How long a directory that was found below the root is believed to be there still. */
-#define INSIDE_NS 1000000000
 
 int pt_check_name(const char *name)
 {
@@ -206,93 +199,6 @@ int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const c
 	return r;
 }
 
-bool pt_same_inode(const struct statx *a, const struct statx *b)
-{
-	return a->stx_ino == b->stx_ino && a->stx_mnt_id == b->stx_mnt_id &&
-		a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
-}
-
-/* Whether going up from a directory leads to the root of the export: 0; -ESTALE where it leads past
- * it, -ELOOP where it would take too long. */
-static int check_below_root(struct passthrough *pt, int dir_fd)
-{
-	CLEANUP_FD int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
-	struct statx root, here, above;
-	int r = pt_stat(pt->root->fd, &root);
-
-	if (fd < 0)
-		return -errno;
-	if (r == 0)
-		r = pt_stat(fd, &here);
-	for (int depth = 0; r == 0 && !pt_same_inode(&here, &root); depth++) {
-		int up = depth < DEPTH_MAX ? openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) :
-			-1;
-
-		if (up < 0)
-			return depth < DEPTH_MAX ? -errno : -ELOOP;
-		close(fd);
-		fd = up;
-		r = pt_stat(fd, &above);
-		/* The host's own root is its own parent. */
-		if (r == 0 && pt_same_inode(&here, &above))
-			return -ESTALE;
-		here = above;
-	}
-	return r;
-}
-
-/* Without a mount of our own nothing tells but going up step by step, which is believed for a
- * while. What cannot be told counts as inside: the host would refuse the operation too. */
-static bool is_outside_by_walk(struct passthrough *pt, struct pt_node *dir)
-{
-	struct timespec ts;
-	int64_t now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	now = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-	if (now < atomic_load_explicit(&dir->inside_until_ns, memory_order_relaxed))
-		return false;
-	cred_be_daemon();
-	if (check_below_root(pt, dir->fd) == -ESTALE)
-		return true;
-	atomic_store_explicit(&dir->inside_until_ns, now + INSIDE_NS, memory_order_relaxed);
-	return false;
-}
-
-/*
- * Where the export is a mount of its own and our root, the kernel does not go up from what is not
- * below that: a directory that was moved out has no "..". Reading that as a symlink, which it never
- * is, asks for nothing more. Who may not search the directory hears nothing of it; the guest's
- * users mostly may, so that most need not become the daemon here.
- */
-bool pt_is_outside(struct passthrough *pt, struct pt_node *dir)
-{
-	char none;
-	ssize_t r;
-
-	if (dir == pt->root)
-		return false;
-	if (!pt->config.rooted)
-		return is_outside_by_walk(pt, dir);
-	r = readlinkat(dir->fd, "..", &none, 1);
-	if (r < 0 && errno == EACCES) {
-		cred_be_daemon();
-		r = readlinkat(dir->fd, "..", &none, 1);
-	}
-	return r < 0 && errno == ENOENT;
-}
-
-struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id)
-{
-	struct pt_node_ref ref = pt_ref(pt, id);
-
-	if (ref.node && pt_is_outside(pt, ref.node)) {
-		pt_cleanup_node(&ref);
-		ref = (struct pt_node_ref){.pt = pt, .error = -ESTALE};
-	}
-	return ref;
-}
-
 /* ".." and ".": how a guest that exports its mount over NFS finds its way back. */
 static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 	struct fs_entry *entry)
@@ -305,7 +211,7 @@ static int lookup_dots(struct passthrough *pt, struct pt_node *node, bool up,
 	fd = openat(node->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = check_below_root(pt, fd);
+	r = pt_check_below_root(pt, fd);
 	if (r < 0) {
 		close(fd);
 		return r == -ELOOP ? -ESTALE : r;

@@ -67,6 +67,7 @@ struct passthrough_config {
 	bool starts_hot;           /* each node, which is opened when it is found */
 	bool keeps_no_rights;      /* of callers, from one request to the next */
 	bool opens_names;          /* of what the guest knows, too, when they are looked up */
+	bool believes_nothing;     /* of where directories were just now (inside.c) */
 	bool preserve_noatime; /* O_NOATIME or EPERM; else without it where it is refused */
 };
 

@@ -99,7 +99,7 @@ struct pt_node {
 	struct pt_node *parent; /* referenced */
 	char *name;
 	int64_t proof; /* ns */
-	_Atomic int64_t inside_until_ns; /* a directory's, CLOCK_MONOTONIC (lookup.c) */
+	_Atomic int64_t inside_until_ns; /* a directory's, CLOCK_MONOTONIC_COARSE (inside.c) */
 	_Atomic uint64_t folds; /* a directory's; 0: not asked yet (version.c) */
 	_Atomic uint64_t kept[PT_KEPT]; /* of files; written under the shard's lock (keep.c) */
 };
@@ -357,23 +357,29 @@ struct pt_handle_ref {
 void pt_cleanup_handle(struct pt_handle_ref *ref);
 struct pt_handle_ref pt_handle_ref(struct passthrough *pt, const struct fs_target *t);
 
-/* lookup.c */
+/* inside.c */
 
-/* Whether the host has moved a pinned directory out of the export, as far as that can be told:
- * within a second, where the export is no mount of its own. May take the daemon's credentials. */
+/* Whether the host has moved a pinned directory out of the export, as far as that can be told, and
+ * 30 ms ago, or a second (security.md). May take the daemon's credentials. */
 bool pt_is_outside(struct passthrough *pt, struct pt_node *dir);
 
 /* pt_ref() for a directory in which names are listed or changed: -ESTALE where it is outside. */
 struct pt_node_ref pt_dir_ref(struct passthrough *pt, uint64_t id);
+
+/* Whether going up from a directory leads to the root of the export: 0; -ESTALE where it leads past
+ * it, -ELOOP where it would take too long. */
+int pt_check_below_root(struct passthrough *pt, int dir_fd);
+
+/* Whether two sets of attributes are of one inode. */
+bool pt_same_inode(const struct statx *a, const struct statx *b);
+
+/* lookup.c */
 
 /* Refuses what is no name of a single directory entry: 0, -EINVAL or -ENAMETOOLONG. */
 int pt_check_name(const char *name);
 
 /* Opens a name in a directory with O_PATH, following nothing. A descriptor or -errno. */
 int pt_open_child(int dir_fd, const char *name);
-
-/* Whether two sets of attributes are of one inode. */
-bool pt_same_inode(const struct statx *a, const struct statx *b);
 
 /* What an inode is entered for, and so what becomes of it in the version table (version.h). */
 enum pt_as {
