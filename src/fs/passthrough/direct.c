@@ -19,7 +19,7 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/pt.h"
 
-/* #syscalls: preadv pwritev2 openat
+/* #syscalls: pread64 preadv pwrite64 pwritev2 openat
  * #syscalls: fcntl:1=F_GETFL fcntl:1=F_SETFL fcntl:1=F_DUPFD_CLOEXEC */
 
 void pt_go_direct(struct passthrough *pt, int fd)
@@ -48,9 +48,13 @@ size_t pt_io_length(const struct pt_io *io)
 	return len;
 }
 
-/* One call of what is to be done. */
+/* One call of what is to be done. The kernel need not copy an array of one piece. */
 static ssize_t call(const struct pt_io *io, int fd, const struct iovec *iov, int n, uint64_t offset)
 {
+	if (n == 1 && io->rwf == 0)
+		return neg_errno(io->write
+				? pwrite(fd, iov->iov_base, iov->iov_len, (off_t)offset)
+				: pread(fd, iov->iov_base, iov->iov_len, (off_t)offset));
 	return neg_errno(io->write ? pwritev2(fd, iov, n, (off_t)offset, io->rwf)
 				   : preadv(fd, iov, n, (off_t)offset));
 }
