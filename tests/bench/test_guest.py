@@ -3,7 +3,7 @@
 """`causeway bench --guest`, in runs so short that they measure nothing: every operation has its
 numbers on causewayd and on 9p with caches of both kinds, which are what they are called; a kernel without 9p leaves that out and
 nothing else; causeway.ko has its numbers beside Linux's driver and 9p, and what each of them sends is counted, where the
-guest's kernel can do that; a server that dies takes the guest with it, and that is told; nothing is left behind, however it ends;
+guest's kernel can do that, and with causewayd no operation on names sends more than with virtiofsd; a server that dies takes the guest with it, and that is told; nothing is left behind, however it ends;
 what runs in the guest answers nonsense with an error."""
 import atexit
 import json
@@ -49,7 +49,7 @@ def bench(*args, status=0):
 
 
 def kernel(tree):
-    """Its image; None where it can't be had."""
+    """Its image, or program; None where it can't be had."""
     done = subprocess.run([SETUP, "--path", tree], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.splitlines()[0] if done.returncode == 0 else None
 
@@ -209,6 +209,29 @@ def module(image, _):
     same("with a table", mounts, [False, False, True, False])
 
 
+# Of names and attributes, where what is sent does not depend on how much time has passed.
+FIXED = {("lookup-missing", "warm"), ("open-release", "warm"), ("create-unlink", "warm"),
+         ("mkdir-rmdir", "warm"), ("rename", "warm"), ("fsync", "warm")}
+
+
+def peers(image, virtiofsd):
+    """No operation on names and attributes sends more requests with causewayd than with virtiofsd, and
+    FORGETs of what has gone from the caches are counted with what brought it there."""
+    os.environ["CAUSEWAY_VIRTIOFSD"] = virtiofsd
+    data, rows, _, err = bench(f"--kernel={image}", "--peers", "--ops=" + ",".join(
+        op for op in operations() if op in CACHED or (op, "warm") in FIXED))
+    check("not counted" not in err and "virtiofsd" in [s["name"] for s in data["servers"]], err)
+    for op, way in FIXED | {(op, "cold") for op in CACHED}:
+        ours, theirs = (rows[op, way, s] for s in (OURS, "virtiofsd"))
+        most = 1.02 * theirs["requests"]["high"] + 0.02
+        check(0 <= ours["requests"]["low"] <= most, f"{op}, {way}: {ours['requests']}, not {theirs['requests']}")
+        if op != "lookup-missing":
+            check(theirs["server_cpu_ratio"]["median"] > 0, f"{op}, {way}: {theirs}")
+        if op == "lookup" and way == "cold":
+            for r in (ours, theirs):
+                check(abs(r["requests"]["median"] - 2) < 0.05, f"LOOKUP and FORGET: {r['requests']}")
+
+
 LOCKED = """
 at = sys.argv.index("-append") + 1 if "-append" in sys.argv else 0
 if at:
@@ -285,7 +308,8 @@ full, cloud = kernel("kernel-6.1-full"), kernel("kernel-6.1")
 with_window = kernel("qemu-sid")
 check(cloud, "there is no kernel for guests")
 for part, arguments in ((everything, [full]), (without_9p, [cloud]), (caches, [cloud]),
-                        (module, [full, kernel("headers-6.1-full")]), (uncounted, [full]), (window, [cloud, with_window]), (death, []),
+                        (module, [full, kernel("headers-6.1-full")]), (uncounted, [full]),
+                        (peers, [cloud, kernel("virtiofsd-sid")]), (window, [cloud, with_window]), (death, []),
                         (stopped, []), (nonsense, [])):
     if None in arguments:
         print(f"{part.__name__}: tools/setup can't get its kernel or QEMU")

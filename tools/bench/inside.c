@@ -221,6 +221,13 @@ static const struct counted *find_counted(const struct inside *in, const char *t
 	return NULL;
 }
 
+// With cold caches nothing is there before, and nothing after: what operations leave to be
+// forgotten is theirs.
+static int forget_all(struct turn *t)
+{
+	return t->cold && t->cell->op ? forget(t) : 0;
+}
+
 static int run_counted(struct turn *t, const struct counted *counted)
 {
 	uint64_t before = 0, after = 0;
@@ -228,6 +235,8 @@ static int run_counted(struct turn *t, const struct counted *counted)
 
 	if (!ret)
 		ret = run_steps(t, t->limit_ns);
+	if (!ret)
+		ret = forget_all(t);
 	if (!ret && counted)
 		ret = asked_count(counted->device, &after);
 	t->sample.requests = after - before;
@@ -241,6 +250,8 @@ static int run_turn(struct inside *in, struct turn *t, const char *tag, const ch
 
 	if (!ret)
 		ret = warm_up(t);
+	if (!ret)
+		ret = forget_all(t);
 	if (ret)
 		return ret;
 	printf("ready\n");

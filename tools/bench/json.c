@@ -170,8 +170,12 @@ static void put_numbers(const struct bench *b, unsigned int cell, unsigned int t
 			put_spread(f, "requests_of_a_change",
 				result_spread(b, cell, target, METRIC_REFETCHES));
 	}
-	if (result_operations(b, cell, 0))
+	if (result_operations(b, cell, 0)) {
 		put_spread(f, "ratio", result_ratio(b, cell, target));
+		if (!b->targets[target].plain)
+			put_spread(f, "server_cpu_ratio",
+				result_ratio_of(b, cell, target, METRIC_CPU));
+	}
 	put_latency(&result_of(b, cell, target)->latency, f);
 }
 

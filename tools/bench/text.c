@@ -10,21 +10,30 @@
 #include <string.h>
 
 #define MIB (1024.0 * 1024)
+// Fewer requests for an operation are what a second that has passed makes.
+#define ASKED_LEAST 0.1
 
 static const double parts[] = {0.5, 0.9, 0.99, 0.999, 1};
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 
 static void add_head(const struct bench *b, struct table *t)
 {
-	const char *const head[] = {"operation", bench_ways(b->o)->what, "server", "time",
-		"between", "ratio", "between", "op/s", "MiB/s", "p50", "p90", "p99", "p99.9", "max",
-		"CPU", "memory", "requests", "a change"};
+	const struct {
+		const char *name;
+		bool is;
+	} head[] = {{"operation", true}, {bench_ways(b->o)->what, true}, {"server", true},
+		{"time", true}, {"between", true}, {"ratio", true}, {"between", true},
+		{"op/s", true}, {"MiB/s", true}, {"p50", true}, {"p90", true}, {"p99", true},
+		{"p99.9", true}, {"max", true}, {"CPU", true}, {"ratio", b->guest},
+		{"memory", true}, {"requests", b->guest || b->o->shared},
+		{"a change", b->o->shared}};
 
-	// The last two have to do with caches, and the last one with changes.
-	t->columns = sizeof(head) / sizeof(head[0]) - (b->o->shared ? 0 : b->guest ? 1 : 2);
 	t->left = 3;
-	for (unsigned int i = 0; i < t->columns; i++)
-		table_cell(t, "%s", head[i]);
+	for (unsigned int i = 0; i < sizeof(head) / sizeof(head[0]); i++)
+		t->columns += head[i].is;
+	for (unsigned int i = 0; i < sizeof(head) / sizeof(head[0]); i++)
+		if (head[i].is)
+			table_cell(t, "%s", head[i].name);
 }
 
 static void add_times(struct table *t, struct spread time, struct spread ratio)
@@ -49,12 +58,32 @@ static void add_rates(struct table *t, const struct cell *c, struct spread rate)
 		table_cell(t, "%.0f", rate.median * (double)c->load.size / MIB);
 }
 
-static void add_server(struct table *t, bool plain, struct spread cpu, struct spread memory)
+// Of the server's CPU to that of the first, where that was asked for anything: what else it does
+// has no ratio.
+static void add_cpu_ratio(
+	const struct bench *b, struct table *t, unsigned int cell, unsigned int target)
 {
-	if (plain)
+	double ratio = result_ratio_of(b, cell, target, METRIC_CPU).median;
+	bool asked = !target_counts(b, &b->targets[0]) ||
+		     result_spread(b, cell, 0, METRIC_REQUESTS).median >= ASKED_LEAST;
+
+	if (ratio > 0 && asked)
+		table_cell(t, "%.2f", ratio);
+	else
+		table_cell(t, "-");
+}
+
+static void add_server(
+	const struct bench *b, struct table *t, unsigned int cell, unsigned int target)
+{
+	struct spread memory = result_spread(b, cell, target, METRIC_MEMORY);
+
+	if (b->targets[target].plain)
 		table_cell(t, "-");
 	else
-		table_cell(t, "%s", TABLE_TIME(cpu.median));
+		table_cell(t, "%s", TABLE_TIME(result_spread(b, cell, target, METRIC_CPU).median));
+	if (b->guest)
+		add_cpu_ratio(b, t, cell, target);
 	if (memory.median > 0)
 		table_cell(t, "%.1f MiB", memory.median / MIB);
 	else
@@ -106,8 +135,7 @@ static void add_line(const struct bench *b, struct table *t, unsigned int cell, 
 	add_rates(t, c, result_spread(b, cell, target, METRIC_RATE));
 	for (unsigned int i = 0; i < PARTS; i++)
 		table_cell(t, "%s", TABLE_TIME((double)histogram_value(&r->latency, parts[i])));
-	add_server(t, b->targets[target].plain, result_spread(b, cell, target, METRIC_CPU),
-		result_spread(b, cell, target, METRIC_MEMORY));
+	add_server(b, t, cell, target);
 	if (b->o->shared || b->guest)
 		add_requests(b, t, cell, target);
 }
@@ -140,6 +168,8 @@ void report_text(const struct bench *b, FILE *f)
 		fprintf(f, "a tree of %ld files\n", b->o->files);
 }
 
+// In a guest what servers are asked for, and use for that, has a table of its own beside that of
+// times.
 static void add_markdown_head(const struct bench *b, struct table *t)
 {
 	t->columns = 1;
@@ -154,6 +184,8 @@ static void add_markdown_head(const struct bench *b, struct table *t)
 			table_cell(t, "ratio");
 			t->columns++;
 		}
+		if (b->guest)
+			continue;
 		if (!target->plain) {
 			table_cell(t, "CPU");
 			t->columns++;
@@ -179,10 +211,43 @@ static void add_markdown_line(const struct bench *b, struct table *t, unsigned i
 			table_cell(t, "%.2f (%.2f–%.2f)", ratio.median, ratio.low, ratio.high);
 		else if (i > 0)
 			table_cell(t, "-");
+		if (b->guest)
+			continue;
 		if (!b->targets[i].plain)
 			table_cell(t, "%s", there ? TABLE_TIME(cpu) : "-");
 		if (target_counts(b, &b->targets[i]))
 			table_cell(t, "%.6g", result_spread(b, cell, i, METRIC_REQUESTS).median);
+	}
+}
+
+static void add_cost_head(const struct bench *b, struct table *t)
+{
+	t->columns = 3 * b->ntargets;
+	t->left = 1;
+	table_cell(t, "operation");
+	for (unsigned int i = 0; i < b->ntargets; i++) {
+		table_cell(t, "%s: requests", b->targets[i].name);
+		table_cell(t, "CPU");
+		if (i > 0)
+			table_cell(t, "ratio");
+	}
+}
+
+static void add_cost_line(const struct bench *b, struct table *t, unsigned int cell)
+{
+	table_cell(t, "%s", b->cells[cell].name);
+	for (unsigned int i = 0; i < b->ntargets; i++) {
+		bool there = result_operations(b, cell, i);
+		double requests = result_spread(b, cell, i, METRIC_REQUESTS).median;
+		double cpu = result_spread(b, cell, i, METRIC_CPU).median;
+
+		if (there && target_counts(b, &b->targets[i]))
+			table_cell(t, "%.*f", requests < 10 ? 2 : requests < 100, requests);
+		else
+			table_cell(t, "-");
+		table_cell(t, "%s", there ? TABLE_TIME(cpu) : "-");
+		if (i > 0)
+			add_cpu_ratio(b, t, cell, i);
 	}
 }
 
@@ -194,20 +259,32 @@ static bool has_cells(const struct bench *b, unsigned int way)
 	return false;
 }
 
+static void print_markdown(const struct bench *b, FILE *f, unsigned int way,
+	void (*head)(const struct bench *b, struct table *t),
+	void (*line)(const struct bench *b, struct table *t, unsigned int cell))
+{
+	struct table t = {.columns = 0};
+
+	head(b, &t);
+	for (unsigned int cell = 0; cell < b->ncells; cell++)
+		if (b->cells[cell].way == way)
+			line(b, &t, cell);
+	table_print(&t, f, true);
+	table_free(&t);
+}
+
 void report_markdown(const struct bench *b, FILE *f)
 {
 	for (unsigned int way = 0; way < 2; way++) {
-		struct table t = {.columns = 0};
+		const char *title = bench_ways(b->o)->titles[way];
 
 		if (!has_cells(b, way))
 			continue;
-		fprintf(f, "%s%s:\n\n", way && has_cells(b, 0) ? "\n" : "",
-			bench_ways(b->o)->titles[way]);
-		add_markdown_head(b, &t);
-		for (unsigned int cell = 0; cell < b->ncells; cell++)
-			if (b->cells[cell].way == way)
-				add_markdown_line(b, &t, cell);
-		table_print(&t, f, true);
-		table_free(&t);
+		fprintf(f, "%s%s:\n\n", way && has_cells(b, 0) ? "\n" : "", title);
+		print_markdown(b, f, way, add_markdown_head, add_markdown_line);
+		if (!b->guest)
+			continue;
+		fprintf(f, "\n%s; what servers are asked for and use:\n\n", title);
+		print_markdown(b, f, way, add_cost_head, add_cost_line);
 	}
 }
