@@ -324,6 +324,14 @@ static void serve(struct guest *g, const char *bytes, size_t len, size_t room, s
 	free(out);
 }
 
+/* Whatever it leaves of the session; no request is under way. */
+static void reset_device(struct guest *g)
+{
+	fuse_worker_end_waits(g->worker);
+	must(atomic_load(&waiting) == 0);
+	fuse_session_device_reset(g->se);
+}
+
 /* One request of the input. */
 static void request(struct guest *g, struct input *in)
 {
@@ -342,10 +350,11 @@ static void request(struct guest *g, struct input *in)
 		number = recall(g->nodes, g->nnodes, handle);
 	take(in, args, len);
 	if (header.opcode == FUSE_OPCODE_MAX - 1)
-		header.opcode = handle & 1 ? CW_HELLO : VT_HELLO;
+		header.opcode = (handle & 3) == 3 ? CW_SLEEP : handle & 1 ? CW_HELLO : VT_HELLO;
 	if (header.opcode == VT_HELLO && flags & KNOWN_NODE && len >= sizeof(struct vt_hello_in))
 		memcpy(args + offsetof(struct vt_hello_in, id), table->id, sizeof(table->id));
-	else if (flags & (KNOWN_FH | KNOWN_NODE) && len >= sizeof(number))
+	else if (flags & (KNOWN_FH | KNOWN_NODE) && header.opcode != CW_SLEEP &&
+		len >= sizeof(number))
 		memcpy(args, &number, sizeof(number));
 	/* Without a limit of its own, with FALLOC_FL_KEEP_SIZE. */
 	if (header.opcode == FUSE_FALLOCATE && len >= sizeof(struct fuse_fallocate_in)) {
@@ -363,6 +372,8 @@ static void request(struct guest *g, struct input *in)
 	else
 		serve(g, bytes, sizeof(header) + len, room,
 			flags & PIECES ? (flags & PIECES) >> 5 : 1 << 13);
+	if (header.opcode == CW_SLEEP && flags & KNOWN_NODE)
+		reset_device(g);
 }
 
 static void init(struct guest *g)

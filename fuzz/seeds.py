@@ -369,6 +369,28 @@ def pin_seeds(opened, tree):
     write("fuzz_fuse", "pins-dax", bytes([16, DAX | DAX_ALWAYS]) + hello(1, 1) + b"".join(opened + uses))
 
 
+def sleep_seeds(opened, tree):
+    """A guest whose device is reset after it has said that it sleeps, and when it has not; also one that
+    has not agreed, is another one by then, goes on, and has mapped files."""
+    def hello(extensions):
+        return request(63, struct.pack("<II", 1, extensions), handle=1)
+
+    def sleep(asleep, reset=True):
+        return request(63, struct.pack("<II", asleep, 0), handle=3, flags=KNOWN_NODE * reset)
+
+    uses, init = tree["file"][2:], tree["init-again"][1]
+    for name, requests in (("agreed", [hello(3), *opened, sleep(1), sleep(0, False), *uses,
+                                       sleep(0), *uses]),
+                           ("not", [sleep(1), *opened, *uses, hello(1), *opened, sleep(1), *uses]),
+                           ("twice", [hello(2), *opened, sleep(1), sleep(1), *uses, sleep(2),
+                                      sleep(0, False), *uses]),
+                           ("another", [hello(2), *opened, sleep(1), init, *uses, hello(2), sleep(1),
+                                        request(38), *uses, sleep(1), init, *opened, *uses])):
+        write("fuzz_fuse", "sleep-" + name, bytes([16, POSIX_LOCK]) + b"".join(requests))
+    write("fuzz_fuse", "sleep-dax", bytes([16, DAX | DAX_ALWAYS | POOL | LATER]) + b"".join(
+        [hello(2), *tree["file"], sleep(1), sleep(0, False), *uses, sleep(0)]))
+
+
 def fuse_seeds():
     opened = [lookup(b"a"), request(14, struct.pack("<II", 2, 0), node=1)]
     tree = {
@@ -440,6 +462,7 @@ def fuse_seeds():
     dax_seeds(opened)
     table_seeds(tree)
     pin_seeds(opened, tree)
+    sleep_seeds(opened, tree)
 
 
 # ---- fuzz_client -----------------------------------------------------------------------------

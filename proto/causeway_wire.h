@@ -22,6 +22,23 @@
  * A server that answers takes INTERRUPT, too, in the high-priority queue and without a reply, of
  * any request, also one that it has not come to yet or has answered: what waits for a lock ends
  * with EINTR.
+ *
+ * Sleep. A guest that suspends to memory takes its rings from the device by resetting it, and the
+ * machine resets it again, once or more often, when it wakes up. Of this most front-ends tell a
+ * server in the same words as of a guest that is booted anew (RESET_DEVICE), whose session ends at
+ * that. So a guest that has agreed to CW_EXT_SLEEP says so before, with CW_SLEEP. From the answer
+ * on a reset leaves the session as it is: nodes, handles, locks, and all that INIT and CW_HELLO
+ * have settled; until the guest says that it is awake, by the same request. Nothing else is kept:
+ * what is in the DAX window goes with any reset, and so the guest takes it out before; and who
+ * waits for a lock is sent away when the rings stop.
+ *
+ * CW_SLEEP is the last request before the sleep, sent when all others are answered, and the first
+ * one after it, both in the first request queue: a server may come later to the high-priority one.
+ * Whatever else comes meanwhile is served as ever, also a guest that does not come back: INIT,
+ * DESTROY and the end of the connection end the session. A guest that never says that it is awake
+ * keeps what is its own, no longer than by not resetting its device.
+ *
+ * A server that does not have the session any more answers EIO, as it does all before INIT.
  */
 #ifndef PROTO_CAUSEWAY_WIRE_H
 #define PROTO_CAUSEWAY_WIRE_H
@@ -35,7 +52,8 @@
 #define CW_HELLO 0x43570002u /* the request's opcode, beside VT_HELLO */
 #define CW_WIRE  1u
 
-#define CW_EXT_PINS 1u
+#define CW_EXT_PINS  1u
+#define CW_EXT_SLEEP 2u
 
 struct cw_hello_in {
 	uint32_t wire;       /* the newest that the guest speaks */
@@ -46,6 +64,13 @@ struct cw_hello_out {
 	uint32_t wire;       /* not newer than the guest's */
 	uint32_t extensions; /* that are on, of those that were asked for */
 	uint64_t zero[3];
+};
+
+#define CW_SLEEP 0x43570003u /* answered without payload; ENOSYS where nobody has agreed to it */
+
+struct cw_sleep_in {
+	uint32_t asleep; /* 1: from now on; 0: no more */
+	uint32_t zero;
 };
 
 /* In place of a file handle: the descriptor that the server has kept of the node. */

@@ -74,7 +74,7 @@ static void window_dropped(struct daemon *d)
 static void guest_reset(void *opaque)
 {
 	window_dropped(&the_daemon);
-	fuse_session_reset(&the_daemon.session);
+	fuse_session_device_reset(&the_daemon.session);
 }
 
 static void front_end_gone(void *opaque)

@@ -10,6 +10,7 @@
 #include "fuse/pins.h"
 #include "fuse/pool.h"
 #include "fuse/request.h"
+#include "fuse/sleep.h"
 #include "fuse/version.h"
 
 _Static_assert(sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out) <= FUSE_DEFERRED_REPLY,
@@ -49,12 +50,27 @@ void fuse_session_watch(struct fuse_session *se, const struct watch *watch)
 	se->watch = watch;
 }
 
+void fuse_session_drop(struct fuse_session *se)
+{
+	se->fs->ops->reset(se->fs);
+	atomic_store(&se->agreed, false);
+	atomic_store(&se->pins, false);
+	atomic_store(&se->sleeps, false);
+	atomic_store(&se->asleep, false);
+}
+
 void fuse_session_reset(struct fuse_session *se)
 {
 	atomic_store(&se->ready, false);
-	atomic_store(&se->agreed, false);
-	atomic_store(&se->pins, false);
-	se->fs->ops->reset(se->fs);
+	fuse_session_drop(se);
+}
+
+void fuse_session_device_reset(struct fuse_session *se)
+{
+	if (atomic_load(&se->asleep))
+		log_debug("the guest sleeps: its session goes on");
+	else
+		fuse_session_reset(se);
 }
 
 struct fuse_worker *fuse_worker_new(struct fuse_session *se, unsigned int queue)
@@ -94,6 +110,8 @@ const struct fuse_op *fuse_op_find(uint32_t opcode)
 		return &version_hello;
 	if (opcode == CW_HELLO)
 		return &pins_hello;
+	if (opcode == CW_SLEEP)
+		return &sleep_op;
 	return opcode < FUSE_OPCODE_MAX && ops[opcode].handle ? &ops[opcode] : NULL;
 }
 

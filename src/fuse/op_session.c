@@ -75,9 +75,7 @@ int fuse_do_INIT(struct fuse_req *req)
 	if (req->out.left < sizeof(out))
 		return -EINVAL;
 	/* A guest that starts over holds nothing, whatever the one before it held. */
-	se->fs->ops->reset(se->fs);
-	atomic_store(&se->agreed, false);
-	atomic_store(&se->pins, false);
+	fuse_session_drop(se);
 	atomic_store(&se->flags, flags);
 	atomic_store(&se->ready, true);
 	log_debug("the guest speaks FUSE 7.%u, flags %#llx", in->minor, (unsigned long long)flags);

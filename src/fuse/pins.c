@@ -14,10 +14,12 @@ static int hello(struct fuse_req *req)
 	if (in->wire == 0)
 		return -EINVAL;
 	out.wire = min_t(uint32_t, in->wire, CW_WIRE);
+	out.extensions = in->extensions & CW_EXT_SLEEP;
 	if (in->extensions & CW_EXT_PINS && se->config.pins)
 		out.extensions |= CW_EXT_PINS;
 	/* Before the answer: what the guest sends after it may be served by another thread. */
 	atomic_store(&se->pins, out.extensions & CW_EXT_PINS);
+	atomic_store(&se->sleeps, out.extensions & CW_EXT_SLEEP);
 	return fuse_reply(req, &out, sizeof(out));
 }
 

@@ -88,6 +88,9 @@ struct fuse_req {
 /* Finds an operation by its number, or NULL. (dispatch.c) */
 const struct fuse_op *fuse_op_find(uint32_t opcode);
 
+/* Drops what the guest held, and what was agreed with it after INIT. (dispatch.c) */
+void fuse_session_drop(struct fuse_session *se);
+
 /* Runs the handler of a request that was checked. (dispatch.c) */
 int fuse_handle(struct fuse_req *req);
 

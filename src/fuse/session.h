@@ -8,8 +8,9 @@
  * (proto/fuse_ops.h) before a handler (op_*.c) sees it; handlers call the file system (fs/fs.h).
  *
  * States: before INIT only INIT is served; INIT (again, at any time) drops what the guest held,
- * DESTROY too. Whatever is wrong with a request, its answer is an error; where even that has no
- * room, the chain goes back empty. Requests run on many threads at once, one worker each.
+ * DESTROY too, and a reset of the device, but of a guest that sleeps (sleep.h). Whatever is wrong
+ * with a request, its answer is an error; where even that has no room, the chain goes back empty.
+ * Requests run on many threads at once, one worker each.
  *
  * A request for a lock that another holds waits beside its queue, which goes on (op_lock.c). INIT
  * and DESTROY, an INTERRUPT that names it and the end of its queue end it with EINTR, and its
@@ -76,6 +77,8 @@ struct fuse_session {
 	struct vtable *table; /* NULL: changes are marked nowhere (version.h) */
 	_Atomic bool agreed;  /* the guest reads words in replies, until it starts over */
 	_Atomic bool pins;    /* it uses files by their nodes, until then (pins.h) */
+	_Atomic bool sleeps;  /* it may say that it sleeps, until then (sleep.h) */
+	_Atomic bool asleep;  /* it has */
 };
 
 /* Scratch space of one thread. */
@@ -100,6 +103,9 @@ bool fuse_reply_has_words(const struct fuse_session *se, uint32_t opcode);
 
 /* The guest is gone: what it held is dropped, and the next one starts with INIT. */
 void fuse_session_reset(struct fuse_session *se);
+
+/* The same for a guest whose device was reset; unless it sleeps, and is to find all as it was. */
+void fuse_session_device_reset(struct fuse_session *se);
 
 /* queue is named in traces. NULL when there is no memory. */
 struct fuse_worker *fuse_worker_new(struct fuse_session *se, unsigned int queue);

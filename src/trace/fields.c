@@ -195,7 +195,8 @@ static const struct trace_field
 		AT(vt_hello_out, slots, DECIMAL), NONE},
 	cw_hello_in[] = {AT(cw_hello_in, wire, DECIMAL), AT(cw_hello_in, extensions, HEX), NONE},
 	cw_hello_out[] = {
-		AT(cw_hello_out, wire, DECIMAL), AT(cw_hello_out, extensions, HEX), NONE};
+		AT(cw_hello_out, wire, DECIMAL), AT(cw_hello_out, extensions, HEX), NONE},
+	cw_sleep_in[] = {AT(cw_sleep_in, asleep, DECIMAL), NONE};
 
 const struct trace_field *trace_request_fields(uint32_t opcode)
 {
@@ -203,6 +204,8 @@ const struct trace_field *trace_request_fields(uint32_t opcode)
 		return hello_in;
 	if (opcode == CW_HELLO)
 		return cw_hello_in;
+	if (opcode == CW_SLEEP)
+		return cw_sleep_in;
 	return opcode < FUSE_OPCODE_MAX ? fields[opcode].in : NULL;
 }
 

@@ -22,6 +22,8 @@ const char *trace_opcode_name(uint32_t opcode)
 		return "VT_HELLO";
 	if (opcode == CW_HELLO)
 		return "CW_HELLO";
+	if (opcode == CW_SLEEP)
+		return "CW_SLEEP";
 	return opcode < FUSE_OPCODE_MAX ? ops[opcode].name : NULL;
 }
 
@@ -41,6 +43,8 @@ struct trace_shape trace_shape(uint32_t opcode)
 		return (struct trace_shape){.fixed = sizeof(struct vt_hello_in)};
 	if (opcode == CW_HELLO)
 		return (struct trace_shape){.fixed = sizeof(struct cw_hello_in)};
+	if (opcode == CW_SLEEP)
+		return (struct trace_shape){.fixed = sizeof(struct cw_sleep_in)};
 	return opcode < FUSE_OPCODE_MAX ? ops[opcode].shape : (struct trace_shape){0};
 }
 

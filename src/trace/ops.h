@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The table of operations (proto/fuse_ops.h), VT_HELLO and CW_HELLO, for who has no handlers: names
- * and shapes.
+ * The table of operations (proto/fuse_ops.h), VT_HELLO, CW_HELLO and CW_SLEEP, for who has no
+ * handlers: names and shapes.
  */
 #ifndef TRACE_OPS_H
 #define TRACE_OPS_H

@@ -8,7 +8,7 @@
  * it. (QEMU 7.2 and 10.0 spare vhost-user-fs this message; they set FEATURES_OK only.) So rings
  * stop, with everything answered, and keep their positions; the guest's session goes on until
  * the guest begins another. RESET_DEVICE comes when the driver or the machine was reset: then the
- * guest's state goes too.
+ * guest's state goes too, unless it has said that it sleeps (fuse/sleep.h).
  *
  * Neither touches what a front-end gives once for the whole connection: memory, the call and error
  * descriptors, the channel for our requests, the protocol features.
