@@ -11,11 +11,12 @@
 
 /* #syscalls: clock_gettime */
 
-/* Each need moves the word: so whoever is about to say that words are good again sees those that
- * came after the epoch which it moved for the others. */
+/* Each need gives the word a number that it never had: so whoever is about to say that words are
+ * good again sees those that came after the epoch which it moved for the others, even if another
+ * server has said so meanwhile. What it compares with is older than a period. */
 static void be_timed(struct vtable *t)
 {
-	atomic_fetch_add(words_head(t, timed), 1);
+	atomic_store(words_head(t, timed), clock_ns(CLOCK_MONOTONIC) | 1);
 }
 
 void vtable_distrust(struct vtable *t)

@@ -5,14 +5,21 @@
  * Fills and changes: two guests, each with a server of its own, change two objects, and one of them
  * reads and keeps one of these (what the other one keeps changes nothing for it); servers end or die
  * at any step, and come back. An access shows nothing older than what was so when it
- * began, whoever made it so, whether it was acknowledged or not.
+ * began, whoever made it so, whether it was acknowledged or not. Words go round: they begin where the
+ * first change brings them back to 0.
+ *
+ * Where marks of the dead are taken off, either will do here: that the epoch moves, or that words go
+ * on. What only the epoch tells is in dead.pml.
  *
  * with SLOTS=1
+ * with EPOCH_ONLY=1
+ * with WORDS_ONLY=1
  * without NO_MARK: the word moves after the change only; between the two, others see it
  * without NO_END: the word moves before the change only; what is read between the two is kept
  * without KEEP_MARKED: a guest keeps what was read while a change is in flight
  * without STATE_FIRST: a server reads the state before the word
  * without VERSIONS_ONLY: a guest compares versions, not marks
+ * without BY_ORDER: a guest believes a word that is not greater than the one that it has
  * without CLEAR_BESIDE: marks are taken off while others are attached, theirs as well
  * without CLEAR_SILENTLY: marks of the dead are taken off, and nothing else moves
  * reaches HIT: a cached object is used
@@ -33,7 +40,8 @@
 #define ENDS 2
 #define slot(o) ((o) % SLOTS)
 
-byte word[SLOTS], epoch;
+byte word[SLOTS] = 256 - VERSION;
+byte epoch;
 byte truth[OBJECTS];
 byte changes, ends;
 bool attached[2] = true;
@@ -47,7 +55,11 @@ typedef object {
 #ifdef VERSIONS_ONLY
 #define same(a, b) ((a) / VERSION == (b) / VERSION)
 #else
+#ifdef BY_ORDER
+#define same(a, b) ((a) <= (b))
+#else
 #define same(a, b) ((a) == (b))
+#endif
 #endif
 #ifdef KEEP_MARKED
 #define may_keep(w) true
@@ -159,8 +171,14 @@ inline attach()
 #ifdef CLEAR_SILENTLY
 #define cleared(w) ((w) - in_flight(w))
 #else
+#ifdef EPOCH_ONLY
+#define cleared(w) ((w) - in_flight(w))
+#else
 #define cleared(w) settled(w)
+#endif
+#ifndef WORDS_ONLY
 		epoch++;
+#endif
 #endif
 		s = 0;
 		do

@@ -8,6 +8,9 @@
  * nobody watches it is right by time, which passes here by a clock that ticks. Between two ticks there
  * is time enough for a watcher to pass on what waits, and for guests to miss the beat of a dead one.
  *
+ * What is shown is on a file system of a server that has another watcher than the one that leads; it
+ * tells each of these of it, and waits for the answer before it shows it first.
+ *
  * without FORGET_OVERFLOW: the epoch stays when events are lost
  * without FORGET_MOUNT: the epoch stays when something is mounted
  * without EPOCH_LAST: a server reads the epoch after the state
@@ -16,6 +19,7 @@
  * without NO_LEASE: a guest trusts words while nobody watches
  * without LEASE_FIRST: a guest loads the watcher's word after the epoch
  * without CATCH_UP: the next watcher's word moves while something older than that waits
+ * without COUNT_EARLY: the next watcher's word moves though a server has not told what it shows
  * without ENTER_FIRST: a file system is shown first and watched then
  * reaches HIT: what is kept is used, while somebody watches
  * reaches AGED: what is kept is used by time
@@ -34,7 +38,8 @@ bool elsewhere, once;  /* one of them is of another object */
 bool overflow, mounted;
 bool handling;         /* an event is out of the queue, and its word has not moved */
 bool listening;        /* the watcher's marks are set: what happens is queued */
-bool entered;          /* a server has marked the file system */
+bool entered;          /* the server shows the file system */
+bool told;             /* to the watcher that leads, which has marked it */
 bool lease;            /* as guests see it: the word in the header moves */
 bool alive;
 byte deaths, ticks;
@@ -62,7 +67,7 @@ end:
 		changes++;
 		truth++;
 		if
-		:: !listening || !entered
+		:: !listening || !told
 		:: else ->
 			if
 			:: queue + elsewhere < QUEUE -> queue++
@@ -94,6 +99,10 @@ again:
 	listening = true;
 #else
 	listening = true;
+#ifndef COUNT_EARLY
+end_wait:
+	!entered || told;
+#endif
 #ifndef SILENT_TAKEOVER
 	epoch++;
 #endif
@@ -123,6 +132,7 @@ end:
 		deaths++;
 		alive = false;
 		listening = false;
+		told = false;
 		queue = 0;
 		elsewhere = false;
 		overflow = false;
@@ -133,6 +143,15 @@ end:
 		lease = false;
 		reached(TAKEN);
 		goto again
+	od
+}
+
+/* The server's own watcher, which follows. */
+active proctype follower()
+{
+end:
+	do
+	:: atomic { listening && entered && !told -> told = true }
 	od
 }
 
@@ -179,6 +198,8 @@ end:
 		:: else ->
 #ifndef ENTER_FIRST
 			entered = true;
+			/* Should there be no watcher now, the next one is told. */
+			told || !alive;
 #endif
 #ifndef EPOCH_LAST
 			e = epoch;

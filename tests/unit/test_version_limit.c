@@ -99,6 +99,27 @@ static void test_end(void **state)
 	vtable_close(t);
 }
 
+/* Two servers end it at once, and one is slow: what it compares with must not come again. */
+static void test_numbers(void **state)
+{
+	struct vtable *t = make();
+	uint64_t before = 0;
+
+	vtable_distrust(t);
+	for (int i = 0; i < 3; i++) {
+		t->moved_ms += AHEAD;
+		vtable_distrust(t);
+		assert_int_not_equal(timed_of(t), 0);
+		assert_int_not_equal(timed_of(t), before);
+		before = timed_of(t);
+		vtable_tick(t);
+		t->timed_since_ms -= LONG_AGO;
+		vtable_tick(t);
+		assert_int_equal(timed_of(t), 0);
+	}
+	vtable_close(t);
+}
+
 /* The one that began it has died: any other ends it. */
 static void test_of_another(void **state)
 {
@@ -119,6 +140,7 @@ int main(void)
 		cmocka_unit_test(test_seldom),
 		cmocka_unit_test(test_often),
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_of_another),
 	};
 
