@@ -4,6 +4,8 @@
 
 #include "bench.h"
 
+#include "../option.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +17,6 @@
 // What `causeway vm` takes at the least, and files of four times that are made.
 #define WINDOW_MIN (4ull << 20)
 #define WINDOW_MAX (64ull << 30)
-
-struct option_row {
-	const char *name, *arg; // without arg: a switch
-	int (*set)(struct bench_options *o, const struct option_row *row, char *value);
-	unsigned int only; // bits of modes that it has a meaning in; 0: in all
-	size_t offset;	   // of the field that a generic setter fills
-	long max;	   // of numbers; 1 is the least
-	const char *help;
-};
 
 #define ALONE (1u << BENCH_ALONE)
 #define GUEST (1u << BENCH_GUEST)
@@ -49,36 +42,17 @@ const struct bench_ways *bench_ways(const struct bench_options *o)
 	return &all_ways[o->guest ? 1 : o->dax ? 2 : o->shared ? 3 : 0];
 }
 
-#define FIELD(o, row, type) ((type *)((char *)(o) + (row)->offset))
-
-static int parse_number(const struct option_row *row, const char *text, long *n)
-{
-	char *end;
-
-	*n = strtol(text, &end, 10);
-	if (end == text || *end || *n < 1 || *n > row->max) {
-		say("bench: --%s: '%s' is no number from 1 to %ld", row->name, text, row->max);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int set_number(struct bench_options *o, const struct option_row *row, char *value)
-{
-	return parse_number(row, value, FIELD(o, row, long));
-}
-
 // Numbers with commas between.
-static int set_numbers(struct bench_options *o, const struct option_row *row, char *value)
+static int set_numbers(void *options, const struct option_row *row, char *value)
 {
-	struct bench_numbers *list = FIELD(o, row, struct bench_numbers);
+	struct bench_numbers *list = OPTION_FIELD(options, row, struct bench_numbers);
 	char *word;
 
 	list->n = 0;
 	while ((word = strsep(&value, ","))) {
 		long n;
 
-		if (parse_number(row, word, &n))
+		if (option_number(row, word, &n))
 			return -EINVAL;
 		for (unsigned int i = 0; i < list->n; i++)
 			if (list->v[i] == n) {
@@ -94,8 +68,9 @@ static int set_numbers(struct bench_options *o, const struct option_row *row, ch
 	return 0;
 }
 
-static int set_seconds(struct bench_options *o, const struct option_row *row, char *value)
+static int set_seconds(void *options, const struct option_row *row, char *value)
 {
+	struct bench_options *o = options;
 	char *end;
 
 	o->seconds = strtod(value, &end);
@@ -107,8 +82,9 @@ static int set_seconds(struct bench_options *o, const struct option_row *row, ch
 	return 0;
 }
 
-static int set_ways(struct bench_options *o, const struct option_row *row, char *value)
+static int set_ways(void *options, const struct option_row *row, char *value)
 {
+	struct bench_options *o = options;
 	bool both = !strcmp(value, "both");
 	const struct bench_ways *ways = all_ways;
 
@@ -124,8 +100,10 @@ static int set_ways(struct bench_options *o, const struct option_row *row, char 
 	return -EINVAL;
 }
 
-static int set_dax(struct bench_options *o, const struct option_row *row, char *value)
+static int set_dax(void *options, const struct option_row *row, char *value)
 {
+	struct bench_options *o = options;
+
 	o->dax = parse_size(value);
 	if (o->dax >= WINDOW_MIN && o->dax <= WINDOW_MAX && !(o->dax & (o->dax - 1)))
 		return 0;
@@ -135,31 +113,15 @@ static int set_dax(struct bench_options *o, const struct option_row *row, char *
 	return -EINVAL;
 }
 
-static int set_against(struct bench_options *o, const struct option_row *row, char *value)
+static int set_against(void *options, const struct option_row *row, char *value)
 {
+	struct bench_options *o = options;
+
 	if (o->against.n == BENCH_AGAINST_MAX) {
 		say("bench: --%s: more than %d servers", row->name, BENCH_AGAINST_MAX);
 		return -EINVAL;
 	}
 	words_add(&o->against, value);
-	return 0;
-}
-
-static int set_words(struct bench_options *o, const struct option_row *row, char *value)
-{
-	words_add(FIELD(o, row, struct words), value);
-	return 0;
-}
-
-static int set_string(struct bench_options *o, const struct option_row *row, char *value)
-{
-	*FIELD(o, row, const char *) = value;
-	return 0;
-}
-
-static int set_flag(struct bench_options *o, const struct option_row *row, char *value)
-{
-	*FIELD(o, row, bool) = true;
 	return 0;
 }
 
@@ -169,111 +131,80 @@ static const struct option_row rows[] = {
 	{"against", "NAME=COMMAND", set_against, SERVERS | NO_ABLATION,
 		.help = "measure another server as well; in COMMAND %d is the directory to share, "
 			"%s the path of the socket to make"},
-	{"peers", NULL, set_flag, SERVERS | NO_ABLATION, AT(peers),
+	{"peers", NULL, option_set_flag, SERVERS | NO_ABLATION, AT(peers),
 		.help = "measure each virtiofsd that is installed as well"},
-	{"daemon-option", "ARG", set_words, AT(daemon_options), .help = "pass ARG to causewayd"},
-	{"ops", "GLOB,...", set_string, AT(ops), .help = "only operations of such names"},
-	{"list", NULL, set_flag, AT(list), .help = "list the operations, and measure nothing"},
-	{"guest", NULL, set_flag, AT(guest),
+	{"daemon-option", "ARG", option_add_word, AT(daemon_options),
+		.help = "pass ARG to causewayd"},
+	{"ops", "GLOB,...", option_set_string, AT(ops), .help = "only operations of such names"},
+	{"list", NULL, option_set_flag, AT(list),
+		.help = "list the operations, and measure nothing"},
+	{"guest", NULL, option_set_flag, AT(guest),
 		.help = "measure in a guest, by system calls on what it has mounted, and 9p as "
 			"well"},
 	{"caches", "WHICH", set_ways, GUEST,
 		.help = "with --guest: its caches are cold, warm, or both in turn (default: both)"},
-	{"kernel", "FILE", set_string, GUEST, AT(kernel), .help = "with --guest: its Linux kernel"},
-	{"module", "FILE", set_string, GUEST | NO_DAX, AT(module),
+	{"kernel", "FILE", option_set_string, GUEST, AT(kernel),
+		.help = "with --guest: its Linux kernel"},
+	{"module", "FILE", option_set_string, GUEST | NO_DAX, AT(module),
 		.help = "with --guest: causeway.ko for its kernel, measured beside Linux's "
 			"driver"},
-	{"inside", NULL, set_flag, AT(inside), .help = "what --guest runs in the guest"},
+	{"inside", NULL, option_set_flag, AT(inside), .help = "what --guest runs in the guest"},
 	{"dax", "SIZE", set_dax, NO_SHARED, AT(dax),
 		.help = "measure data by libcauseway with a DAX window of that size, and without, "
 			"beside mmap; with --guest by a guest with one, and without"},
 	{"file", "WHICH", set_ways, ALONE | DAX,
 		.help = "with --dax: of a file that fits into the window, that exceeds it, or both "
 			"in turn (default: both)"},
-	{"shared", NULL, set_flag, ALONE | NO_DAX, AT(shared),
+	{"shared", NULL, option_set_flag, ALONE | NO_DAX, AT(shared),
 		.help = "measure what libcauseway's caches are worth, cache=shared beside the "
 			"others, and what a version table costs the server"},
-	{"files", "N", set_number, SHARED, AT(files), .max = FILES_MAX,
+	{"files", "N", option_set_number, SHARED, AT(files), .min = 1, .max = FILES_MAX,
 		.help = "with --shared: how many files the tree has (default: 50000)"},
 	{"tree", "WHICH", set_ways, SHARED,
 		.help = "with --shared: a tree that is still, that another client changes, or both "
 			"in turn (default: both)"},
-	{"ablation", NULL, set_flag, ALONE | SERVERS, AT(ablation),
+	{"ablation", NULL, option_set_flag, ALONE | SERVERS, AT(ablation),
 		.help = "measure causewayd without each of the mechanisms that make it fast, in "
 			"parts of what it takes with all of them"},
 	{"client", "WHICH", set_ways, ALONE | SERVERS,
 		.help = "a client that sleeps, polls, or both in turn (default: both)"},
-	{"rounds", "N", set_number, AT(rounds), .max = ROUNDS_MAX,
+	{"rounds", "N", option_set_number, AT(rounds), .min = 1, .max = ROUNDS_MAX,
 		.help = "how often each operation is measured on each server (default: 5)"},
 	{"time", "SECONDS", set_seconds, .max = SECONDS_MAX,
 		.help = "for how long each time (default: 0.2)"},
-	{"depth", "N,...", set_numbers, ALONE | SERVERS, AT(depths), .max = BENCH_DEPTH_MAX,
+	{"depth", "N,...", set_numbers, ALONE | SERVERS, AT(depths), .min = 1,
+		.max = BENCH_DEPTH_MAX,
 		.help = "requests in flight on each queue when reading and writing (default: "
 			"1,8,32)"},
-	{"queues", "N,...", set_numbers, ALONE | SERVERS, AT(queues), .max = BENCH_QUEUES_MAX,
-		.help = "request queues that are used then (default: 1)"},
-	{"json", "FILE", set_string, AT(json), .help = "write all numbers to FILE"},
-	{"plot", "FILE", set_string, AT(plot), .help = "draw the ratios into FILE, an SVG picture"},
-	{"markdown", NULL, set_flag, AT(markdown), .help = "print tables for a document"},
+	{"queues", "N,...", set_numbers, ALONE | SERVERS, AT(queues), .min = 1,
+		.max = BENCH_QUEUES_MAX, .help = "request queues that are used then (default: 1)"},
+	{"json", "FILE", option_set_string, AT(json), .help = "write all numbers to FILE"},
+	{"plot", "FILE", option_set_string, AT(plot),
+		.help = "draw the ratios into FILE, an SVG picture"},
+	{"markdown", NULL, option_set_flag, AT(markdown), .help = "print tables for a document"},
 	{"help", NULL, NULL, .help = "show this"},
 };
 
-#define NROWS (sizeof(rows) / sizeof(rows[0]))
-
-static void print_help(void)
+// What is meant for some modes alone.
+static void note_modes(void *options, const struct option_row *row)
 {
-	printf("Usage: causeway bench [OPTION...] [DIR]\n\n"
-	       "Measures causewayd on a tree that it makes in DIR (default: TMPDIR, or /tmp) and "
-	       "removes again,\n"
-	       "beside plain system calls on the same tree and other servers.\n\n");
-	for (size_t i = 0; i < NROWS; i++) {
-		char left[64];
+	struct bench_options *o = options;
 
-		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "",
-			rows[i].arg ? rows[i].arg : "");
-		printf("  %-24s %s%s\n", left,
-			strlen(left) > 24 ? "\n                           " : "", rows[i].help);
-	}
-}
-
-static const struct option_row *find_row(const char *name, size_t len)
-{
-	for (size_t i = 0; i < NROWS; i++)
-		if (strlen(rows[i].name) == len && !strncmp(rows[i].name, name, len))
-			return &rows[i];
-	return NULL;
-}
-
-// One option at argv[*i]; moves *i on when its argument is the next word. 0, 1 for --help, or
-// -EINVAL.
-static int one_option(struct bench_options *o, char **argv, int *i)
-{
-	const char *name = argv[*i] + 2;
-	char *value = strchr(name, '=');
-	size_t len = value ? (size_t)(value - name) : strlen(name);
-	const struct option_row *row = find_row(name, len);
-
-	if (!row) {
-		say("bench: no option '--%.*s'; see causeway bench --help", (int)len, name);
-		return -EINVAL;
-	}
-	if (!row->arg && value) {
-		say("bench: --%s takes no argument", row->name);
-		return -EINVAL;
-	}
-	if (!row->set)
-		return 1;
-	if (row->arg && value)
-		value++;
-	else if (row->arg && !(value = argv[++*i])) {
-		say("bench: --%s needs an argument (%s)", row->name, row->arg);
-		return -EINVAL;
-	}
 	for (unsigned int mode = 0; mode < BENCH_MODES; mode++)
 		if (row->only & 1u << mode)
 			o->only[mode] = row->name;
-	return row->set(o, row, value);
 }
+
+static const struct option_table table = {
+	.program = "bench",
+	.usage = "Usage: causeway bench [OPTION...] [DIR]\n\n"
+		 "Measures causewayd on a tree that it makes in DIR (default: TMPDIR, or /tmp) and "
+		 "removes again,\n"
+		 "beside plain system calls on the same tree and other servers.\n",
+	.rows = rows,
+	.n = sizeof(rows) / sizeof(rows[0]),
+	.seen = note_modes,
+};
 
 // Options may come in any order, so what goes together is known at the end.
 static int check_only(struct bench_options *o)
@@ -328,7 +259,7 @@ static int set_dir(struct bench_options *o, char **words)
 
 int bench_options_parse(struct bench_options *o, int argc, char **argv, int *status)
 {
-	int i, ret = 0;
+	int i, ret;
 
 	*o = (struct bench_options){.rounds = 5,
 		.seconds = 0.2,
@@ -336,23 +267,12 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv, int *sta
 		.depths = {{1, 8, 32}, 3},
 		.queues = {{1}, 1},
 		.ways = {true, true}};
-	for (i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") && !ret; i++) {
-		if (!strcmp(argv[i], "-h")) {
-			ret = 1;
-		} else if (argv[i][1] != '-') {
-			say("bench: no option '%s'; see causeway bench --help", argv[i]);
-			ret = -EINVAL;
-		} else {
-			ret = one_option(o, argv, &i);
-		}
-	}
+	ret = option_parse(&table, o, argc, argv, &i);
 	o->guest = o->guest || o->inside;
 	if (!ret)
 		ret = check_only(o);
 	if (!ret)
 		ret = set_dir(o, argv + i + (i < argc && !strcmp(argv[i], "--")));
-	if (ret > 0)
-		print_help();
 	*status = ret > 0 ? 0 : EXIT_USAGE;
 	return ret;
 }
