@@ -5,8 +5,9 @@
  *
  * Threads. The main thread reads messages (serve.c, messages.c) and changes state. Each ring
  * that was ever kicked has a thread of its own (queue.c) that pops chains, has them answered by
- * the device's request() and pushes them back; it alone touches the ring, also where another
- * thread finishes a chain (deferred.c), unless another ring's thread has borrowed it (poll.h).
+ * the device's request() and pushes them back. Whoever is inside the ring's gate touches the ring:
+ * its thread, unless another ring's has borrowed it (poll.h), or a thread that has finished a chain
+ * gives that back while the ring's sleeps (deferred.h).
  * The main thread changes a ring only while its thread is stopped, guest memory only with the
  * gates closed (mem/mem.h), and the call and error descriptors inside the ring's gate. Any other
  * thread may ask the front-end for something (shmem.h).
@@ -85,7 +86,7 @@ struct vhost_device {
 };
 
 /*
- * Counted by the queue's thread, or by whoever has borrowed the ring, and read by anyone
+ * Counted by the queue's thread, or by whoever is inside the gate in its place, and read by anyone
  * (metrics/count.h); all of it counters (stats.c).
  */
 struct vhost_queue_stats {
@@ -99,6 +100,7 @@ struct vhost_queue_stats {
 	counter skipped;   /* sleeps without a look, after looks that did not pay */
 	counter window_ns; /* for how long it looks now */
 	counter borrowed;  /* requests that another ring's thread answered */
+	counter beside;    /* chains that were given back while it slept */
 	counter depth, depth_max; /* chains found behind another: lately, and the most ever */
 	struct sizes batches;     /* chains that were shown to the driver at once */
 };

@@ -31,6 +31,11 @@ struct vhost_deferred {
 	char reply[VHOST_DEFERRED_REPLY];
 };
 
+bool vhost_deferred_pending(const struct vhost_queue *q)
+{
+	return atomic_load(&q->deferred.ready) > 0;
+}
+
 static void free_deferred(struct vhost_deferred *d)
 {
 	if (d)
@@ -176,36 +181,6 @@ static bool store(struct vhost_deferred *d, const void *reply, uint32_t len, uin
 	return true;
 }
 
-static bool finish(struct vhost_deferred *d, const void *reply, uint32_t len, uint32_t written)
-{
-	struct vhost_queue *q = d->q;
-	bool stored;
-
-	pthread_mutex_lock(&q->deferred.lock);
-	stored = store(d, reply, len, written);
-	if (stored) {
-		d->finished = true;
-		d->counted = true;
-		atomic_fetch_add(&q->dev->unshown, 1);
-		atomic_fetch_add(&q->deferred.ready, 1);
-		vhost_queue_wake(q);
-	}
-	pthread_mutex_unlock(&q->deferred.lock);
-	if (!stored)
-		free_deferred(d);
-	return stored;
-}
-
-bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len)
-{
-	return finish(d, reply, len, 0);
-}
-
-bool vhost_finish_data(struct vhost_deferred *d, const void *reply, uint32_t len, uint32_t written)
-{
-	return finish(d, reply, len, written - min_t(uint32_t, written, len));
-}
-
 /* Nothing goes out before the last ones of this ring any more. */
 static void let_go(struct vhost_queue *q)
 {
@@ -325,9 +300,80 @@ static int push(struct vhost_queue *q, bool all)
 	return q->vq.broken ? q->vq.broken : pushed;
 }
 
-bool vhost_deferred_pending(const struct vhost_queue *q)
+/* A chain has its reply; the list's lock is held. True: the caller is to push, inside the gate. */
+static bool take_ring(struct vhost_queue *q)
 {
-	return atomic_load_explicit(&q->deferred.ready, memory_order_acquire) > 0;
+	struct vhost_deferred_list *list = &q->deferred;
+
+	if (list->pushing || !atomic_load(&list->asleep))
+		return false;
+	list->pushing = mem_try_enter(&q->dev->mem, &q->gate);
+	/* Memory changes, or somebody has borrowed the ring. */
+	if (!list->pushing)
+		vhost_queue_wake(q);
+	return list->pushing;
+}
+
+/* Gives it back, where nothing was finished meanwhile that nobody else would push. */
+static bool give_ring_back(struct vhost_queue *q)
+{
+	struct vhost_deferred_list *list = &q->deferred;
+	bool leaves;
+
+	pthread_mutex_lock(&list->lock);
+	leaves = !vhost_deferred_pending(q) || !atomic_load(&list->asleep);
+	if (leaves) {
+		list->pushing = false;
+		mem_leave(&q->gate);
+	}
+	pthread_mutex_unlock(&list->lock);
+	return leaves;
+}
+
+/* From another thread, while that of the ring sleeps. */
+static void push_beside(struct vhost_queue *q)
+{
+	do {
+		int pushed = push(q, false);
+
+		/* Of a ring that broke its own thread tells. */
+		if (pushed < 0)
+			vhost_queue_wake(q);
+		else
+			count_add(&q->stats.beside, (uint64_t)pushed);
+	} while (!give_ring_back(q));
+}
+
+static bool finish(struct vhost_deferred *d, const void *reply, uint32_t len, uint32_t written)
+{
+	struct vhost_queue *q = d->q;
+	bool stored, entered = false;
+
+	pthread_mutex_lock(&q->deferred.lock);
+	stored = store(d, reply, len, written);
+	if (stored) {
+		d->finished = true;
+		d->counted = true;
+		atomic_fetch_add(&q->dev->unshown, 1);
+		atomic_fetch_add(&q->deferred.ready, 1);
+		entered = take_ring(q);
+	}
+	pthread_mutex_unlock(&q->deferred.lock);
+	if (!stored)
+		free_deferred(d);
+	if (entered)
+		push_beside(q);
+	return stored;
+}
+
+bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len)
+{
+	return finish(d, reply, len, 0);
+}
+
+bool vhost_finish_data(struct vhost_deferred *d, const void *reply, uint32_t len, uint32_t written)
+{
+	return finish(d, reply, len, written - min_t(uint32_t, written, len));
 }
 
 int vhost_deferred_push(struct vhost_queue *q)

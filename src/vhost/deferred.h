@@ -4,12 +4,27 @@
  *
  * Protocol. request() calls vhost_defer() on the ring's thread and returns VHOST_DEFERRED; the
  * chain stays taken. Then one of two comes first, decided under the list's lock:
- *   - some thread calls vhost_finish() with the reply: it is stored, the ring's thread is woken;
+ *   - some thread calls vhost_finish() with the reply: it is stored, and pushed as soon as can be;
  *   - the ring stops (GET_VRING_BASE, reset, disconnect, any message that sets the ring up): the
  *     reply given to vhost_defer() is used, and vhost_finish() finds that it came too late.
- * Either way the ring's thread alone writes the reply and the used ring, inside its gate, and a
- * stopped ring has answered everything before the message that stopped it is answered. A ring
+ * A stopped ring has answered everything before the message that stopped it is answered. A ring
  * that is broken by then answers nothing.
+ *
+ * Who pushes. The reply and the used ring are written by whoever is inside the ring's gate. As
+ * long as the ring's thread is awake that is its own business: it looks at `ready` before each
+ * chain that it pops, while it polls, and once more after it has said, still inside the gate,
+ * that it sleeps (`asleep`). Whoever finishes a chain counts it in `ready` first and looks at
+ * `asleep` then, so that one of the two has seen the other:
+ *   - the thread is awake: nothing is left to do, and nobody is woken;
+ *   - it sleeps: the finisher enters the gate, pushes all that is ready and calls the driver,
+ *     and the thread sleeps on. One finisher does so at a time (`pushing`); what others finish
+ *     meanwhile they leave to it, for it looks again, under the list's lock, as it leaves;
+ *   - it sleeps, but the gate is taken (memory changes, the ring is lent): the thread is woken.
+ * A finisher never waits for the gate, as it may be inside the one of mem_enter_beside(). It
+ * looks at `asleep` and tries the gate under the list's lock, so that all of that comes before
+ * or after the ring's end, at which the thread is awake. Where its push breaks the ring it wakes
+ * the thread, which tells. tests/model/push.pml proves that no reply stays behind, and that one
+ * pushes at a time.
  *
  * Data. Where a reply is followed by data that is not ready yet, vhost_defer_data() notes where all
  * of it goes, and vhost_reach() lends that room, inside the gate of memory for threads that have
@@ -57,6 +72,8 @@ struct vhost_deferred_list {
 	unsigned int count;
 	_Atomic unsigned int ready; /* how many have their reply */
 	_Atomic unsigned int lasts; /* how many have it, and wait for the others of the device */
+	_Atomic bool asleep; /* the ring's thread; set inside the gate, cleared by itself */
+	bool pushing;        /* somebody does that in its place */
 };
 
 /*
@@ -92,7 +109,19 @@ bool vhost_finish(struct vhost_deferred *d, const void *reply, uint32_t len);
  * finished before. Where the ring stops first, it sees it then. */
 void vhost_finish_last(struct vhost_deferred *d, const void *reply, uint32_t len);
 
-/* Between the files of this folder, on the ring's thread, inside its gate. */
+/* Between the files of this folder, on the ring's thread (what pushes inside its gate). */
+
+/* The thread is about to sleep, inside its gate, and has to look for what is to push after that; it
+ * is awake. */
+static inline void vhost_deferred_sleep(struct vhost_deferred_list *list)
+{
+	atomic_store(&list->asleep, true);
+}
+
+static inline void vhost_deferred_wake(struct vhost_deferred_list *list)
+{
+	atomic_store(&list->asleep, false);
+}
 
 /* Pushes the chains that have their reply, and shows them to the driver. Returns how many, or
  * -errno when the ring broke. */

@@ -2,7 +2,8 @@
 /*
  * A ring's thread: from a kick to an empty ring.
  *
- * Chains that another thread has finished (deferred.h) go back before the next one is popped.
+ * Chains that another thread has finished (deferred.h) go back before the next one is popped, or
+ * while it sleeps by that other thread.
  *
  * It pops a chain, hands it to the device, pushes it back and publishes it at once (a finished
  * request must not wait for the next one), until the ring is empty; then it looks at the ring for
@@ -173,8 +174,11 @@ static int run_once(struct vhost_queue *q, bool *idle)
 		break_queue(q, q->vq.broken_by);
 	} else {
 		virtq_want_kicks(&q->vq);
+		vhost_deferred_sleep(&q->deferred);
 		/* What was finished while the gates were about to close is still there. */
 		*idle = !virtq_pending(&q->vq) && !vhost_deferred_pending(q);
+		if (!*idle)
+			vhost_deferred_wake(&q->deferred);
 	}
 	mem_leave(&q->gate);
 	return r;
@@ -184,10 +188,13 @@ static void run(struct vhost_queue *q)
 {
 	while (!atomic_load(&q->stop)) {
 		bool idle;
+		int r;
 
 		if (run_once(q, &idle) < 0)
 			return;
-		if (idle && !atomic_load(&q->stop) && sleep_until_kick(q) < 0) {
+		r = idle && !atomic_load(&q->stop) ? sleep_until_kick(q) : 0;
+		vhost_deferred_wake(&q->deferred);
+		if (r < 0) {
 			break_queue(q, "its kick descriptor is closed or unusable");
 			return;
 		}

@@ -50,6 +50,8 @@ static const struct row {
 	ROW("errors_total", errors, COUNTER, false, "Times that the guest broke it"),
 	ROW("borrowed_total", borrowed, COUNTER, false,
 		"Of its requests, those that another queue's thread answered while it polled"),
+	ROW("answered_beside_total", beside, COUNTER, false,
+		"Answers that the thread which had them gave back itself, as the queue's slept"),
 	ROW("depth", depth, GAUGE, false,
 		"Requests that waited behind another when it was last looked at"),
 	ROW("depth_max", depth_max, GAUGE, false, "The most that ever waited there"),

@@ -457,7 +457,12 @@ static struct vhost_deferred *offer_deferred(struct world *w, unsigned int slot)
 	return deferred;
 }
 
-/* A deferred request holds up no other, and its reply wakes a ring that sleeps. */
+static void *finish_soon(void *arg)
+{
+	return vhost_finish(arg, "done", 4) ? arg : NULL;
+}
+
+/* A deferred request holds up no other. */
 static void test_deferred(void **state)
 {
 	struct world *w = start(true);
@@ -474,6 +479,105 @@ static void test_deferred(void **state)
 		rd_want_call(&w->d);
 		assert_true(vhost_finish(d, "done", 4));
 		collect_bytes(w, 7, "done");
+	}
+	finish(w);
+}
+
+/* Returns when the ring's thread has said that it sleeps, and has left its gate. */
+static void wait_asleep(struct world *w)
+{
+	struct vhost_queue *q = &w->dev.queues[0];
+
+	while (!atomic_load(&q->deferred.asleep))
+		sched_yield();
+	mem_enter(&w->dev.mem, &q->gate);
+	mem_leave(&q->gate);
+}
+
+/* What is finished while the ring's thread sleeps goes back without it. */
+static void test_pushed_beside(void **state)
+{
+	struct world *w = start(true);
+	struct vhost_queue *q = &w->dev.queues[0];
+
+	for (unsigned int i = 0; i < 50; i++) {
+		struct vhost_deferred *d = offer_deferred(w, 5);
+
+		wait_asleep(w);
+		assert_true(vhost_finish(d, "done", 4));
+		/* Nobody but this thread can have pushed it by now. */
+		assert_int_equal(count_read(&q->stats.beside), i + 1);
+		assert_true(atomic_load(&q->deferred.asleep));
+		collect_bytes(w, 5, "done");
+	}
+	finish(w);
+}
+
+/* The gate is taken while a chain is finished, by which nobody is held up: the ring's thread pushes
+ * it as soon as it can. */
+static void test_pushed_when_open(void **state)
+{
+	struct world *w = start(true);
+	struct vhost_queue *q = &w->dev.queues[0];
+
+	for (int i = 0; i < 50; i++) {
+		struct vhost_deferred *d = offer_deferred(w, 5);
+
+		wait_asleep(w);
+		mem_close_gates(&w->dev.mem);
+		assert_true(vhost_finish(d, "done", 4));
+		mem_open_gates(&w->dev.mem);
+		collect_bytes(w, 5, "done");
+	}
+	assert_int_equal(count_read(&q->stats.beside), 0);
+	finish(w);
+}
+
+#define FINISHED 6
+
+static void collect_some(struct world *w)
+{
+	struct ring_used_elem elem;
+	const char *reply;
+
+	while (!rd_collect(&w->d, &elem)) {
+		rd_want_call(&w->d);
+		if (rd_collect(&w->d, &elem))
+			break;
+		wait_for(w->call);
+	}
+	assert_int_equal(elem.len, 4);
+	reply = rd_at(&w->d, RD_DATA_GPA + elem.id / 2 * 64 + 16);
+	assert_memory_equal(reply, elem.id == 2 * FINISHED ? "dcba" : "done", 4);
+}
+
+/* Several are finished at once, while others come and memory changes: none stays behind. */
+static void test_finished_at_once(void **state)
+{
+	struct world *w = start(true);
+	struct mem_region_desc extra = {1ull << 40, 4096, 1ull << 40, 0};
+
+	for (int i = 0; i < 300; i++) {
+		struct vhost_deferred *d[FINISHED];
+		pthread_t finishers[FINISHED];
+
+		for (unsigned int j = 0; j < FINISHED; j++)
+			d[j] = offer_deferred(w, j);
+		if (i % 2)
+			wait_asleep(w);
+		for (unsigned int j = 0; j < FINISHED; j++)
+			assert_int_equal(
+				pthread_create(&finishers[j], NULL, finish_soon, d[j]), 0);
+		if (i % 3 == 0) {
+			assert_int_equal(tell_region(w, VU_ADD_MEM_REG, &extra), 0);
+			assert_int_equal(tell_region(w, VU_REM_MEM_REG, &extra), 0);
+		}
+		offer_request(w, FINISHED);
+		kick(w);
+		for (unsigned int j = 0; j < FINISHED + 1; j++)
+			collect_some(w);
+		for (unsigned int j = 0; j < FINISHED; j++)
+			pthread_join(finishers[j], NULL);
 	}
 	finish(w);
 }
@@ -560,11 +664,6 @@ static void test_reset_device(void **state)
 		set_ring(w);
 	}
 	finish(w);
-}
-
-static void *finish_soon(void *arg)
-{
-	return vhost_finish(arg, "done", 4) ? arg : NULL;
 }
 
 /* A reply and a stop at the same time: one of the two answers, exactly once. */
@@ -746,6 +845,9 @@ static void test_busy_ring(void **state)
 	cmocka_unit_test(test_replace_call),                                                       \
 	cmocka_unit_test(test_refused_kicks),                                                      \
 	cmocka_unit_test(test_deferred),                                                           \
+	cmocka_unit_test(test_pushed_beside),                                                      \
+	cmocka_unit_test(test_pushed_when_open),                                                   \
+	cmocka_unit_test(test_finished_at_once),                                                   \
 	cmocka_unit_test(test_status_zero),                                                        \
 	cmocka_unit_test(test_reset_device),                                                       \
 	cmocka_unit_test(test_deferred_stop),                                                      \
