@@ -368,6 +368,41 @@ static void test_chain_is_copied(void **state)
 	assert_memory_equal(got, "good", 4);
 }
 
+/* What is wrong with a chain that waits is found when it is popped, and touches none before it. */
+static void test_bad_behind_good(void **state)
+{
+	struct ring_driver *d = *state;
+	const uint64_t table = RD_DATA_GPA + 0x100, end = RD_DATA_GPA + 2 * RD_DATA_HALF;
+	const struct rd_piece good = {RD_DATA_GPA, 1, false};
+	const uint64_t addresses[] = {0, end, end - 8, UINT64_MAX, UINT64_MAX - 7, table + 1};
+	struct virtq_chain chain;
+
+	for (unsigned int i = 0; i < 3 * ARRAY_SIZE(addresses); i++) {
+		uint64_t gpa = addresses[i / 3];
+
+		for (uint16_t before = 0; before < 4; before++) {
+			for (uint16_t head = 8; head < 8 + before; head++) {
+				rd_chain(d, RD_DIRECT, head, &good, 1);
+				rd_offer(d, head);
+			}
+			/* A table nowhere; one that is somewhere, of what is nowhere; a wild head.
+			 */
+			indirect(d, i % 3 == 0 ? gpa : table, 16, 0);
+			put_table(d, 0, gpa, 16, RING_DESC_F_NEXT, 1);
+			rd_offer(d, i % 3 == 2 ? (uint16_t)(UINT16_MAX - i) : 0);
+			for (uint16_t head = 8; head < 8 + before; head++) {
+				assert_int_equal(virtq_pop(d->vq, &chain), 1);
+				assert_int_equal(chain.head, head);
+				assert_int_equal(chain.in_len, 1);
+				assert_ptr_equal(chain.in->iov_base, d->mem->regions[1].host);
+			}
+			assert_int_equal(virtq_pop(d->vq, &chain), -EINVAL);
+			virtq_rewind(d->vq, d->avail_idx);
+			assert_int_equal(virtq_resolve(d->vq), 0);
+		}
+	}
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define PACKED(f)                                                                                  \
 	{                                                                                          \
@@ -384,6 +419,7 @@ int main(void)
 		BOTH(test_longest_chain),
 		CASE(test_bad_direct_chains),
 		CASE(test_bad_indirect_chains),
+		CASE(test_bad_behind_good),
 		BOTH(test_indirect_write_flag),
 		BOTH(test_chain_is_copied),
 	};
