@@ -93,6 +93,28 @@ def since_start():
     w.close()
 
 
+@case("names, a window and a table have their lines, where there are any")
+def lines():
+    w, path = started("--version-table", "memfd", "--version-slots", "4096", "--dax-window", "64M")
+    for name in ("file", "dir", "file"):
+        w.fs.lookup(name)
+    until("all are counted", lambda: counted(path, "LOOKUP") == 3)
+    out, _ = top("-b", "-n1", path)
+    m = re.search("^names ([0-9.]+)/s known, ([0-9.]+)/s looked at, ([0-9.]+)/s opened; "
+                  "nodes opened again 0.00/s, by handle -$", out, re.M)
+    check(m, out)
+    known, looked, opened = map(float, m.groups())
+    check(known > 0 and looked + opened > 0, f"two names, one of them twice: {m.group(0)}")
+    check(re.search("^window 0 claims, 0 pieces, 0 B mapped, 0 B copied; maps 0.00/s, refused 0.00/s$",
+                    out, re.M), out)
+    check(re.search("^table 4.10k words, good, (not )?watched; looks ", out, re.M), out)
+    w.close()
+    w, path = started()
+    out, _ = top("-b", "-n1", path)
+    check("\nwindow " not in out and "\ntable " not in out, out)
+    w.close()
+
+
 @case("later views are about the time since the one before")
 def since_before():
     w, path = started()

@@ -189,6 +189,8 @@ static void print_summary(const struct view *v, FILE *f)
 	const double anew = grown(v, "opens_total", "descriptor", "opened");
 	const double same = grown(v, "credentials_total", "switched", "no");
 	const double switched = grown(v, "credentials_total", "switched", "yes");
+	const double by_handle = rate(v, "node_reopens_total", "by", "handle");
+	const double by_name = rate(v, "node_reopens_total", "by", "name");
 
 	fprintf(f, "requests %s/s, errors %s/s, read %s/s, written %s/s\n",
 		TABLE_COUNT(rate(v, "requests_total", NULL, NULL)),
@@ -200,6 +202,11 @@ static void print_summary(const struct view *v, FILE *f)
 		NUMBER(gauge(v, "nodes", "descriptor", "none")),
 		BYTES(gauge(v, "node_bytes", NULL, NULL)), PERCENT(kept, kept + opened),
 		TABLE_COUNT(rate(v, "nodes_cooled_total", NULL, NULL)));
+	fprintf(f, "names %s/s known, %s/s looked at, %s/s opened; nodes opened again %s/s, by handle %s\n",
+		TABLE_COUNT(rate(v, "names_total", "opened", "no")),
+		TABLE_COUNT(rate(v, "names_total", "opened", "later")),
+		TABLE_COUNT(rate(v, "names_total", "opened", "yes")), TABLE_COUNT(by_handle + by_name),
+		PERCENT(by_handle, by_handle + by_name));
 	fprintf(f,
 		"open %s, %s by what was kept; pins %s, used %s/s; descriptors %s of %s; "
 		"listings %s; lock waits %s; rights kept %s\n",
