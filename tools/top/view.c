@@ -202,10 +202,13 @@ static void print_summary(const struct view *v, FILE *f)
 		NUMBER(gauge(v, "nodes", "descriptor", "none")),
 		BYTES(gauge(v, "node_bytes", NULL, NULL)), PERCENT(kept, kept + opened),
 		TABLE_COUNT(rate(v, "nodes_cooled_total", NULL, NULL)));
-	fprintf(f, "names %s/s known, %s/s looked at, %s/s opened; nodes opened again %s/s, by handle %s\n",
+	fprintf(f,
+		"names %s/s known, %s/s looked at, %s/s opened; nodes opened again %s/s, by handle "
+		"%s\n",
 		TABLE_COUNT(rate(v, "names_total", "opened", "no")),
 		TABLE_COUNT(rate(v, "names_total", "opened", "later")),
-		TABLE_COUNT(rate(v, "names_total", "opened", "yes")), TABLE_COUNT(by_handle + by_name),
+		TABLE_COUNT(rate(v, "names_total", "opened", "yes")),
+		TABLE_COUNT(by_handle + by_name),
 		PERCENT(by_handle, by_handle + by_name));
 	fprintf(f,
 		"open %s, %s by what was kept; pins %s, used %s/s; descriptors %s of %s; "
