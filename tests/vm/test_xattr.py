@@ -4,6 +4,7 @@
 on the host."""
 import os
 
+import acls
 import fscompare
 from guest import FSCASES, Daemon, Guest, fast_qemu, host, same, warnings_of
 
@@ -61,38 +62,6 @@ def without(guest):
     same(f"refused: {text}", (status, "not supported" in text), (1, True))
 
 
-ACLS = '''set -e; cd BASE; umask 027
-mkdir d; setfacl -m u:1234:rwx,g:1235:r-x d; setfacl -d -m u:1234:rw-,g:1235:--x,o::r-- d
-echo x > d/file; mkdir -m 700 d/sub; echo x > d/sub/deep; ln -s file d/link; mkfifo -m 666 d/pipe
-mkdir plain; echo x > plain/file; mkdir plain/sub
-echo x > f; chmod 2755 f; setfacl -m u:1234:r-- f; chmod g-w f; setfacl -x u:1234 f
-echo x > g; setfacl -m u:1234:rw- g; chmod 640 g; echo x > h; setfacl -m g:9:rwx h; setfacl -b h
-rsync -aHAX d/ copy/; tar --acls --xattrs -cf - d | (mkdir un; tar --acls --xattrs -C un -xf -)
-'''
-SHOW = "cd BASE; getfacl -n -R -P .; stat -c '%A %u:%g %n' $(find . | sort)"
-
-
-def acls(guest):
-    """The same commands on the host and on the share leave the same ACLs and modes, which the guest
-    shows as the host does, and holds."""
-    os.mkdir("h")
-    os.mkdir("a/w")
-    host(ACLS.replace("BASE", "h"))
-    guest.run(f"({ACLS.replace('BASE', '/mnt/a/w')})")
-    want = host(SHOW.replace("BASE", "h"))
-    same("on the host", host(SHOW.replace("BASE", "a/w")), want)
-    same("in the guest", guest.run(f"({SHOW.replace('BASE', '/mnt/a/w')})"), want)
-    user = "perl -e '$( = $) = 77; $< = $> = shift; exec @ARGV' "
-    guest.run("chmod 755 /mnt/a /mnt/a/w; cd /mnt/a/w; echo x > k; chmod 600 k; "
-              "setfacl -m u:1234:r-- k; cd /")
-    same("who is named", guest.run(user + "1234 cat /mnt/a/w/k"), "x\n")
-    same("who is not", guest.try_run(user + "1236 cat /mnt/a/w/k")[0], 1)
-    # An owner outside the file's group loses the set-group-id bit with the ACL.
-    guest.run("cd /mnt/a/w; echo x > s; chown 1234:1235 s; chmod 2755 s; cd /")
-    guest.run(user + "1234 setfacl -m u:1:r-x /mnt/a/w/s")
-    same("the bit", host("stat -c %a a/w/s"), "755\n")
-
-
 for directory in ("x", "n", "a"):
     os.mkdir(directory)
 daemons = [Daemon("x", "--xattr", "--modcaps", "+sys_admin", name="x"), Daemon("n", name="n"),
@@ -102,7 +71,7 @@ cases(vm)
 programs(vm)
 other_user(vm)
 without(vm)
-acls(vm)
+acls.compare(vm, "a/w", "/mnt/a/w")
 same("kernel warnings", warnings_of(vm), [])
 same("status", vm.close(), 0)
 for d in daemons:
