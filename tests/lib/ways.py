@@ -88,6 +88,18 @@ UNSENT = {
     "SETUPMAPPING": "proto/test_dax.py",
 }
 
+# Requests that causeway.ko does not make for the cases, and why, or for what else it makes them.
+KMOD_UNSENT = {
+    "ACCESS": "the guest's kernel checks permissions; Linux's driver for virtio-fs sends none either",
+    "COPY_FILE_RANGE": "only to servers without COPY_FILE_RANGE_64: vm/test_kmod_peers.py",
+    "DESTROY": "by an unmount, when nothing counts any more: vm/test_kmod_requests.py",
+    "FORGET": "only to see whether a server is alive; else it is BATCH_FORGET: vm/test_kmod_life.py",
+    "INTERRUPT": "where a signal ends a wait: vm/test_kmod_opens.py",
+    "IOCTL": "vm/test_kmod_features.py",
+    "REMOVEMAPPING": "with a DAX window: vm/test_kmod_dax.py",
+    "SETUPMAPPING": "with a DAX window: vm/test_kmod_dax.py",
+}
+
 
 def case_names(root):
     """Names in the tables at the ends of tests/fs/cases_*.c."""
@@ -103,6 +115,19 @@ def served_opcodes(root):
     """Names of the operations that causewayd serves."""
     with open(os.path.join(root, "proto/fuse_ops.h"), encoding="utf-8") as f:
         return set(re.findall(r"^\s*X\((\w+),", f.read(), re.M))
+
+
+def opcode_numbers(root):
+    """{number: name} of these; the headers of the kernel's name those that are not new."""
+    text = ""
+    for path in ("/usr/include/linux/fuse.h", os.path.join(root, "proto/fuse_new.h")):
+        with open(path, encoding="utf-8") as f:
+            text += f.read()
+    numbers = {}
+    for name in served_opcodes(root):
+        number = re.search(rf"\bFUSE_{name}\b(?:\s*=\s*|\s+)(\d+)", text)
+        numbers[int(number.group(1))] = name
+    return numbers
 
 
 def excluded(run):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What tests/lib/ways.py leaves out and explains is of cases that there are, docs/ways.md tells each
-with its reason and nothing else, and what the library never sends a test sends; then the same on
+with its reason and nothing else, what the library never sends a test sends, and what causeway.ko does not send for the cases is said, with
+a test where there is one; then the same on
 copies of the page with one fault each, which must be told."""
 import os
 import re
@@ -10,8 +11,9 @@ import ways
 
 ROOT = os.environ["CAUSEWAY_SRC"]
 PAGE = "docs/ways.md"
-LEFT_OUT, DIFFERS, UNSENT = ("## Cases that libcauseway leaves out", "## Lines that differ there",
-                             "## Requests that they never make")
+LEFT_OUT, DIFFERS, UNSENT, KMOD_UNSENT = (
+    "## Cases that libcauseway leaves out", "## Lines that differ there", "## Requests that they never make",
+    "## Requests that causeway.ko does not make for them")
 # (what is replaced once, by what, what must be told)
 FAULTS = (
     ("`use-fifo`, ", "", "only in tests/lib/ways.py: use-fifo | all"),
@@ -20,6 +22,7 @@ FAULTS = (
     ("| virtiofsd | virtiofsd lists", "| all | virtiofsd lists",
      "only in tests/lib/ways.py: removed-directory | virtiofsd"),
     ("proto/test_ioctl.py", "proto/test_fuse.py", "only in tests/lib/ways.py: IOCTL"),
+    ("| IOCTL | vm/test_kmod_features.py", "| IOCTL | vm/test_kmod_life.py", "only in docs/ways.md: IOCTL"),
 )
 
 
@@ -50,6 +53,8 @@ def wrong(page):
     yield from differences("lines that differ", told(page, DIFFERS), differ)
     unsent = {f"{opcode} | {test}" for opcode, test in ways.UNSENT.items()}
     yield from differences("requests", {" | ".join(r) for r in rows(page, UNSENT)}, unsent)
+    unsent = {f"{opcode} | {reason}" for opcode, reason in ways.KMOD_UNSENT.items()}
+    yield from differences("requests of causeway.ko", {" | ".join(r) for r in rows(page, KMOD_UNSENT)}, unsent)
 
 
 def wrong_tables():
@@ -63,8 +68,11 @@ def wrong_tables():
     for e in ways.EXPLAINED:
         if e.line.split(": ")[0] not in known or not set(e.modes) <= places:
             yield f"{e.line}: no such case, or no such place: {e.modes}"
-    for opcode in set(ways.UNSENT) - ways.served_opcodes(ROOT):
+    for opcode in (set(ways.UNSENT) | set(ways.KMOD_UNSENT)) - ways.served_opcodes(ROOT):
         yield f"{opcode} is none that is served"
+    for test in re.findall(r"vm/\S+", " ".join(ways.KMOD_UNSENT.values())):
+        if not os.path.exists(os.path.join(ROOT, "tests", test)):
+            yield f"there is no tests/{test}"
     for opcode, test in ways.UNSENT.items():
         with open(os.path.join(ROOT, "tests", test), encoding="utf-8") as f:
             if not re.search(rf"\b(FUSE_)?{opcode}\b", f.read()):

@@ -15,7 +15,7 @@ import kmod
 from guest import FSCASES, FULL, check, same, setup_path, warnings_of
 from mounted import RustVirtiofsd, Virtiofsd
 
-INTERRUPT = 36
+INTERRUPT, COPY_FILE_RANGE, COPY_FILE_RANGE_64 = 36, 47, 53
 # Many files, and races that the server decides: they take an emulated guest long.
 LONG = ("list-many", "list-removing", "list-changing", "many-handles", "race-churn", "race-replace",
         "race-winners", "race-stripes", "race-append")
@@ -48,6 +48,8 @@ def without_the_extension(guest, name):
     """Of requests that FUSE does not have there was one, CW_HELLO, and no INTERRUPT."""
     sent = guest.sent(name)
     same(f"{name}: requests that are not FUSE's, INTERRUPT", (sent[0], sent[INTERRUPT]), (1, 0))
+    # The newer one is asked for once.
+    check(sent[COPY_FILE_RANGE] and sent[COPY_FILE_RANGE_64] <= 1, f"{name}: requests to copy: {sent}")
 
 
 def refused(guest, name):

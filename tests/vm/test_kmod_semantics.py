@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: timeout=1500 needs=make,gcc-12
 """The file semantics cases through causeway.ko: they give what they give on the host directory, but for what
-fscompare explains of this module. On each kernel that it is for, and with --full in each of its modes.
+fscompare explains of this module. On each kernel that it is for, and with --full in each of its modes. And
+all requests that causewayd serves are sent, but for those of which lib/ways.py says why not.
 
 One guest has all shares; each has a daemon of its own, and those of cache=shared one table."""
+import collections
 import os
 import sys
 import time
 
 import fscompare
 import kmod
-from guest import FSCASES, FULL, Daemon, same, warnings_of
+import ways
+from guest import FSCASES, FULL, SRC, Daemon, same, warnings_of
 from versions import tmpfs
 
 TABLE = os.path.join(tmpfs(), "table")
@@ -52,7 +55,15 @@ def compare(guest, oracle, kernel, mode):
     return [f"{kernel}, {mode}: {line}" for line in wrong]
 
 
-def one_kernel(kernel, oracle):
+def unsent(numbers):
+    """What is wrong with the requests that were sent, by their numbers."""
+    names = ways.opcode_numbers(SRC)
+    missing = ways.served_opcodes(SRC) - {names.get(n) for n in numbers}
+    return [] if missing == set(ways.KMOD_UNSENT) else \
+        [f"not sent: {sorted(missing)}, in ways.py: {sorted(ways.KMOD_UNSENT)}"]
+
+
+def one_kernel(kernel, oracle, sent):
     daemons, words = {}, []
     for mode in (*ALL_CASES[kernel], *FEW_CASES[kernel]):
         options, more = MODES[mode]
@@ -65,6 +76,7 @@ def one_kernel(kernel, oracle):
     wrong = []
     for mode, daemon in daemons.items():
         wrong += compare(guest, oracle, kernel, mode)
+        sent.update(guest.sent(daemon.name))
         guest.run(f"umount /mnt/{daemon.name}", 200)  # writes back what is held back
         same(f"{daemon.name}: left on the host", os.listdir(daemon.name), [])
     wrong += warnings_of(guest)
@@ -79,6 +91,8 @@ def one_kernel(kernel, oracle):
 
 os.mkdir("host")
 host_lines = fscompare.run_here("host")
-failed = [line for k in kmod.KERNELS for line in one_kernel(k, host_lines)]
+requests = collections.Counter()
+failed = [line for k in kmod.KERNELS for line in one_kernel(k, host_lines, requests)]
+failed += unsent(requests)
 print("\n".join(failed))
 sys.exit(1 if failed else 0)
