@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: full timeout=900 needs=make,gcc-12
 """What file systems are used for besides files, on causeway.ko: overlayfs above and below, handles as an
-NFS server has them, freezing, id-mapped mounts, submounts, and files to swap to, which are refused. On
-each of its kernels."""
+NFS server has them, freezing, id-mapped mounts, submounts, flags of files (chattr), and files to swap to,
+which are refused. On each of its kernels."""
 import os
 
 import kmod
 from guest import COMMAND_SECONDS, Daemon, check, host, same, wait_for, warnings_of
+
+IOCTL = 39
 
 # name_to_handle_at() and open_by_handle_at(): of what was renamed, too, and of what is no more. Caches go
 # in between, but for what is open: a server that was told to forget a node knows its handle no more.
@@ -140,6 +142,47 @@ def idmap(guest, tag):
     same("owners through an id-mapped mount", got, ["5003 5004", "3 4"])
 
 
+def flags(guest, tag):
+    """chattr(1) and lsattr(1), of files and directories, are about the host's; what these flags forbid is
+    refused by the host, in a file that is open, too. What the server does not know is ENOTTY."""
+    top = f"/mnt/{tag}/flags"
+    guest.run(f"mkdir -p {top}/d; echo x > {top}/f; echo x > {top}/d/f; ln -s f {top}/l")
+
+    def show():
+        """Its flags in the guest, which are those on the host."""
+        seen = [run(f"lsattr -d {place}/d {place}/f; lsattr -p {place}/d") for run, place in
+                ((guest.run, top), (host, f"{tag}/flags"))]
+        same("flags in the guest", seen[0].replace(top, f"{tag}/flags"), seen[1])
+        return dict(reversed(line.split()) for line in seen[1].splitlines()[:2])
+
+    def may(command):
+        return guest.try_run(f"(cd {top}; {command})")[0] == 0
+    try:
+        guest.run(f"chattr +d {top}/f; chattr +Ad {top}/d; chattr -p 0 {top}/d/f")
+        one = show()
+        check("d" in one[f"{tag}/flags/f"] and "A" in one[f"{tag}/flags/d"], f"flags that were set: {one}")
+        same("IOCTL", guest.sent(tag)[IOCTL] > 0, True)
+        guest.run(f"exec 5<>{top}/f; chattr +i {top}/f; chattr +a {top}/d")
+        one = show()
+        check("i" in one[f"{tag}/flags/f"] and "a" in one[f"{tag}/flags/d"], f"flags that forbid: {one}")
+        for what in ("echo y >> f", "echo y >&5", "chmod 600 f", "ln f g", "rm f", "mv f g", "rm d/f", "mv d/f g"):
+            check(not may(what), f"done to an immutable file, or in a directory to add to: {what}")
+        check(may("cat f") and may("touch d/new"), "reading, or adding, is refused")
+        host(f"chattr -i {tag}/flags/f; chattr -a +i {tag}/flags/d")
+        show()
+        check(may("echo y >> f") and may("echo z >&5") and not may("touch d/newer"),
+              "flags that the host has changed are not in force")
+        guest.run(f"chattr -i {top}/d; exec 5>&-")
+        check(may("touch d/newer && rm d/new"), "a directory that is immutable no more")
+    finally:
+        host(f"chattr -R -f -i -a {tag}/flags", check_status=False)
+    same("on the host", host(f"cd {tag}/flags; cat f; ls d"), "z\ny\nf\nnewer\n")
+    same("project that a guest sets", guest.try_run(f"chattr -p 7 {top}/f")[0] != 0, True)
+    same("a command that is none of these", guest.run(
+        "python3 -c 'import errno, fcntl, sys\nwith open(sys.argv[1]) as f:\n try: fcntl.ioctl(f, 0x80087601, "  # FS_IOC_GETVERSION
+        f"bytes(8))\n except OSError as e: print(errno.errorcode[e.errno])' {top}/f"), "ENOTTY\n")
+
+
 def swap(guest, tag):
     guest.run(f"dd if=/dev/zero of=/mnt/{tag}/swap bs=64k count=64 status=none; "
               f"chmod 600 /mnt/{tag}/swap; mkswap -q /mnt/{tag}/swap")
@@ -172,11 +215,11 @@ def one_kernel(kernel):
     os.makedirs(f"{tag}/sub")
     host(f"mount -t tmpfs tmpfs {tag}/sub; echo inside > {tag}/sub/f")
     try:
-        # An upper layer has attributes of its own, trusted.*, which are an administrator's.
-        daemon = Daemon(tag, "--xattr", "--modcaps", "+sys_admin", "--announce-submounts", name=tag)
+        # An upper layer has attributes of its own, trusted.*, which are an administrator's, as some flags are.
+        daemon = Daemon(tag, "--xattr", "--modcaps", "+sys_admin:+linux_immutable", "--announce-submounts", name=tag)
         guest = kmod.KmodGuest(kernel, *kmod.share(daemon))
         submounts(guest, daemon, tag)
-        for what in (overlay, handles, freeze, idmap, swap):
+        for what in (overlay, handles, freeze, idmap, flags, swap):
             print(f"{kernel}: {what.__name__}", flush=True)
             what(guest, tag)
         same("kernel warnings", warnings_of(guest), [])
