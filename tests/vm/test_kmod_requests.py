@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: full timeout=400 needs=make,gcc-12,checkpolicy
 """What causeway.ko sends, counted: requests of each processor in its own queue, forgets many at a time,
-SYNCFS, what the options say of READs and of how long names and attributes are believed; each of its
-trace points. And labels of SELinux, which are sent with what is made, and asked for again when they may
-have changed."""
+SYNCFS and DESTROY, what a new file and a listing cost, what the options say of READs and of how long
+names and attributes are believed; each of its trace points. And labels of SELinux, which are sent with
+what is made, and asked for again when they may have changed."""
 import os
 import subprocess
 
 import kmod
-from guest import FULL, Daemon, check, host, same, wait_for, warnings_of
+import ways
+from guest import FULL, SRC, Daemon, check, host, same, wait_for, warnings_of
 
-OPCODES = {"LOOKUP": 1, "FORGET": 2, "GETATTR": 3, "READ": 15, "GETXATTR": 22, "BATCH_FORGET": 42, "SYNCFS": 50}
+NAMES = ways.opcode_numbers(SRC)
 LABEL = "security.selinux"
 EVENTS = "/sys/kernel/tracing/events/causeway"
 # As little as a kernel takes: it knows labels of two kinds, and has them of this file system's files.
@@ -37,16 +38,15 @@ fs_use_xattr causeway u:r:one;
 
 
 def sent(guest, tag):
-    text = guest.run(f"cat /sys/fs/causeway/{tag}/requests_by_opcode").split()
-    numbers = dict(zip(map(int, text[::2]), map(int, text[1::2])))
-    return {name: numbers.get(opcode, 0) for name, opcode in OPCODES.items()}
+    """{name: requests} of what the mount has sent; those that are not FUSE's have none."""
+    return {NAMES[op]: n for op, n in guest.sent(tag).items() if op in NAMES}
 
 
 def costs(guest, tag, command):
-    """What of OPCODES a command costs."""
+    """What requests a command costs."""
     before = sent(guest, tag)
     guest.run(command)
-    return {name: n - before[name] for name, n in sent(guest, tag).items() if n != before[name]}
+    return {name: n - before.get(name, 0) for name, n in sent(guest, tag).items() if n != before.get(name, 0)}
 
 
 def mount(guest, tag, options):
@@ -78,8 +78,8 @@ def forgets(guest, daemon, tag):
     check(daemon.statistics()[1] > 1000, "files that were listed are not known")
     wait_for("the server has forgotten them", forgotten)
     after = sent(guest, tag)
-    same("FORGET by itself", after["FORGET"], before["FORGET"])
-    batches = after["BATCH_FORGET"] - before["BATCH_FORGET"]
+    same("FORGET by itself", after.get("FORGET"), before.get("FORGET"))
+    batches = after["BATCH_FORGET"] - before.get("BATCH_FORGET", 0)
     print(f"1000 files in {batches} batches")
     check(8 <= batches < 100, f"{batches} batches of forgets of 1000 files")
 
@@ -111,6 +111,30 @@ def options(guest, tag):
     guest.run(look)
     got = [costs(guest, tag, c) for c in (f"stat -c %i /mnt/{tag}/big; stat -c %i /mnt/{tag}/big", missing)]
     same("names that are not believed", got, [{"LOOKUP": 2}, {"LOOKUP": 2}])
+    # What a remount says of names, is so of those that are looked up from then on.
+    guest.run(f"mount -i -t causeway -o remount,entry_timeout=600,negative_timeout=600 {tag} /mnt/{tag}; {look}; {missing}")
+    same("names that are believed since the remount", [costs(guest, tag, c) for c in (look, missing)], [{}, {}])
+    guest.run(f"mount -i -t causeway -o remount,entry_timeout=0,negative_timeout=0 {tag} /mnt/{tag}; "
+              f"echo 3 > /proc/sys/vm/drop_caches; {look}")
+    cost = costs(guest, tag, look)
+    check(cost.get("LOOKUP", 0) >= 2, f"names that are not believed since the remount: {cost}")
+
+
+def files(guest, tag):
+    """A new file is one request, and its attributes are none; a long listing asks for no file by itself."""
+    mount(guest, tag, "attr_timeout=600,entry_timeout=600")
+    guest.run(f"ls /mnt/{tag} > /dev/null; cat /mnt/{tag}/big > /dev/null")
+    makes = costs(guest, tag, f"echo new > /mnt/{tag}/new")
+    makes.pop("RELEASE", None)  # is not waited for
+    # The shell has it twice, and closes both.
+    same("a new file, written and closed", makes, {"LOOKUP": 1, "CREATE": 1, "WRITE": 1, "FLUSH": 2})
+    guest.run("echo 3 > /proc/sys/vm/drop_caches")
+    lists = costs(guest, tag, f"ls -ln /mnt/{tag}/many > /tmp/listed")
+    same("lines of the listing", guest.run("wc -l < /tmp/listed"), "1001\n")
+    print(f"a new file: {makes}; a listing of 1000: {lists}")
+    # Of the directory itself, and of what leads to it.
+    check(lists.get("LOOKUP", 0) + lists.get("GETATTR", 0) + lists.get("STATX", 0) <= 4, f"a long listing: {lists}")
+    check(1 <= lists["READDIRPLUS"] < 100 and "READDIR" not in lists, f"a long listing: {lists}")
 
 
 def traces(guest, tag):
@@ -127,7 +151,10 @@ def traces(guest, tag):
                          ("abort", "requests wait")):
         check(any(f"causeway_{event}: {tag}: " in line and words in line for line in lines),
               f"no causeway_{event} with '{words}' among {len(lines)} lines:\n" + "\n".join(lines[-40:]))
-    guest.run(f"umount /mnt/{tag}; mount -t causeway {tag} /mnt/{tag}")
+    guest.run(f"umount /mnt/{tag}; mount -t causeway {tag} /mnt/{tag}; echo > /sys/kernel/tracing/trace; "
+              f"echo 1 > {EVENTS}/enable; umount /mnt/{tag}; echo 0 > {EVENTS}/enable")
+    same("DESTROYs by an unmount", guest.run("grep -c 'causeway_send.* opcode 38 ' /sys/kernel/tracing/trace"), "1\n")
+    guest.run(f"mount -t causeway {tag} /mnt/{tag}")
 
 
 def label(path):
@@ -179,6 +206,7 @@ def one_kernel(kernel):
     queues(guest, daemon, main)
     forgets(guest, daemon, main)
     options(guest, main)
+    files(guest, main)
     traces(guest, main)
     labels(guest, on, off)
     labels_move(guest, on)
