@@ -115,6 +115,11 @@ void vtable_request_settle(struct vtable_request *v)
 	v->settled = true;
 }
 
+void vtable_request_crowd(struct vtable_request *v, unsigned int bit)
+{
+	vtable_pass_on(v->t, v->slot[index_of(bit)]);
+}
+
 static const struct vtable_touch *touch_of(const struct vtable_request *v, unsigned int bit)
 {
 	if (!(v->touched & bit))

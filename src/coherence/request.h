@@ -84,6 +84,10 @@ void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *
 void vtable_request_settle(struct vtable_request *v);
 bool vtable_request_was_alone(struct vtable_request *v, unsigned int bit);
 
+/* Before that: nothing follows from this change of what anybody holds of the slot of a bit that was
+ * marked, as if somebody else had come there. */
+void vtable_request_crowd(struct vtable_request *v, unsigned int bit);
+
 /* Before that: whether until now nobody else came to the slot of a bit that was marked. */
 bool vtable_request_is_alone(const struct vtable_request *v, unsigned int bit);
 

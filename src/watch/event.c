@@ -16,9 +16,15 @@
 
 /* #syscalls(watcher): read fanotify_mark */
 
-/* FAN_REPORT_TARGET_FID: Linux 5.17. Events of names then say of which inode they are. */
+/* FAN_REPORT_TARGET_FID: Linux 5.17. Events of names then say of which inode they are. As old is
+ * FAN_RENAME, one event of both names instead of one of each. */
 #ifndef FAN_REPORT_TARGET_FID
 #define FAN_REPORT_TARGET_FID 0x1000
+#endif
+#ifndef FAN_RENAME
+#define FAN_RENAME                        0x10000000
+#define FAN_EVENT_INFO_TYPE_OLD_DFID_NAME 10
+#define FAN_EVENT_INFO_TYPE_NEW_DFID_NAME 12
 #endif
 #define REPORT (FAN_REPORT_DFID_NAME | FAN_REPORT_FID | FAN_REPORT_TARGET_FID)
 
@@ -42,8 +48,7 @@ static const struct {
 } meanings[] = {
 	{FAN_CREATE, VT_CHILD_MOVED},
 	{FAN_DELETE, VT_CHILD_MOVED},
-	{FAN_MOVED_FROM, VT_CHILD_MOVED},
-	{FAN_MOVED_TO, VT_CHILD_MOVED},
+	{FAN_RENAME, VT_CHILD_MOVED},
 	{FAN_ATTRIB, VT_CHILD_ATTR | VT_CHILD_LIST},
 	{FAN_MODIFY, VT_CHILD_FILE},
 	{FAN_CLOSE_WRITE, VT_CHILD_FILE},
@@ -52,8 +57,11 @@ static const struct {
 /* What an event tells of: handles stay in the buffer. */
 struct told {
 	fsid_t fsid;
-	struct file_handle *dir, *child;
-	const char *name;
+	struct named {
+		struct file_handle *dir;
+		const char *name;
+	} at, to; /* to: of what was renamed */
+	struct file_handle *child;
 };
 
 static unsigned int queue_size(void)
@@ -94,29 +102,40 @@ static void move_epoch(struct watcher *w, const char *why)
 	vtable_distrust(w->t);
 }
 
-/* The records of an event. False: it is none that we asked for. */
-static bool parse(const char *at, const char *end, struct told *told)
+static struct named named_by(struct file_handle *handle)
 {
+	return (struct named){handle, (const char *)handle->f_handle + handle->handle_bytes};
+}
+
+/* The records of an event. False: it is none that we asked for. */
+static bool parse(const struct fanotify_event_metadata *m, const char *event, struct told *told)
+{
+	const char *at = event + m->metadata_len, *end = event + m->event_len;
+
 	*told = (struct told){0};
 	while ((size_t)(end - at) >= sizeof(struct fanotify_event_info_fid)) {
 		const struct fanotify_event_info_fid *info = (const void *)at;
 		struct file_handle *handle = (struct file_handle *)info->handle;
+		unsigned int type = info->hdr.info_type;
 
 		if (info->hdr.len < sizeof(*info) || info->hdr.len > end - at)
 			return false;
 		memcpy(&told->fsid, &info->fsid, sizeof(told->fsid));
-		if (info->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME) {
-			told->dir = handle;
-			told->name = (const char *)handle->f_handle + handle->handle_bytes;
-		} else if (info->hdr.info_type == FAN_EVENT_INFO_TYPE_FID) {
+		if (type == FAN_EVENT_INFO_TYPE_DFID_NAME ||
+			type == FAN_EVENT_INFO_TYPE_OLD_DFID_NAME)
+			told->at = named_by(handle);
+		else if (type == FAN_EVENT_INFO_TYPE_NEW_DFID_NAME)
+			told->to = named_by(handle);
+		else if (type == FAN_EVENT_INFO_TYPE_FID)
 			told->child = handle;
-		}
 		at += info->hdr.len;
 	}
 	/* What happens to a directory itself is told as of "." in it. */
-	if (!told->child && told->dir && strcmp(told->name, ".") == 0)
-		told->child = told->dir;
-	return told->dir || told->child;
+	if (!told->child && told->at.dir && strcmp(told->at.name, ".") == 0)
+		told->child = told->at.dir;
+	if (m->mask & FAN_RENAME && !told->to.dir)
+		return false;
+	return told->at.dir || told->child;
 }
 
 static void pass_on(struct watcher *w, const struct found *f, unsigned int bits)
@@ -130,33 +149,36 @@ static void pass_on(struct watcher *w, const struct found *f, unsigned int bits)
 	recent_note(w->recent, f->dev, f->ino, clock_ms());
 }
 
-static void pass_on_name(struct watcher *w, const struct found *dir, const char *name)
+/* A directory that has gone, and whose number is not known, had names that somebody may remember
+ * who is still in it: then all is forgotten. */
+static void pass_on_name(struct watcher *w, const struct place *p, const struct named *n)
 {
-	pass_on(w, dir, VT_CHILD_ATTR | VT_CHILD_LIST);
-	vtable_pass_on(w->t, vtable_slot_of_name(w->t, dir->dev, dir->ino, name));
+	struct found dir;
+
+	if (!n->dir || place_find(p, n->dir, &dir) < 0) {
+		move_epoch(w, "a directory has gone that had one name less or more");
+		return;
+	}
+	pass_on(w, &dir, VT_CHILD_ATTR | VT_CHILD_LIST);
+	vtable_pass_on(w->t, vtable_slot_of_name(w->t, dir.dev, dir.ino, n->name));
 }
 
 /*
- * A directory that has gone, and whose number is not known, had names that somebody may remember
- * who is still in it: then all is forgotten. A file that has gone had a directory, and a name in it
- * that leads there no more.
+ * A file that has gone had a directory, and a name in it that leads there no more.
  *
- * The name comes before what it stands for: where a server has seen no change of a name until it
- * had removed it, what it has changed of that inode is told by us afterwards
- * (tests/model/victim.pml).
+ * Names come before what they stand for: where a server has seen no change of a name until it had
+ * changed it, what it has changed of that inode is told by us afterwards (tests/model/victim.pml).
  */
 static void tell_place(struct watcher *w, const struct place *p, const struct told *told,
 	unsigned int bits)
 {
-	struct found dir, child;
+	struct found child;
 	int r;
 
-	if (bits & VT_NAME) {
-		if (told->dir && place_find(p, told->dir, &dir) == 0)
-			pass_on_name(w, &dir, told->name);
-		else
-			move_epoch(w, "a directory has gone that had one name less or more");
-	}
+	if (bits & VT_NAME)
+		pass_on_name(w, p, &told->at);
+	if (told->to.dir)
+		pass_on_name(w, p, &told->to);
 	r = told->child ? place_find(p, told->child, &child) : -ESTALE;
 	if (r == 0)
 		pass_on(w, &child, bits);
@@ -164,7 +186,7 @@ static void tell_place(struct watcher *w, const struct place *p, const struct to
 		move_epoch(w, "a file cannot be found by its handle");
 }
 
-static void tell(struct watcher *w, const struct fanotify_event_metadata *m, const char *event)
+void event_tell(struct watcher *w, const struct fanotify_event_metadata *m, const char *event)
 {
 	unsigned int bits = 0;
 	struct told told;
@@ -174,10 +196,14 @@ static void tell(struct watcher *w, const struct fanotify_event_metadata *m, con
 			bits |= meanings[i].bits;
 	}
 	bits &= m->mask & FAN_ONDIR ? ~VT_CHILD_DATA : ~VT_CHILD_LIST;
-	if (!parse(event + m->metadata_len, event + m->event_len, &told)) {
+	if (!parse(m, event, &told)) {
 		move_epoch(w, "an event says not what it is of");
 		return;
 	}
+	if (bits & VT_NAME && told.at.dir)
+		echo_note(told.at.dir, told.at.name);
+	if (told.to.dir)
+		echo_note(told.to.dir, told.to.name);
 	/* File systems that were copied as a whole have one id. What is left in the queue of one
 	 * that nobody shows any more is nobody's. */
 	for (const struct place *p = w->places; p; p = p->next) {
@@ -185,6 +211,13 @@ static void tell(struct watcher *w, const struct fanotify_event_metadata *m, con
 			continue;
 		tell_place(w, p, &told, bits);
 	}
+}
+
+uint64_t event_old_name(const struct fanotify_event_metadata *m, const char *event)
+{
+	struct told told;
+
+	return parse(m, event, &told) && told.at.dir ? echo_hash(told.at.dir, told.at.name) : 0;
 }
 
 /* How far we are: at the end of the queue, or when as many events have been read as it holds. */
@@ -198,6 +231,7 @@ static void count(struct watcher *w, unsigned int events, uint64_t began)
 	w->round_events = 0;
 	if (!events)
 		peer_settle(w);
+	echo_settle(w, !events);
 }
 
 /* The event at a place in what was read, which is aligned for nothing that has 64 bits. */
@@ -207,6 +241,17 @@ static bool next_event(const char *at, const char *end, struct fanotify_event_me
 		return false;
 	memcpy(m, at, sizeof(*m));
 	return FAN_EVENT_OK(m, end - at);
+}
+
+/* What a server did has been marked; what it moved may be another inode than the one that was. */
+static void hear(struct watcher *w, const struct fanotify_event_metadata *m, const char *event)
+{
+	if (m->mask & FAN_Q_OVERFLOW)
+		move_epoch(w, "changes came faster than they could be told");
+	else if (!m->pid || !peer_has_pid(w, m->pid))
+		event_tell(w, m, event);
+	else if (m->mask & FAN_RENAME)
+		echo_hold(w, m, event);
 }
 
 /* Reads a buffer of events, and passes on what strangers did; how many there were. */
@@ -225,13 +270,10 @@ static unsigned int read_some(struct watcher *w)
 	vtable_enter(w->t);
 	for (; next_event(at, end, &m); at += m.event_len) {
 		events++;
-		if (m.mask & FAN_Q_OVERFLOW)
-			move_epoch(w, "changes came faster than they could be told");
-		else if (!m.pid || !peer_has_pid(w, m.pid))
-			tell(w, &m, at);
+		hear(w, &m, at);
 	}
-	vtable_leave(w->t);
 	count(w, events, began);
+	vtable_leave(w->t);
 	return events;
 }
 

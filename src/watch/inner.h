@@ -21,6 +21,8 @@
 #define CALL_MS     5000
 #define NAP_MS      1
 
+struct file_handle;
+
 /* Who tells of file systems: the first is our own server, the others are watchers that follow. */
 struct peer {
 	int sock;   /* -1: nobody */
@@ -103,7 +105,6 @@ struct found {
 	dev_t dev;
 	ino_t ino;
 };
-struct file_handle;
 int place_find(const struct place *p, struct file_handle *handle, struct found *out);
 
 /* event.c */
@@ -118,6 +119,28 @@ int event_mark(const struct watcher *w, int fd, bool add);
  * there was something. */
 #define EVENT_ROUNDS 16
 void event_read(struct watcher *w, unsigned int rounds);
+
+/* Passes on what an event says. */
+struct fanotify_event_metadata;
+void event_tell(struct watcher *w, const struct fanotify_event_metadata *m, const char *event);
+
+/* The name that an event is of, or what was renamed had; 0: there is none. */
+uint64_t event_old_name(const struct fanotify_event_metadata *m, const char *event);
+
+/* echo.c */
+
+/* A name, by the handle of its directory: two may have the same number. */
+uint64_t echo_hash(const struct file_handle *dir, const char *name);
+
+/* Such a name has been passed on. */
+void echo_note(const struct file_handle *dir, const char *name);
+
+/* Keeps what a server has renamed until it is known whether it is to be passed on. */
+void echo_hold(struct watcher *w, const struct fanotify_event_metadata *m, const char *event);
+
+/* What of that is, now that there is nothing in the queue from before it was read, is passed on;
+ * all of it where that is not sure. */
+void echo_settle(struct watcher *w, bool sure);
 
 /* lead.c */
 

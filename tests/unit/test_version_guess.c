@@ -37,6 +37,9 @@ static unsigned int looks; /* system calls that read attributes */
 static unsigned int at;    /* after which of them the following happens; 0: never */
 static void (*happens)(void);
 static void (*before_unlink)(void);
+static void (*before_rename)(void);
+static unsigned int renames;
+static bool refuses_flags;
 
 /* Instead of the C library's: what passes through here is what the file system looks at. */
 int statx(int fd, const char *restrict path, int flags, unsigned int mask,
@@ -54,6 +57,18 @@ int unlinkat(int fd, const char *name, int flags)
 	if (before_unlink)
 		before_unlink();
 	return (int)syscall(SYS_unlinkat, fd, name, flags);
+}
+
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags)
+{
+	renames++;
+	if (refuses_flags && flags) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (before_rename)
+		before_rename();
+	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
 }
 
 static void write_file(const char *path)
@@ -77,7 +92,8 @@ static int start(void **state)
 	config.table = s.t;
 	assert_int_equal(passthrough_new("export", &config, &s.fs), 0);
 	at = looks = 0;
-	before_unlink = NULL;
+	before_unlink = before_rename = NULL;
+	refuses_flags = false;
 	return 0;
 }
 
@@ -438,11 +454,19 @@ static int rename_name(const char *from, const char *to, unsigned int flags)
 {
 	int r;
 
-	looks = 0;
+	looks = renames = 0;
 	vtable_request_begin(&s.v, s.t, true);
 	r = s.fs->ops->rename(s.fs, FS_ROOT, from, FS_ROOT, to, flags);
 	vtable_request_end(&s.v);
 	return r;
+}
+
+/* With so many system calls that read attributes. */
+static void check_rename(const char *from, const char *to, unsigned int expected)
+{
+	assert_int_equal(rename_name(from, to, 0), 0);
+	assert_int_equal(looks, expected);
+	assert_int_equal(renames, 1);
 }
 
 static void test_rename(void **state)
@@ -452,30 +476,48 @@ static void test_rename(void **state)
 
 	look_up("f");
 	look_up("g");
-	/* The target is looked for, and what has moved is looked at. */
-	assert_int_equal(rename_name("f", "new", 0), 0);
-	assert_int_equal(looks, 1);
+	/* Nobody looks at what has moved. */
+	check_rename("f", "new", 0);
 	/* What has moved is known under its new name; the old one is known to be nobody's. */
-	assert_int_equal(rename_name("new", "f", 0), 0);
-	assert_int_equal(looks, 1);
-	assert_int_equal(rename_name("f", "g", 0), 0);
-	assert_int_equal(looks, 1);
+	check_rename("new", "f", 0);
+	/* Something has moved if the old name is nobody's. */
+	check_rename("f", "g", 1);
 	assert_int_equal(rename_name("g", "f", RENAME_NOREPLACE), 0);
-	assert_int_equal(looks, 1);
+	assert_int_equal(looks, 0);
 	assert_int_equal(lstat("export/g", &st), -1);
 	/* So is what had to be found. */
 	change_name();
-	assert_int_equal(rename_name("f", "new", 0), 0);
-	assert_int_equal(looks, 2);
-	assert_int_equal(rename_name("new", "f", 0), 0);
-	assert_int_equal(looks, 1);
-	/* Two names of one inode. */
+	check_rename("f", "new", 2);
+	check_rename("new", "f", 0);
+	/* Two names of one inode: nothing is gone, whatever somebody thinks. */
 	assert_int_equal(link("export/f", "export/g"), 0);
 	look_up("g");
 	assert_int_equal(rename_name("f", "g", 0), 0);
+	assert_false(vtable_request_was_alone(&s.v, VT_NAME));
+	assert_false(vtable_request_was_alone(&s.v, VT_TO_NAME));
 	assert_int_equal(rename_name("f", "g", RENAME_NOREPLACE), -EEXIST);
 	assert_int_equal(unlink_name("g"), 0);
 	assert_int_equal(epoch_now(), epoch);
+}
+
+/* Somebody is at the old name while it is moved, or the epoch moves: then what has moved is looked
+ * at, and if it is another inode, or nobody knows, the epoch moves. */
+static void test_others_at_old_name(void **state)
+{
+	static void (*const others[])(void) = {change_name, move_epoch, rename_over};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		bool moves = others[i] != change_name;
+		uint64_t epoch = epoch_now();
+
+		look_up("f");
+		look_up_nothing("new");
+		before_rename = others[i];
+		check_rename("f", "new", 1);
+		assert_int_equal(epoch_now(), epoch + moves);
+		finish(state);
+		start(state);
+	}
 }
 
 /* A name that was nobody's is somebody's: that nobody is remembered, or what is there is found. */
@@ -495,20 +537,109 @@ static void test_rename_over(void **state)
 	assert_int_equal(epoch_now(), epoch);
 }
 
-/* A process of the host has given a name away, of which nobody has told yet. What moves by it then
- * is another inode than the one that is remembered, or nothing does. */
+/* A process of the host has given the old name away, of which nobody has told yet: the watcher is
+ * about to tell of the new one as well (test_watch_renames.c), and nobody has to look. */
 static void test_rename_untold(void **state)
 {
-	static void (*const others[])(void) = {put_g_over_f, link_new};
+	uint64_t epoch = epoch_now();
+
+	look_up("f");
+	look_up_nothing("new");
+	put_g_over_f();
+	check_rename("f", "new", 0);
+	assert_int_equal(epoch_now(), epoch);
+}
+
+static void write_new(void) { write_file("export/new"); }
+
+static void link_g(void)
+{
+	assert_int_equal(unlink("export/g"), 0);
+	assert_int_equal(link("export/f", "export/g"), 0);
+}
+
+/* It has taken the new name: what is there is found, and replaced unless it is what was to move. */
+static void test_rename_taken(void **state)
+{
+	static void (*const others[])(void) = {write_new, link_new};
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-		uint64_t epoch = epoch_now();
+		uint64_t epoch = epoch_now(), word;
+		uint32_t slot;
 
 		look_up("f");
 		look_up_nothing("new");
 		others[i]();
+		slot = slot_of("export/new");
+		word = word_of(slot);
 		assert_int_equal(rename_name("f", "new", 0), 0);
-		assert_int_equal(epoch_now(), epoch + 1);
+		assert_int_equal(renames, 2);
+		assert_true(is_marked(slot, word));
+		assert_int_equal(vtable_request_was_alone(&s.v, VT_NAME), others[i] == write_new);
+		assert_int_equal(epoch_now(), epoch);
+		finish(state);
+		start(state);
+	}
+}
+
+/* It has made both names those of one inode: nothing moves, which the old name shows. */
+static void test_rename_of_nothing(void **state)
+{
+	uint64_t epoch = epoch_now();
+
+	look_up("f");
+	look_up("g");
+	link_g();
+	check_rename("f", "g", 3);
+	assert_int_equal(epoch_now(), epoch + 1);
+}
+
+/* It has made the old name, which is known to be nobody's: what moves nobody has marked. */
+static void test_rename_of_nobody(void **state)
+{
+	uint64_t epoch = epoch_now();
+
+	look_up_nothing("new");
+	look_up_nothing("newer");
+	write_new();
+	check_rename("new", "newer", 0);
+	assert_int_equal(epoch_now(), epoch + 1);
+}
+
+/* A file system that does not know the flag is asked once, and looked at after that. That a
+ * directory cannot be moved below itself says nothing of the flag. */
+static void test_rename_without_flags(void **state)
+{
+	uint64_t epoch = epoch_now();
+	struct fs_entry sub;
+
+	assert_int_equal(mkdir("export/sub", 0755), 0);
+	sub = look_up("sub");
+	vtable_request_begin(&s.v, s.t, true);
+	assert_int_equal(s.fs->ops->rename(s.fs, FS_ROOT, "sub", sub.node, "below", 0), -EINVAL);
+	vtable_request_end(&s.v);
+	look_up("f");
+	look_up_nothing("new");
+	check_rename("f", "new", 0);
+	refuses_flags = true;
+	assert_int_equal(rename_name("new", "f", 0), 0);
+	assert_int_equal(renames, 2);
+	assert_int_equal(looks, 1);
+	check_rename("f", "new", 1);
+	assert_int_equal(rename_name("new", "f", RENAME_NOREPLACE), -EINVAL);
+	assert_int_equal(epoch_now(), epoch);
+}
+
+/* Where names are compared otherwise, or nobody watches, what has moved is looked at. */
+static void test_rename_unbelieved(void **state)
+{
+	static void (*const why[])(void) = {fold_names, watch_none, be_timed};
+
+	for (size_t i = 0; i < ARRAY_SIZE(why); i++) {
+		look_up("f");
+		look_up_nothing("new");
+		why[i]();
+		check_rename("f", "new", 2);
 		finish(state);
 		start(state);
 	}
@@ -563,7 +694,13 @@ int main(void)
 		CASE(test_folded),
 		CASE(test_rename),
 		CASE(test_rename_over),
+		CASE(test_others_at_old_name),
 		CASE(test_rename_untold),
+		CASE(test_rename_taken),
+		CASE(test_rename_of_nothing),
+		CASE(test_rename_of_nobody),
+		CASE(test_rename_without_flags),
+		CASE(test_rename_unbelieved),
 		CASE(test_nobody_in_another_life),
 	};
 

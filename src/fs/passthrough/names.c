@@ -138,17 +138,47 @@ int pt_rmdir(struct fs *fs, uint64_t parent, const char *name)
 	return remove_name(fs, parent, name, AT_REMOVEDIR);
 }
 
-/* Renames, and tells the nodes. #syscalls: renameat2 */
+/*
+ * A new name that seems to be nobody's is demanded to be: then nobody has to look for what it stood
+ * for by then, nor whether anything has moved. What turns out to be there after all is looked for
+ * and replaced. Not every file system knows the flag. #syscalls: renameat2
+ */
+static int rename_names(struct passthrough *pt, const struct pt_end *from, const struct pt_end *to,
+	unsigned int *flags)
+{
+	_Atomic bool *refused = &to->parent->mount->replaces_only;
+	unsigned int asked = *flags;
+	bool demand = !asked && to->victim->absent &&
+		!atomic_load_explicit(refused, memory_order_relaxed);
+	int r;
+
+	*flags |= demand ? RENAME_NOREPLACE : 0;
+	r = neg_errno(renameat2(from->parent->fd, from->name, to->parent->fd, to->name, *flags));
+	if (!demand || (r != -EEXIST && r != -EINVAL))
+		return r;
+	if (r == -EEXIST)
+		pt_find_victim(pt, to, VT_TO_CHILD_ATTR | VT_TO_CHILD_LIST);
+	*flags = asked;
+	/* A directory cannot be moved below itself, which is EINVAL too. */
+	if (renameat2(from->parent->fd, from->name, to->parent->fd, to->name, asked) < 0)
+		return -errno;
+	if (r == -EINVAL)
+		atomic_store_explicit(refused, true, memory_order_relaxed);
+	return 0;
+}
+
+/* Renames, and tells the nodes. */
 static int rename_nodes(struct passthrough *pt, const struct pt_end *from, const struct pt_end *to,
 	unsigned int flags)
 {
 	bool by_name = from->parent->mount->fd < 0;
+	unsigned int used = flags;
 	int r;
 
 	if (by_name)
 		pthread_rwlock_rdlock(&pt->rename_lock);
-	r = neg_errno(renameat2(from->parent->fd, from->name, to->parent->fd, to->name, flags));
-	pt_settle_rename(pt, from, to, flags, r);
+	r = rename_names(pt, from, to, &used);
+	pt_settle_rename(pt, from, to, used, r);
 	/* Two names of one inode: both stay. */
 	if (r == 0 && by_name && from->node != to->node) {
 		pt_node_renamed(pt, from->node, to->parent, to->name);

@@ -43,7 +43,7 @@ struct pt_mount {
 	int path_fd; /* of what was found there first, where there is no fd; or -1 */
 	bool in_memory; /* there is nothing to wait for */
 	bool local; /* close(2) never fails there: nothing is held back until then */
-	_Atomic bool no_leases; /* none can be had there (dax.c) */
+	_Atomic bool no_leases, replaces_only; /* dax.c; RENAME_NOREPLACE is refused */
 	_Atomic uint8_t reads; /* enum pt_reads (data.c) */
 	_Atomic bool unwatched; /* what the host's processes change there is not told */
 	bool keeps_numbers; /* an inode's is no other's while a descriptor holds it */

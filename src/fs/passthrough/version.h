@@ -165,8 +165,11 @@ struct pt_end {
 	struct pt_node *parent;
 	struct pt_node *node; /* of the name before, or NULL where it is not known */
 	const char *name;
-	const struct pt_victim *victim;
+	struct pt_victim *victim;
 };
+
+/* An end's name is somebody's after all. */
+void pt_find_victim(struct passthrough *pt, const struct pt_end *end, unsigned int bits);
 
 /* After the system call, whose result is r: settles, and has everybody forget what he has where
  * another inode may have been changed than those that were marked. */

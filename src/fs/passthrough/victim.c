@@ -9,11 +9,13 @@
  * one that has moved is found under its new name. Else the epoch moves before the reply.
  *
  * Where this server remembers what the name stood for (guess.h), that is marked and nothing is
- * opened. It is what lost its link, without a look at it, if neither the name's word nor the epoch
- * has moved from then until the end, but by the change itself. Should a process of the host have
- * changed the name a moment ago, the watcher is about to say so, also of the inode that the name
- * stands for. What has moved is looked at all the same: of the name that it has now, the watcher
- * would say nothing.
+ * opened. It is what lost its link, or has moved, without a look at it, if neither the name's word
+ * nor the epoch has moved from then until the end, but by the change itself. Should a process of
+ * the host have changed the name a moment ago, the watcher is about to say so, also of the inode
+ * that the name stands for; and where that has moved, of its new name (src/watch/echo.c).
+ *
+ * But nothing moves where both names are of one inode, be it since a moment ago. So where the
+ * system call has not demanded that the new name is nobody's, the old one must be.
  *
  * Where two servers are at a name together, neither is certain, and the epoch has to move. So that
  * it need not each time, such a name is not believed any more.
@@ -98,6 +100,28 @@ struct pt_victim pt_no_victim(void)
 	return (struct pt_victim){.fd = -1, .absent = true, .known = true, .name = VT_TO_NAME};
 }
 
+/* Opens what the name stands for, and marks it. */
+static void find(struct passthrough *pt, const char *name, unsigned int bits, enum pt_fate fate,
+	struct pt_victim *x)
+{
+	struct statx attr;
+
+	x->known = false;
+	x->inode.timed = x->dir->mount->timed;
+	x->fd = pt_open_child(x->dir->fd, name);
+	x->absent = x->fd == -ENOENT;
+	if (x->fd < 0 || pt_stat(x->fd, &attr) < 0) {
+		close_fd(&x->fd);
+		return;
+	}
+	x->inode.dev = makedev(attr.stx_dev_major, attr.stx_dev_minor);
+	x->inode.ino = attr.stx_ino;
+	pt_mark_inode(vtable_request_now(), &x->inode, bits);
+	x->links = count_links(x, fate);
+	if (fate == PT_MOVES)
+		hold_found(pt, x, &attr);
+}
+
 struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *dir,
 	const char *name, unsigned int bits, enum pt_fate fate)
 {
@@ -108,24 +132,15 @@ struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *di
 		.bit = bits & (VT_CHILD_ATTR | VT_TO_CHILD_ATTR),
 		.name = bits & VT_CHILD_ATTR ? VT_NAME : VT_TO_NAME,
 	};
-	struct statx attr;
 
-	if (!v || hold_known(pt, v, bits, &x))
-		return x;
-	x.inode.timed = dir->mount->timed;
-	x.fd = pt_open_child(dir->fd, name);
-	x.absent = x.fd == -ENOENT;
-	if (x.fd < 0 || pt_stat(x.fd, &attr) < 0) {
-		close_fd(&x.fd);
-		return x;
-	}
-	x.inode.dev = makedev(attr.stx_dev_major, attr.stx_dev_minor);
-	x.inode.ino = attr.stx_ino;
-	pt_mark_inode(v, &x.inode, bits);
-	x.links = count_links(&x, fate);
-	if (fate == PT_MOVES)
-		hold_found(pt, &x, &attr);
+	if (v && !hold_known(pt, v, bits, &x))
+		find(pt, name, bits, fate, &x);
 	return x;
+}
+
+void pt_find_victim(struct passthrough *pt, const struct pt_end *end, unsigned int bits)
+{
+	find(pt, end->name, bits, PT_GOES, end->victim);
 }
 
 void pt_release_victim(struct pt_victim *x)
@@ -189,11 +204,30 @@ static bool is_at(const struct pt_victim *x, const struct pt_end *end, struct st
 		makedev(attr->stx_dev_major, attr->stx_dev_minor) == x->inode.dev;
 }
 
-/* Where both names are of one inode, nothing moves and both stay. */
-static bool has_moved(const struct pt_victim *x, const struct pt_end *from, const struct pt_end *to)
+/* Whether nobody else was at the name of what was remembered, and something has moved. */
+static bool has_moved_alone(const struct pt_end *from, unsigned int flags)
 {
+	const struct vtable_request *v = vtable_request_now();
+	const struct pt_victim *x = from->victim;
 	struct statx attr;
 
+	if (!x->known || x->absent)
+		return false;
+	if (!vtable_request_is_alone(v, x->name) || !vtable_request_is_current(v))
+		return false;
+	if (flags & RENAME_NOREPLACE)
+		return true;
+	return !stat_links(from->parent->fd, from->name, &attr) && errno == ENOENT;
+}
+
+/* Where both names are of one inode, nothing moves and both stay. */
+static bool has_moved(const struct pt_end *from, const struct pt_end *to, unsigned int flags)
+{
+	const struct pt_victim *x = from->victim;
+	struct statx attr;
+
+	if (has_moved_alone(from, flags))
+		return true;
 	if (!is_at(x, to, &attr))
 		return false;
 	return attr.stx_nlink < 2 || S_ISDIR(attr.stx_mode) || !is_at(x, from, &attr);
@@ -236,7 +270,12 @@ void pt_settle_rename(struct passthrough *pt, const struct pt_end *from, const s
 	else if (same)
 		sure = is_at(moved, from, &attr);
 	else
-		sure = has_moved(moved, from, to) && is_replaced(pt, other, flags);
+		sure = has_moved(from, to, flags) && is_replaced(pt, other, flags);
+	/* Who has renamed them did not know that they are one, and takes the old one for gone. */
+	if (same) {
+		vtable_request_crowd(v, VT_NAME);
+		vtable_request_crowd(v, VT_TO_NAME);
+	}
 	vtable_request_settle(v);
 	if (!sure && !moved->inode.timed)
 		vtable_distrust(v->t);
