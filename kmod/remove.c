@@ -148,6 +148,11 @@ int cw_rename(cw_idmap *idmap, struct inode *from, struct dentry *old, struct in
 	}
 	at_old = moved(c, old, &words, VT_NAME);
 	at_new = moved(c, new, &words, VT_TO_NAME);
+	/* What a name stands for now is what the other one stood for: that must have been so. */
+	if (!at_old.by_word)
+		at_new = at_old;
+	else if (flags & RENAME_EXCHANGE && !at_new.by_word)
+		at_old = at_new;
 	/* Where VFS is going to move them. */
 	cw_dentry_set_at(old, new->d_parent, new->d_name.hash_len, d_inode(old), &at_new);
 	if (flags & RENAME_EXCHANGE)
