@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: full timeout=400 needs=make,gcc-12
+# check: full timeout=600 needs=make,gcc-12
 """Mount options of causeway.ko: each is taken and shown in /proc/mounts, where what is shown mounts the
 same again; what is unknown, or makes no sense, is refused by its name; a remount changes what can be
-changed, and nothing else. mount.causeway(8) and the module have the same words."""
+changed, and nothing else; on each kernel. mount.causeway(8) and the module have the same words."""
 import os
 import re
 
 import kmod
+from dax import QEMU, dax_daemon
 from guest import SRC, Daemon, check, same, warnings_of
+from versions import tmpfs
 
-# What is given → what is shown of it besides `cache`.
+TABLE = os.path.join(tmpfs(), "table")
+# What is given → what is shown of it besides `cache`: of any share, of one with a version table, and of
+# one with a DAX window.
 TAKEN = {
     "": "cache=auto",
     "cache=none": "cache=none",
+    "cache=never": "cache=none",
     "cache=auto": "cache=auto",
     "cache=always": "cache=always",
     "cache=always,writeback": "cache=always,writeback",
@@ -29,6 +34,15 @@ TAKEN = {
     "server_timeout=0": "cache=auto,server_timeout=0",
     "max_read=4096": "cache=auto,max_read=4096",
     "max_read=70000": "cache=auto,max_read=69632",
+}
+TAKEN_TABLE = {"cache=shared": "cache=shared", "cache=shared,attr_timeout=3": "cache=shared,attr_timeout=3"}
+TAKEN_WINDOW = {
+    "": "cache=auto",
+    "dax": "cache=auto,dax=always",
+    "dax=always": "cache=auto,dax=always",
+    "dax=always,cache=none": "cache=none,dax=always",
+    "dax=inode": "cache=auto,dax=inode",
+    "dax=never": "cache=auto,dax=never",
 }
 # What is given → what the kernel's log says.
 REFUSED = {
@@ -48,6 +62,7 @@ REFUSED = {
     "cache=shared,writeback": "writeback and cache=shared",
     # There is neither a window nor a table.
     "dax=always": "dax",
+    "dax": "dax",
     "cache=shared": "cache=shared",
 }
 # Of a mount with `cache=auto,attr_timeout=5`: what a remount is told → what is shown then, or what of it is refused.
@@ -55,6 +70,8 @@ CHANGED = (
     ("attr_timeout=7", "cache=auto,attr_timeout=7", None),
     ("entry_timeout=1.5,server_timeout=9",
      "cache=auto,attr_timeout=7,entry_timeout=1.500,server_timeout=9", None),
+    ("negative_timeout=0.25",
+     "cache=auto,attr_timeout=7,entry_timeout=1.500,negative_timeout=0.250,server_timeout=9", None),
     ("cache=none", None, "cache"),
     ("writeback", None, "writeback"),
     ("dax=inode", None, "dax"),
@@ -65,8 +82,8 @@ CHANGED = (
 COMMON = ("rw", "ro", "relatime", "noatime", "seclabel")
 
 
-def shown(guest):
-    words = guest.run("awk '$2 == \"/mnt/s\" {print $4}' /proc/mounts").strip().split(",")
+def shown(guest, tag="s"):
+    words = guest.run(f"awk '$2 == \"/mnt/{tag}\" {{print $4}}' /proc/mounts").strip().split(",")
     return ",".join(w for w in words if w not in COMMON)
 
 
@@ -79,16 +96,16 @@ def said_of(guest, command, word):
     check(word in log + text, f"{command}: nothing says {word!r}:\n{text}\n{log}")
 
 
-def taken(guest):
-    for words, want in TAKEN.items():
+def taken(guest, tag, table):
+    for words, want in table.items():
         option = f"-o {words}" if words else ""
-        guest.run(f"mount -t causeway {option} s /mnt/s")
-        same(f"shown of {words}", shown(guest), want)
-        guest.run("cat /mnt/s/file; umount /mnt/s")
-        if want not in TAKEN:
-            guest.run(f"mount -t causeway -o {want} s /mnt/s")
-            same(f"shown of {want}", shown(guest), want)
-            guest.run("umount /mnt/s")
+        guest.run(f"mount -t causeway {option} {tag} /mnt/{tag}")
+        same(f"shown of {words}", shown(guest, tag), want)
+        guest.run(f"cat /mnt/{tag}/file; umount /mnt/{tag}")
+        if want not in table:
+            guest.run(f"mount -t causeway -o {want} {tag} /mnt/{tag}")
+            same(f"shown of {want}", shown(guest, tag), want)
+            guest.run(f"umount /mnt/{tag}")
 
 
 def refused(guest):
@@ -135,16 +152,29 @@ def documented():
     same("words of mount.causeway(8)", told - values, known)
 
 
+def one_kernel(kernel):
+    os.mkdir(kernel)
+    for tag in "stw":
+        os.mkdir(f"{kernel}/{tag}")
+        with open(f"{kernel}/{tag}/file", "w", encoding="ascii") as f:
+            f.write("text\n")
+    daemons = [Daemon(f"{kernel}/s", "--tag", "s", "--writeback", name="s"),
+               Daemon(f"{kernel}/t", "--tag", "t", "--version-table", TABLE, name="t"),
+               dax_daemon(f"{kernel}/w", name="w")]
+    guest = kmod.KmodGuest(kernel, "--dax", "64M", "--qemu", QEMU, "--version-table", TABLE,
+                           *(w for d in daemons for w in kmod.share(d)))
+    guest.run("umount /mnt/s /mnt/t /mnt/w")
+    taken(guest, "s", TAKEN)
+    taken(guest, "t", TAKEN_TABLE)
+    taken(guest, "w", TAKEN_WINDOW)
+    refused(guest)
+    again(guest)
+    changed(guest)
+    same("kernel warnings", warnings_of(guest), [])
+    same("status", (guest.close(), *(d.wait() for d in daemons)), (0,) * 4)
+
+
 documented()
-os.mkdir("s")
-with open("s/file", "w", encoding="ascii") as f:
-    f.write("text\n")
-daemon = Daemon("s", "--writeback", name="s")
-vm = kmod.KmodGuest("6.1", *kmod.share(daemon))
-vm.run("umount /mnt/s")
-taken(vm)
-refused(vm)
-again(vm)
-changed(vm)
-same("kernel warnings", warnings_of(vm), [])
-same("status", (vm.close(), daemon.wait()), (0, 0))
+for version in kmod.KERNELS:
+    print(version, flush=True)
+    one_kernel(version)
