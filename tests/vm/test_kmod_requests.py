@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # check: full timeout=400 needs=make,gcc-12,checkpolicy
 """What causeway.ko sends, counted: requests of each processor in its own queue, forgets many at a time,
-SYNCFS and DESTROY, what a new file and a listing cost, what the options say of READs and of how long
+SYNCFS and DESTROY, what a new file and a listing cost, asynchronous direct I/O, what the options say of READs and of how long
 names and attributes are believed; each of its trace points. And labels of SELinux, which are sent with
 what is made, and asked for again when they may have changed."""
 import os
+import signal
 import subprocess
 
 import kmod
@@ -34,6 +35,36 @@ sid kernel u:r:one
 sid security u:r:one
 sid unlabeled u:r:one
 fs_use_xattr causeway u:r:one;
+"""
+# Sixteen pieces of a file by one io_submit(2), past the page cache: read, or written as they are.
+DEPTH = 16
+AIO = r"""
+import ctypes, mmap, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *args):
+    r = libc.syscall(number, *args)
+    if r < 0:
+        raise OSError(ctypes.get_errno(), "system call %d" % number)
+    return r
+path, command, depth, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), 4096
+fd = os.open(path, os.O_RDWR | os.O_DIRECT)
+memory = mmap.mmap(-1, depth * size)
+os.preadv(fd, [memory], 0)
+was = bytes(memory)
+if command == 0:
+    memory[:] = bytes(depth * size)
+buffer = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+blocks = [ctypes.create_string_buffer(struct.pack("<QIIHhIQQqQII", i, 0, 0, command, 0, fd, buffer + i * size,
+                                                  size, i * size, 0, 0, 0), 64) for i in range(depth)]
+context = ctypes.c_ulong()
+call(206, depth, ctypes.byref(context))  # io_setup
+print("ready", flush=True)
+sys.stdin.readline()
+call(209, context, depth, (ctypes.c_void_p * depth)(*map(ctypes.addressof, blocks)))  # io_submit
+print("submitted", flush=True)
+events = ctypes.create_string_buffer(32 * depth)
+call(208, context, depth, depth, events, None)  # io_getevents
+print(sorted(e[2] for e in struct.iter_unpack("<QQqq", events)) == [size] * depth, bytes(memory) == was)
 """
 
 
@@ -137,6 +168,26 @@ def files(guest, tag):
     check(1 <= lists["READDIRPLUS"] < 100 and "READDIR" not in lists, f"a long listing: {lists}")
 
 
+def asynchronous(guest, daemon, tag):
+    """While the server takes nothing, all that one program has begun waits at once; it does not."""
+    mount(guest, tag, "server_timeout=0")
+    guest.run(f"cat > /tmp/aio.py <<'END'\n{AIO}\nEND\nmkfifo /tmp/go")
+    content = host(f"cksum < {tag}/big")
+    for what, command in (("read", 0), ("written", 1)):
+        guest.run(f"python3 /tmp/aio.py /mnt/{tag}/big {command} {DEPTH} </tmp/go >/tmp/aio 2>&1 & aio=$!; "
+                  "exec 7>/tmp/go; until grep . /tmp/aio; do sleep 0.02; done")
+        os.kill(daemon.pid, signal.SIGSTOP)
+        try:
+            _, said = guest.try_run(f"""echo >&7; for i in $(seq 300); do
+                [ $(cat /sys/fs/causeway/{tag}/waiting) = {DEPTH} ] && grep -q submitted /tmp/aio && break
+                sleep 0.05; done; cat /sys/fs/causeway/{tag}/waiting /tmp/aio""")
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+        same(f"{what}: requests that wait", said.split(), [str(DEPTH), "ready", "submitted"])
+        same(f"{what}: what came of them", guest.run("exec 7>&-; wait $aio; tail -n 1 /tmp/aio"), "True True\n")
+    same("the file", host(f"cksum < {tag}/big"), content)
+
+
 def traces(guest, tag):
     mount(guest, tag, "cache=auto")
     same("trace points", sorted(guest.run(f"mountpoint -q /sys/kernel/tracing || mount -t tracefs none "
@@ -207,6 +258,7 @@ def one_kernel(kernel):
     forgets(guest, daemon, main)
     options(guest, main)
     files(guest, main)
+    asynchronous(guest, daemon, main)
     traces(guest, main)
     labels(guest, on, off)
     labels_move(guest, on)
