@@ -11,7 +11,8 @@ from guest import COMMAND_SECONDS, Daemon, check, host, same, wait_for, warnings
 IOCTL = 39
 
 # name_to_handle_at() and open_by_handle_at(): of what was renamed, too, and of what is no more. Caches go
-# in between, but for what is open: a server that was told to forget a node knows its handle no more.
+# in between, but for what is open: a server that was told to forget a node knows its handle no more. What
+# inotify watches is there without a name, nor are the directories above it, which are looked up from there.
 HANDLES = r"""
 import ctypes, os, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -57,6 +58,43 @@ for _ in range(600):
         error = e.errno
         break
 print(error)
+
+def drop():
+    for _ in range(3):
+        open("/proc/sys/vm/drop_caches", "w").write("3")
+def lookups():
+    words = list(map(int, open("/sys/fs/causeway/%s/requests_by_opcode" % os.path.basename(top)).read().split()))
+    return dict(zip(words[::2], words[1::2]))[1]
+os.makedirs(top + "/p/q/r/s")
+open(top + "/p/q/r/f", "w").write("deep")
+deep, file = handle(top + "/p/q/r"), handle(top + "/p/q/r/f")
+notify = libc.inotify_init()
+watches = [libc.inotify_add_watch(notify, (top + "/p/q/r" + n).encode(), 0x100) for n in ("", "/f")]
+assert min(watches) > 0
+drop()
+before = lookups()
+print(by(deep, lambda fd: os.readlink("/proc/self/fd/%d" % fd)) == top + "/p/q/r")
+# Of each of the three its directory; its name there comes from a listing.
+print(min(lookups() - before, 3))
+print(by(file, lambda fd: os.read(fd, 10).decode()), sorted(by(deep, os.listdir)))
+# From another place than it was at when it was watched: the host moves what the guest does not see.
+drop()
+print("move", flush=True)
+while not os.path.exists("/tmp/moved"):
+    time.sleep(0.05)
+print(by(deep, lambda fd: os.readlink("/proc/self/fd/%d" % fd)) == top + "/elsewhere")
+for watch in watches:
+    libc.inotify_rm_watch(notify, watch)
+error = 0
+for _ in range(600):
+    drop()
+    try:
+        by(deep, os.listdir)
+        time.sleep(0.1)
+    except OSError as e:
+        error = e.errno
+        break
+print(error, os.path.isdir(top + "/elsewhere/s"))
 """
 
 # A mount of the directory whose ids are mapped by a user namespace: 0 there is 5000 here.
@@ -119,9 +157,14 @@ def overlay(guest, tag):
 
 
 def handles(guest, tag):
-    got = guest.run(f"cat > /tmp/handles.py <<'END'\n{HANDLES}\nEND\n"
-                    f"mkdir /mnt/{tag}/h; python3 /tmp/handles.py /mnt/{tag}", COMMAND_SECONDS)
-    same("by handles", got.splitlines(), ["text", "['f', 'l'] True", "True", "text more", "116"])
+    guest.run(f"cat > /tmp/handles.py <<'END'\n{HANDLES}\nEND\n"
+              f"mkdir /mnt/{tag}/h; python3 /tmp/handles.py /mnt/{tag} >/tmp/handles 2>&1 & handles=$!; "
+              "while kill -0 $handles && ! grep -q move /tmp/handles; do sleep 0.05; done")
+    host(f"mv {tag}/p/q/r {tag}/elsewhere", check_status=False)
+    guest.try_run("touch /tmp/moved; wait $handles", COMMAND_SECONDS)
+    same("by handles", guest.run("cat /tmp/handles").splitlines(), [
+        "text", "['f', 'l'] True", "True", "text more", "116",
+        "True", "3", "deep ['f', 's']", "move", "True", "116 True"])
 
 
 def freeze(guest, tag):
