@@ -18,7 +18,7 @@ import kmod
 from guest import BOOT_SECONDS, FULL, Daemon, check, same, wait_for, warnings_of
 
 # After the first rounds the kernel has what it keeps for the next ones.
-WARM, ROUNDS = (20, 80) if FULL else (10, 50)
+WARM, ROUNDS = (20, 100) if FULL else (10, 50)
 UNBINDS = 6 if FULL else 2
 KILLS = 8 if FULL else 3
 # A server that is dead is given up after so many seconds.
