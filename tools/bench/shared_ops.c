@@ -205,6 +205,47 @@ static int request_rename(struct shared_turn *turn, size_t file)
 	return ret ? ret : rename_once(turn, FILE_NEW, FILE_KEPT);
 }
 
+// The file that is there is replaced by a new one, which is there then.
+static int replace_kept(struct shared_turn *turn)
+{
+	struct fuse_release_in release = {.fh = turn->fh, .flags = O_RDWR};
+	struct fuse_forget_in forget = {.nlookup = 1};
+	const struct request gone[] = {
+		REQUEST(FUSE_RELEASE, turn->node, NULL, 0, ARGUMENT(release)),
+		REQUEST(FUSE_FORGET, turn->node, NULL, 0, ARGUMENT(forget)),
+	};
+	uint64_t node, fh;
+	int ret = create(turn, FILE_NEW, &node, &fh);
+
+	if (ret)
+		return ret;
+	ret = rename_once(turn, FILE_NEW, FILE_KEPT);
+	if (ret) {
+		undo(turn, FILE_NEW, node, fh);
+		return ret;
+	}
+	ret = ask(turn, &gone[0]);
+	ask(turn, &gone[1]);
+	turn->node = node;
+	turn->fh = fh;
+	return ret;
+}
+
+static int request_replace(struct shared_turn *turn, size_t file)
+{
+	int fd, ret;
+
+	if (turn->client)
+		return replace_kept(turn);
+	fd = openat(turn->root, FILE_NEW, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	ret = rename_once(turn, FILE_NEW, FILE_KEPT);
+	close_fd(&turn->fd);
+	turn->fd = fd;
+	return ret;
+}
+
 static int request_write(struct shared_turn *turn, size_t file)
 {
 	static const char data[BLOCK];
@@ -235,6 +276,8 @@ const struct shared_op shared_ops[] = {
 		request_create, NULL},
 	{"request-rename", "RENAME of a file in the root, there and back", false, true, 1,
 		make_kept, request_rename, drop_kept},
+	{"request-replace", "CREATE, RENAME over another file, RELEASE and FORGET of that", false,
+		true, 1, make_kept, request_replace, drop_kept},
 	{"request-write-4k", "WRITE of 4 KiB", false, true, 1, make_kept, request_write, drop_kept},
 };
 const unsigned int nshared_ops = sizeof(shared_ops) / sizeof(shared_ops[0]);
