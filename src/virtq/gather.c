@@ -19,6 +19,7 @@ int gather_table(struct virtq *vq, const struct gather *g, uint64_t gpa, uint32_
 	n = mem_translate(vq->mem, gpa, len, iov, (int)(vq->room + IOV_SLACK - g->iovs));
 	if (n < 0)
 		return virtq_break(vq, "an indirect table is outside memory");
+	vq->last.table = iov->iov_base;
 	c = cursor_over(iov, len);
 	cursor_read(&c, vq->table, len);
 	return (int)(len / sizeof(struct ring_desc));

@@ -83,6 +83,11 @@ struct virtq {
 	int broken;  /* 0, or -errno */
 	const char *broken_by; /* which rule was broken */
 
+	/* Where the parts of the last chain were: hints, which may lead nowhere any more. */
+	struct {
+		const void *desc, *table, *head;
+	} last;
+
 	/* Scratch for one chain. */
 	void *table; /* a copied indirect table, in the format's descriptors */
 	struct iovec *iov;
