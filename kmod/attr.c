@@ -99,9 +99,19 @@ static void note_dax(struct inode *inode, const struct fuse_attr *attr)
 		d_mark_dontcache(inode);
 }
 
+/* Whether a size, or that of a READ before (data.c), cuts a file that is, or was, in the window. */
+static bool cuts_dax(const struct inode *inode, loff_t size)
+{
+	return IS_DAX(inode) &&
+	       (size < i_size_read(inode) || test_bit(CW_I_ENDED, &CW_I(inode)->state));
+}
+
 int cw_take_attr(struct inode *inode, const struct fuse_attr *attr, const struct cw_valid *valid,
 		 u64 attr_version)
 {
+	/* With a lock around it (dax.c). */
+	const bool cuts = cuts_dax(inode, attr->size);
+	const struct cw_valid none = { .until = 0 };
 	struct cw_inode *ci = CW_I(inode);
 	struct timespec64 mtime;
 	loff_t size;
@@ -111,15 +121,22 @@ int cw_take_attr(struct inode *inode, const struct fuse_attr *attr, const struct
 		cw_make_bad(inode);
 		return -EIO;
 	}
+	if (cuts)
+		filemap_invalidate_lock(inode->i_mapping);
 	spin_lock(&ci->lock);
-	if (ci->attr_version > attr_version || test_bit(CW_I_SIZE_UNSTABLE, &ci->state)) {
+	if (ci->attr_version > attr_version || test_bit(CW_I_SIZE_UNSTABLE, &ci->state) ||
+	    (!cuts && cuts_dax(inode, attr->size))) {
 		spin_unlock(&ci->lock);
+		if (cuts)
+			filemap_invalidate_unlock(inode->i_mapping);
 		return 1;
 	}
 	ours = cw_size_is_ours(inode);
 	size = i_size_read(inode);
+	if (!ours && test_and_clear_bit(CW_I_ENDED, &ci->state))
+		size = LLONG_MAX;
 	mtime = cw_mtime(inode);
-	cw_attr_install(inode, attr, valid, !ours);
+	cw_attr_install(inode, attr, ci->stored_version > attr_version ? &none : valid, !ours);
 	spin_unlock(&ci->lock);
 	if (S_ISREG(inode->i_mode) && !ours) {
 		const struct timespec64 now = cw_time_of(attr->mtime, attr->mtimensec);
@@ -127,6 +144,8 @@ int cw_take_attr(struct inode *inode, const struct fuse_attr *attr, const struct
 		cw_data_attr_taken(inode, size, !timespec64_equal(&mtime, &now));
 		note_dax(inode, attr);
 	}
+	if (cuts)
+		filemap_invalidate_unlock(inode->i_mapping);
 	return 0;
 }
 
@@ -139,16 +158,34 @@ void cw_note_change(struct inode *inode)
 	spin_unlock(&ci->lock);
 }
 
-void cw_drop_attr(struct inode *inode)
+/* cw_inode.lock is held. */
+static void disbelieve(struct inode *inode)
 {
 	const struct cw_valid none = { .until = 0 };
 	struct cw_inode *ci = CW_I(inode);
 
-	spin_lock(&ci->lock);
-	ci->attr_version = atomic64_inc_return(&cw_conn_of(inode)->attr_version);
 	cw_keep(&ci->attr, &none);
 	cw_keep(&ci->perm, &none);
 	cw_acls_drop(inode);
+}
+
+void cw_drop_attr(struct inode *inode)
+{
+	struct cw_inode *ci = CW_I(inode);
+
+	spin_lock(&ci->lock);
+	ci->attr_version = atomic64_inc_return(&cw_conn_of(inode)->attr_version);
+	disbelieve(inode);
+	spin_unlock(&ci->lock);
+}
+
+void cw_attr_stored(struct inode *inode)
+{
+	struct cw_inode *ci = CW_I(inode);
+
+	spin_lock(&ci->lock);
+	ci->stored_version = atomic64_inc_return(&cw_conn_of(inode)->attr_version);
+	disbelieve(inode);
 	spin_unlock(&ci->lock);
 }
 

@@ -24,6 +24,7 @@
 
 #include "compat/data.h"
 #include "data.h"
+#include "dax.h"
 
 #define PAGES_BITS (BIT(CW_I_PAGES_OF) | BIT(CW_I_PAGES_LOOSE))
 
@@ -95,17 +96,11 @@ void cw_data_attr_taken(struct inode *inode, loff_t old_size, bool moved)
 	struct cw_conn *c = cw_conn_of(inode);
 	const loff_t size = i_size_read(inode);
 
-	if (!mapping->nrpages)
+	/* Also without a page: a fault may be about to map one. */
+	if (IS_DAX(inode) && size < old_size)
+		cw_dax_cut(inode, false);
+	if (cw_is_dax(inode) || !mapping->nrpages)
 		return;
-	if (cw_is_dax(inode)) {
-		/* What is behind the end now is found out by a fault; so is a last page that is
-		 * not whole any more, of which private copies stay. */
-		if (size < old_size) {
-			unmap_mapping_pages(mapping, size >> PAGE_SHIFT, 1, false);
-			unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
-		}
-		return;
-	}
 	if (size < old_size)
 		truncate_pagecache(inode, size);
 	/* Dirty pages of mappings are newer than what the server has, and stay. */
@@ -127,6 +122,10 @@ void cw_data_ends(struct inode *inode, loff_t end, u64 attr_version)
 	    !test_bit(CW_I_SIZE_UNSTABLE, &ci->state)) {
 		ci->attr_version = atomic64_inc_return(&c->attr_version);
 		i_size_write(inode, end);
+		/* Here pages are locked, and none can be dropped: who asks for attributes next does
+		 * it. */
+		set_bit(CW_I_ENDED, &ci->state);
+		cw_keep(&ci->attr, &(struct cw_valid){});
 	}
 	spin_unlock(&ci->lock);
 }

@@ -5,10 +5,39 @@
  *
  * It begins after INIT, and ends when no inode of the connection is left. Which inodes are in it is
  * decided when they are made (S_DAX), for good; what such an inode does in fact: daxio.c.
+ *
+ * A file that is cut, by us (SETATTR, OPEN with O_TRUNC, fallocate) or by somebody else, as an
+ * answer says (GETATTR, LOOKUP, a listing):
+ *
+ *  1. Who makes i_size of an inode with S_DAX less holds invalidate_lock for writing from before
+ *     that to after cw_dax_cut(), which takes what is no longer of the file out of programs'
+ *     memory, and a last page that is not whole any more. Under cw_inode.lock he says so with a new
+ *     cw_inode.attr_version, so that no older answer makes it more again. Our own changes hold
+ *     i_rwsem, too, and invalidate_lock over the request, for the server cuts before it answers; an
+ *     answer about others' is taken without i_rwsem (cw_take_attr()).
+ *  2. A fault holds invalidate_lock for reading from before its look at i_size to after the page is
+ *     mapped. So it maps by the size that it saw, and whoever makes that less comes after it and
+ *     unmaps; or it sees the new size: SIGBUS behind the end, the page cache for a partial last
+ *     page. What it waits for longer, a free range or that the file leaves DAX, it waits for
+ *     without the lock, and looks again.
+ *  3. i_size may become more at any time: a fault that has not seen it finds less than there is.
+ *  4. read(2) and write(2) hold i_rwsem only, and ask the server where they find what they began
+ *     with cut (NOT_WHOLE).
+ *  5. A file that has left DAX is the page cache's. There a READ may make i_size less (data.c), and
+ *     the next answer that is taken cuts what that left behind (CW_I_ENDED).
+ *
+ * Who sees the new size, by stat(2) while the cut is under way, may still load what was behind it;
+ * when the call that learnt of it has returned, nobody does. A fault is repeated (VM_FAULT_NOPAGE)
+ * only when the page is mapped or the file has left DAX, which it does once: so no disagreement of
+ * size and mapping makes a task fault for ever.
+ *
+ * Locks: i_rwsem, invalidate_lock, page lock, cw_inode.lock (window.h has those of ranges). What
+ * asks the server for attributes must not hold invalidate_lock of that inode.
  */
 #include <linux/fs_context.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "compat/dax.h"
 #include "window.h"
@@ -177,6 +206,45 @@ void cw_dax_inode_end(struct inode *inode)
 	CW_I(inode)->dax = NULL;
 	kfree(dax);
 }
+
+/* ---- files that are cut --------------------------------------------------------------------- */
+
+int cw_dax_break(struct inode *inode, loff_t from)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct page *page;
+	int err = 0;
+
+	while (!err && cw_is_dax(inode) &&
+	       (page = dax_layout_busy_page_range(mapping, from, LLONG_MAX))) {
+		filemap_invalidate_unlock(mapping);
+		err = wait_var_event_killable(&page->_refcount, cw_page_is_idle(page));
+		filemap_invalidate_lock(mapping);
+	}
+	return err;
+}
+
+void cw_dax_cut(struct inode *inode, bool idle)
+{
+	struct cw_inode_dax *dax = CW_I(inode)->dax;
+	const loff_t size = i_size_read(inode);
+
+	WARN_ON_ONCE(!rwsem_is_locked(&inode->i_mapping->invalidate_lock));
+	/* Private copies of a partial page stay; those behind the end go. */
+	if (offset_in_page(size))
+		unmap_mapping_pages(inode->i_mapping, size >> PAGE_SHIFT, 1, false);
+	if (!idle && cw_is_dax(inode)) {
+		/* Somebody may have pages pinned, and the kernel must not forget these. */
+		unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
+		return;
+	}
+	truncate_pagecache(inode, size);
+	down_write(&dax->lock);
+	cw_ranges_drop(inode, DIV_ROUND_UP_ULL(size, CW_RANGE), ULONG_MAX);
+	up_write(&dax->lock);
+}
+
+/* ---- suspend --------------------------------------------------------------------------------- */
 
 int cw_dax_pause(struct cw_conn *c)
 {

@@ -32,10 +32,11 @@ void cw_dax_inode_end(struct inode *inode); /* evict */
 ssize_t cw_dax_read(struct kiocb *kiocb, struct iov_iter *to);
 ssize_t cw_dax_write(struct kiocb *kiocb, struct iov_iter *from);
 int cw_dax_mmap(struct file *file, struct vm_area_struct *vma);
-/* Around a change of size: with i_rwsem and the mapping's invalidate_lock held for writing; waits
- * until nobody has pages from `from` on pinned. */
+/* Around a change of size, of any inode with S_DAX: with invalidate_lock held for writing (dax.c).
+ * The first waits until nobody has pages from `from` on pinned. The second, when i_size has become
+ * less, takes what was behind it away; `idle`: the first was called before. */
 int cw_dax_break(struct inode *inode, loff_t from);
-void cw_dax_truncate(struct inode *inode, loff_t size);
+void cw_dax_cut(struct inode *inode, bool idle);
 extern const struct address_space_operations cw_dax_aops;
 
 #endif

@@ -14,7 +14,6 @@
 #include <linux/iomap.h>
 #include <linux/memremap.h>
 #include <linux/pagemap.h>
-#include <linux/wait_bit.h>
 #include <linux/writeback.h>
 
 #include "compat/dax.h"
@@ -24,11 +23,18 @@
 /* ---- iomap ------------------------------------------------------------------------------------
  * */
 
+/* What is asked for is not, or no more, in whole pages of the file. */
+#define NOT_WHOLE (-ERANGE)
+
 static int begin(struct inode *inode, loff_t pos, loff_t length, unsigned int flags,
 		 struct iomap *iomap, struct iomap *srcmap)
 {
 	const loff_t size = i_size_read(inode), whole = round_down(size, PAGE_SIZE);
 	struct cw_range *r;
+
+	/* Cut since in_window() looked: read(2) and write(2) ask the server then. */
+	if (!(flags & IOMAP_FAULT) && pos >= whole)
+		return NOT_WHOLE;
 
 	iomap->offset = pos;
 	iomap->bdev = NULL;
@@ -167,7 +173,7 @@ static ssize_t write_locked(struct kiocb *kiocb, struct iov_iter *from)
 		return err;
 	r = transfer(kiocb, from);
 	if (r > 0)
-		cw_drop_attr(file_inode(file));
+		cw_attr_stored(file_inode(file));
 	return r;
 }
 
@@ -224,8 +230,9 @@ static bool is_tail(struct inode *inode, pgoff_t index)
 	return (size & ~PAGE_MASK) && index == size >> PAGE_SHIFT;
 }
 
-/* One attempt; *error: 0, or why the window could not do it. */
-static vm_fault_t try_fault(struct vm_fault *vmf, cw_fault_size order, int *error)
+/* One attempt; *error: 0, or why the window could not do it. How the file ends is looked at under
+ * the lock: no cut comes between that and the mapping (dax.c). */
+static vm_fault_t try_fault(struct vm_fault *vmf, cw_fault_size order, bool tails, int *error)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct address_space *mapping = inode->i_mapping;
@@ -234,7 +241,9 @@ static vm_fault_t try_fault(struct vm_fault *vmf, cw_fault_size order, int *erro
 
 	*error = 0;
 	filemap_invalidate_lock_shared(mapping);
-	if (cw_is_dax(inode)) {
+	if (cw_is_dax(inode) && !tails && is_tail(inode, vmf->pgoff)) {
+		*error = NOT_WHOLE;
+	} else if (cw_is_dax(inode)) {
 		ret = dax_iomap_fault(vmf, order, &pfn, error, &iomap_ops);
 		if (ret & VM_FAULT_NEEDDSYNC)
 			ret = dax_finish_sync_fault(vmf, order, pfn);
@@ -247,12 +256,19 @@ static vm_fault_t fault_dax(struct vm_fault *vmf, cw_fault_size order)
 {
 	struct file *file = vmf->vma->vm_file;
 	struct inode *inode = file_inode(file);
+	/* A huge page never has a partial one. */
+	bool tails = order != CW_FAULT_PAGE || !may_leave(inode, file);
 	vm_fault_t ret = VM_FAULT_NOPAGE;
 	int error = 0;
 
-	if (order == CW_FAULT_PAGE && is_tail(inode, vmf->pgoff) && leave(inode, file))
-		return ret;
 	do {
+		if (error == NOT_WHOLE && !tails) {
+			if (leave(inode, file))
+				return VM_FAULT_NOPAGE;
+			/* Pinned: for this once, and the loop ends. */
+			tails = true;
+			error = 0;
+		}
 		if (error == -EAGAIN) {
 			error = cw_reclaim_wait(cw_window_of(inode));
 			/* Killed: not to be tried again, where it is the kernel that faults. */
@@ -265,7 +281,7 @@ static vm_fault_t fault_dax(struct vm_fault *vmf, cw_fault_size order)
 				ret = VM_FAULT_NOPAGE;
 			break;
 		}
-		ret = try_fault(vmf, order, &error);
+		ret = try_fault(vmf, order, tails, &error);
 	} while (error);
 	return ret;
 }
@@ -285,7 +301,7 @@ static vm_fault_t any_fault(struct vm_fault *vmf, cw_fault_size order)
 	ret = fault_dax(vmf, order);
 	if (stores) {
 		if (!(ret & VM_FAULT_ERROR))
-			cw_drop_attr(inode);
+			cw_attr_stored(inode);
 		sb_end_pagefault(inode->i_sb);
 	}
 	return ret;
@@ -330,32 +346,7 @@ int cw_dax_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* ---- changes of size, and a_ops -----------------------------------------------------------------
- * */
-
-int cw_dax_break(struct inode *inode, loff_t from)
-{
-	struct address_space *mapping = inode->i_mapping;
-	struct page *page;
-	int err = 0;
-
-	while (!err && cw_is_dax(inode) &&
-	       (page = dax_layout_busy_page_range(mapping, from, LLONG_MAX))) {
-		filemap_invalidate_unlock(mapping);
-		err = wait_var_event_killable(&page->_refcount, cw_page_is_idle(page));
-		filemap_invalidate_lock(mapping);
-	}
-	return err;
-}
-
-void cw_dax_truncate(struct inode *inode, loff_t size)
-{
-	struct cw_inode_dax *dax = CW_I(inode)->dax;
-
-	down_write(&dax->lock);
-	cw_ranges_drop(inode, DIV_ROUND_UP_ULL(size, CW_RANGE), ULONG_MAX);
-	up_write(&dax->lock);
-}
+/* ---- a_ops ----------------------------------------------------------------------------------- */
 
 static int writepages(struct address_space *mapping, struct writeback_control *wbc)
 {

@@ -257,9 +257,10 @@ static int open_truncating(struct inode *inode, struct file *file, struct cw_fil
 		cw_writes_go(inode);
 	}
 	if (!err) {
-		truncate_pagecache(inode, 0);
 		if (IS_DAX(inode))
-			cw_dax_truncate(inode, 0);
+			cw_dax_cut(inode, true);
+		else
+			truncate_pagecache(inode, 0);
 		cw_drop_attr(inode);
 	}
 	if (IS_DAX(inode))
@@ -313,10 +314,17 @@ void cw_opened(struct inode *inode, struct file *file, struct cw_file *f)
 	f->open_flags &= ~PINNED;
 	begin(inode, file, f);
 	if ((file->f_flags & O_TRUNC) && (c->flags & FUSE_ATOMIC_O_TRUNC)) {
+		if (IS_DAX(inode))
+			filemap_invalidate_lock(inode->i_mapping);
 		spin_lock(&CW_I(inode)->lock);
 		i_size_write(inode, 0);
 		spin_unlock(&CW_I(inode)->lock);
-		truncate_pagecache(inode, 0);
+		if (IS_DAX(inode)) {
+			cw_dax_cut(inode, false);
+			filemap_invalidate_unlock(inode->i_mapping);
+		} else {
+			truncate_pagecache(inode, 0);
+		}
 		cw_drop_attr(inode);
 	}
 }

@@ -29,8 +29,9 @@ vm_fault_t cw_page_mkwrite(struct vm_fault *vmf)
 	file_update_time(file);
 	folio_lock(folio);
 	if (folio->mapping != inode->i_mapping || folio_pos(folio) >= i_size_read(inode)) {
+		/* Of a page that nobody takes away the task would come again for ever. */
+		ret = folio->mapping == inode->i_mapping ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
 		folio_unlock(folio);
-		ret = VM_FAULT_NOPAGE;
 	} else {
 		/* The device reads it while it is under writeback. */
 		folio_wait_writeback(folio);

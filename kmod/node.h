@@ -47,6 +47,7 @@ struct cw_inode {
 	struct posix_acl __rcu *acls[2]; /* acl.c */
 	u64 acl_serial;
 	u64 attr_version;
+	u64 stored_version;     /* that count at the last store by the DAX window */
 	u32 attr_flags;         /* FUSE_ATTR_* */
 	struct timespec64 btime;
 	bool btime_known;
@@ -84,6 +85,7 @@ struct cw_inode {
 #define CW_I_POSIX_LOCKS  7 /* somebody here has asked the server for POSIX locks */
 #define CW_I_LISTED       8 /* a listing brought its attributes, and nobody has used them yet */
 #define CW_I_NO_DAX       9 /* an inode with S_DAX that does without the window (daxio.c) */
+#define CW_I_ENDED        10 /* a READ has shown it shorter: pages behind are to go (data.c) */
 
 static inline struct cw_inode *CW_I(const struct inode *inode)
 {
@@ -176,12 +178,17 @@ u64 cw_attr_version(struct cw_conn *c);
 
 /* Attributes from a reply. -EIO: another type than before; the inode is bad from now on. 1: not
  * taken, for what is known is newer than the question. Drops pages where cache=auto sees that the
- * file is another's work (cw_data_attr_taken()); so not with a page locked. */
+ * file is another's work (cw_data_attr_taken()), and cuts files in the DAX window (dax.c); so not
+ * with a page locked, nor the inode's invalidate_lock. */
 int cw_take_attr(struct inode *inode, const struct fuse_attr *attr, const struct cw_valid *valid,
 		 u64 attr_version);
 
 /* Attributes are not known any more, and what is under way does not bring them. */
 void cw_drop_attr(struct inode *inode);
+/* The same after a store by the DAX window, which moves times that only the server knows: what is
+ * under way is taken, for who learns that the file was cut has to see to that, but not believed for
+ * later. */
+void cw_attr_stored(struct inode *inode);
 /* We changed the inode (its size, too): the version moves, so that older replies are not taken.
  * Also when the last one that could write has closed it (writeback): size and times were ours. */
 void cw_note_change(struct inode *inode);

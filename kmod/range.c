@@ -115,13 +115,9 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 		err = cw_dax_break(inode, offset);
 	if (!err && (mode & DROPS))
 		err = filemap_write_and_wait_range(inode->i_mapping, offset, last);
-	size = size_after(i_size_read(inode), mode, offset, len);
-	if (!err && size > i_size_read(inode))
-		err = inode_newsize_ok(inode, size);
-	if (!err)
-		err = file_modified(file);
 	if (err)
 		return err;
+	size = size_after(i_size_read(inode), mode, offset, len);
 	cw_writes_stop(inode);
 	set_bit(CW_I_SIZE_UNSTABLE, &ci->state);
 	err = send_fallocate(file, mode, offset, len);
@@ -138,10 +134,23 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 		truncate_pagecache_range(
 			inode, mode & MOVES ? round_down(offset, PAGE_SIZE) : offset, last);
 	if (!err && (mode & FALLOC_FL_COLLAPSE_RANGE) && IS_DAX(inode))
-		cw_dax_truncate(inode, size);
+		cw_dax_cut(inode, true);
 	clear_bit(CW_I_SIZE_UNSTABLE, &ci->state);
 	cw_drop_attr(inode);
 	return err;
+}
+
+/* What may refuse it, or ask the server for attributes: so without invalidate_lock (dax.c). */
+static int before_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	/* What is to grow, and from where. */
+	int err = cw_refresh(inode, file, false);
+	loff_t size = size_after(i_size_read(inode), mode, offset, len);
+
+	if (!err && size > i_size_read(inode))
+		err = inode_newsize_ok(inode, size);
+	return err ? err : file_modified(file);
 }
 
 long cw_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
@@ -155,8 +164,7 @@ long cw_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	if (cw_is_absent(c, FUSE_FALLOCATE))
 		return -EOPNOTSUPP;
 	inode_lock(inode);
-	/* What is to grow, and from where. */
-	err = cw_refresh(inode, file, false);
+	err = before_fallocate(file, mode, offset, len);
 	if (mode & DROPS)
 		filemap_invalidate_lock(inode->i_mapping);
 	if (!err)

@@ -162,15 +162,10 @@ static void after_size(struct inode *inode, loff_t old, bool done, const struct 
 
 	cw_writes_go(inode);
 	if (done) {
-		if (size != old)
+		if (IS_DAX(inode) && size < old)
+			cw_dax_cut(inode, true);
+		else if (size != old)
 			truncate_pagecache(inode, size);
-		if (IS_DAX(inode)) {
-			/* A last page that is not whole any more: a fault sees it (data.c). */
-			if (size < old)
-				unmap_mapping_pages(inode->i_mapping, size >> PAGE_SHIFT, 1,
-						    false);
-			cw_dax_truncate(inode, size);
-		}
 		move_data(inode, words);
 	}
 	clear_bit(CW_I_SIZE_UNSTABLE, &CW_I(inode)->state);

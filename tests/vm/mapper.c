@@ -52,6 +52,23 @@ char *mapped(struct slot *s, uint64_t offset, uint64_t len)
 	return s->map + (offset - s->offset);
 }
 
+struct slot *slot_of(const char *word)
+{
+	return &slots[number(word) % SLOTS];
+}
+
+bool may_fault(bool (*touch)(volatile char *p, void *arg), volatile char *p, void *arg)
+{
+	volatile bool good = false;
+	sigjmp_buf outer;
+
+	memcpy(outer, fault, sizeof(fault));
+	if (!sigsetjmp(fault, 1))
+		good = touch(p, arg);
+	memcpy(fault, outer, sizeof(fault));
+	return good;
+}
+
 void pattern(char *to, uint64_t offset, size_t len, uint64_t seed)
 {
 	char unit[UNIT + 1];
@@ -262,14 +279,14 @@ static void do_read_into(struct slot *s, char **argv)
 {
 	uint64_t at = number(argv[2]), len = number(argv[3]);
 
-	answer(pread(slots[number(argv[4]) % SLOTS].fd, mapped(s, at, len), len, (off_t)at));
+	answer(pread(slot_of(argv[4])->fd, mapped(s, at, len), len, (off_t)at));
 }
 
 static void do_write_from(struct slot *s, char **argv)
 {
 	uint64_t at = number(argv[2]), len = number(argv[3]);
 
-	answer(pwrite(slots[number(argv[4]) % SLOTS].fd, mapped(s, at, len), len, (off_t)at));
+	answer(pwrite(slot_of(argv[4])->fd, mapped(s, at, len), len, (off_t)at));
 }
 
 /* Whether Linux maps the file itself, or keeps pages of its own. */
@@ -306,6 +323,8 @@ static const struct command commands[] = {
 	{"writefrom", 5, do_write_from}, /* SLOT OFFSET LENGTH OTHER-SLOT */
 	{"turns", 6, do_turns},       /* SLOT OFFSET ME PARTIES ROUNDS */
 	{"hammer", 6, do_hammer},     /* SLOT ME PARTIES ROUNDS SEED */
+	{"learn", 4, do_learn},       /* SLOT OTHER-SLOT SIZE */
+	{"chase", 6, do_chase},       /* SLOT OTHER-SLOT SIZE OFFSET ME */
 	{"model", 6, do_model},       /* SLOT STEPS SIZE SEED cached|direct|whole */
 };
 

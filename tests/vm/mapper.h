@@ -33,12 +33,22 @@ void answer(long result);
 /* Where the slot's mapping has that range of the file; what is outside ends the program. */
 char *mapped(struct slot *s, uint64_t offset, uint64_t len);
 
+/* Another slot, by a word of a command. */
+struct slot *slot_of(const char *word);
+
+/* What a function that may meet memory that is not there says; false where it did. */
+bool may_fault(bool (*touch)(volatile char *p, void *arg), volatile char *p, void *arg);
+
 /* The bytes that a seed gives a range of a file; tests/lib/mapper.py makes the same. */
 void pattern(char *to, uint64_t offset, size_t len, uint64_t seed);
 
 /* mapper_words.c: words of shared memory, with other programs, maybe of other guests. */
 void do_turns(struct slot *s, char **argv);
 void do_hammer(struct slot *s, char **argv);
+
+/* mapper_cut.c: a file that is cut while its last pages are faulted. */
+void do_learn(struct slot *s, char **argv);
+void do_chase(struct slot *s, char **argv);
 
 /* mapper_model.c: a file against a model of it in memory. */
 void do_model(struct slot *s, char **argv);

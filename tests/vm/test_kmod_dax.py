@@ -3,8 +3,8 @@
 """Files in the DAX window by causeway.ko, on each kernel: what is read, written and mapped of them is
 what the host has, also in the partial last page, which is served in another way; files that grow
 and shrink under mappings; huge pages; a window that is smaller than the files, whose ranges are taken
-from programs that use them; memory of the window in others' direct I/O; a host that truncates; and no
-window at all. Words name the cases to run."""
+from programs that use them; memory of the window in others' direct I/O; a host that truncates, also
+in the middle of faults; and no window at all. Words name the cases to run."""
 import concurrent.futures
 import os
 import sys
@@ -14,12 +14,14 @@ import fscompare
 import kmod
 from dax import PAGE, PIECE, QEMU, WINDOW, content, dax_daemon, make, mapped_files
 from guest import FSCASES, FULL, check, host, same, wait_for, warnings_of
-from mapper import There, pattern, words
+from mapper import There, checksum, pattern, words
 
 READ, WRITE, SETUPMAPPING = 15, 16, 48
 SMALL = 4 * PIECE
 SIZES = sorted({1, 100 * PAGE + 9} | {e + d for e in (PAGE, PIECE, 2 * PIECE) for d in (-1, 0, 1)})
 STEPS = 600 if FULL else 150
+CUTS = 24 if FULL else 8
+LEAVES = PIECE - 8 * PAGE + 100  # within a page
 LIMIT = 300
 SEED = int(os.environ.get("MODEL_SEED", "1"))
 # Many files, or races that the server decides; and how much of a hole is filled is the file system's
@@ -261,6 +263,45 @@ def truncated_by_the_host(case):
              (b"by-the-guest", b"more" if size > PAGE else b"", size))
 
 
+def cut_under_a_fault(case):
+    """A host that truncates a file again and again, while two programs fault a page at its end and a third
+    learns the size: once that is known, nobody has memory behind the end, and a partial page is as the file
+    is, whatever a fault has met. Where it first ends within a page, the file leaves the window."""
+    case.guest.run(f"head -c {PAGE} /dev/zero > /tmp/known")
+    for mapper in case.mappers:
+        mapper.do("open 1 /tmp/known rw")
+        mapper.do(f"map 1 0 {PAGE} rw")
+    for turn in range(CUTS):
+        name, size = f"chased{turn}", PIECE + 16 * PAGE
+        path = case.outside("auto", name)
+        make(path, pattern(0, size, 1))
+        for mapper in case.mappers:
+            same("start", mapper.ask(f"open 0 {case.inside('auto', name)} rw", f"map 0 0 {size} rw",
+                                     f"load 0 0 {size}", "isdax 0")[2:],
+                 [checksum(pattern(0, size, 1)), "1"])
+        for cut in (PIECE + 8 * PAGE, PIECE, PIECE - 4 * PAGE, LEAVES,
+                    PIECE - 8 * PAGE + 60, PIECE - 9 * PAGE + 2000):
+            last = cut // PAGE * PAGE
+            for me, mapper in enumerate(case.mappers[1:]):
+                # Half of them store, as long as the file is in the window: a page of the cache that is
+                # written back just when the host has cut the file would make it longer again.
+                stores = (me + turn) % 2 if cut >= LEAVES else 0
+                mapper.tell([f"chase 0 1 {cut} {last + PAGE * (me if cut % PAGE else 0)} {stores}"])
+            case.mapper.tell([f"learn 0 1 {cut}"])
+            os.truncate(path, cut)
+            want = ["0", "0", "SIGBUS"] if cut % PAGE else ["0", "SIGBUS", "SIGBUS"]
+            same(f"{name} at {cut}", [m.answers(1, LIMIT)[0] for m in case.mappers], want)
+            case.mapper.do("fsync 0")
+        got = case.mapper.ask(f"load 0 0 {cut}", f"read 0 0 {cut}", "fsync 0")
+        same(f"{name}: in memory and in the file", (got, len(content(path))),
+             ([checksum(content(path))] * 2 + ["0"], cut))
+        for mapper in case.mappers:
+            same("end", mapper.ask("unmap 0", "close 0"), ["0", "0"])
+        same(f"{name}: on the host", len(content(path)), cut)
+    for mapper in case.mappers:
+        mapper.ask("unmap 1", "close 1")
+
+
 def by_inode(case):
     """Without an option the server says which files; with dax=never there are none."""
     mapper, name = case.mapper, case.tag("auto")
@@ -374,8 +415,8 @@ def competing(case):
              host(f"cksum < {case.outside('small', f'model{n}')}"))
 
 
-CASES = (semantics, read_and_mapped, huge, tails, growing, shrinking, truncated_by_the_host, by_inode,
-         without_a_window, direct_io, model, without_a_page_cache, larger_than_the_window, competing)
+CASES = (semantics, read_and_mapped, huge, tails, growing, shrinking, truncated_by_the_host, cut_under_a_fault,
+         by_inode, without_a_window, direct_io, model, without_a_page_cache, larger_than_the_window, competing)
 
 
 def one_kernel(kernel):
@@ -388,6 +429,8 @@ def one_kernel(kernel):
             print(f"{kernel}: {test.__name__}, {time.monotonic() - begin:.1f} s", flush=True)
     for mapper in case.mappers:
         mapper.end()
+    # What could not be written back is told here for all files, once.
+    guest.run("; ".join(f"sync -f /mnt/{daemon.name}" for daemon in case.daemons.values()))
     for daemon in case.daemons.values():
         guest.run(f"umount /mnt/{daemon.name}")
         wait_for("end of all maps", lambda d=daemon: not mapped_files(guest, d.name))
