@@ -3,13 +3,15 @@
 what has changed is looked up on the host. Nothing changes that the table does not mark, in no inode
 nearby either, and nothing is marked that never changes."""
 
+import ctypes
 import fcntl
 import os
 import re
 import struct
 import time
 
-from fuse import FATTR_MODE, FATTR_SIZE, name, setattr_in, write_in
+from fuse import (FATTR_ATIME, FATTR_GID, FATTR_MODE, FATTR_MTIME, FATTR_SIZE, FATTR_UID, name, setattr_in,
+                  write_in)
 from harness import Skip, case, check, equal, main
 from versions import table
 from world import World
@@ -18,7 +20,10 @@ SRC = os.environ["CAUSEWAY_SRC"]
 COARSE = 5  # CLOCK_REALTIME_COARSE: what file times are taken from
 GETFLAGS, SETFLAGS, NODUMP = 0x80086601, 0x40086602, 0x40
 O_RDWR, O_TRUNC, O_TMPFILE = 0o2, 0o1000, 0o20200000
-EXCHANGE = 2
+EXCHANGE, WHITEOUT = 2, 4
+AT_FDCWD = -100
+# Whom a file can be given to.
+OWNER = (1, 1) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 # Only with a window is there anything to map, or to be written back.
 FOR_A_WINDOW = {"SETUPMAPPING", "REMOVEMAPPING"}
 
@@ -144,6 +149,9 @@ FILE = {"NODE": "a/f"}
 EXPERIMENTS = (
     ("SETATTR", False, FILE, lambda s: ("a/f", setattr_in(FATTR_MODE, mode=0o100600))),
     ("SETATTR", True, FILE, lambda s: ("a/f", setattr_in(FATTR_SIZE, size=1))),
+    ("SETATTR", False, FILE, lambda s: ("a/f", setattr_in(FATTR_UID | FATTR_GID, uid=OWNER[0],
+                                                          gid=OWNER[1]))),
+    ("SETATTR", False, FILE, lambda s: ("a/f", setattr_in(FATTR_ATIME | FATTR_MTIME, mtime=12345))),
     ("SYMLINK", False, IN_A, lambda s: ("a", name("new", "target"))),
     ("MKNOD", False, IN_A, lambda s: ("a", struct.pack("<4I", 0o10644, 0, 0, 0) + name("new"))),
     ("MKDIR", False, IN_A, lambda s: ("a", struct.pack("<II", 0o755, 0) + name("new"))),
@@ -167,7 +175,8 @@ EXPERIMENTS = (
                    "TO": "b", "TO_NAME": ("b", one), "TO_CHILD": f"b/{one}"},
        lambda s, op=op, one=one, flags=flags: (
            "a", struct.pack("<Q", s.node("b")) + flags + name(one, one)))
-      for op, flags in (("RENAME", b""), ("RENAME2", struct.pack("<II", EXCHANGE, 0)))
+      for op, flags in (("RENAME", b""), ("RENAME2", struct.pack("<II", EXCHANGE, 0)),
+                        ("RENAME2", struct.pack("<II", WHITEOUT, 0)))
       for one in ("f", "sub")),
     ("TMPFILE", False, {"NODE": "a"},
      lambda s: ("a", struct.pack("<4I", O_RDWR | O_TMPFILE, 0o644, 0, 0) + name("/"))),
@@ -195,6 +204,17 @@ def has_flags(path):
         os.close(fd)
 
 
+def has_whiteouts(path):
+    one, other = (os.path.join(path, n).encode() for n in ("one", "other"))
+    with open(one, "w", encoding="utf-8"):
+        pass
+    done = ctypes.CDLL(None).renameat2(AT_FDCWD, one, AT_FDCWD, other, WHITEOUT) == 0
+    for p in (one, other):
+        if os.path.lexists(p):
+            os.unlink(p)
+    return done
+
+
 @case("each operation changes what its row says, all of it and nothing else")
 def effects():
     rows, bits = table()
@@ -207,11 +227,15 @@ def effects():
     untried = {"RELEASE", "FLUSH", "FSYNC", *FOR_A_WINDOW}  # what a window's copies do
     if not has_flags(w.daemon.share):
         untried.add("IOCTL")
+    whiteouts = has_whiteouts(w.daemon.share)
     for op, when, roles, request in EXPERIMENTS:
         if op == "IOCTL" and op in untried:
             continue
         s = Scene(w)
         node, args = request(s)
+        if op == "RENAME2" and not whiteouts and args[8:12] == struct.pack("<I", WHITEOUT):
+            s.close()
+            continue
         node = s.node(node)
         things, names, made = changes(s, lambda: w.fs.good(op, node, args) and op == "TMPFILE")
         _, marks, more, _ = rows[op]
