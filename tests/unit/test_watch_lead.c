@@ -8,10 +8,12 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "base/log.h"
 #include "coherence/words.h"
@@ -94,7 +96,7 @@ static int open_leader(void)
 	return fd;
 }
 
-static void signal_leader(int pidfd, int sig)
+static void signal_process(int pidfd, int sig)
 {
 	assert_int_equal(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0), 0);
 }
@@ -170,7 +172,7 @@ static void test_watcher_dies(void **state)
 	other = world_server_start(w, TABLE);
 	leader = open_leader();
 	epoch = world_epoch(w);
-	signal_leader(leader, SIGKILL);
+	signal_process(leader, SIGKILL);
 	assert_true(world_wait(is_lost, NULL));
 	assert_true(world_wait(epoch_moved, &epoch));
 	assert_int_equal(watch_add(w->watch, share, 9), -EPIPE);
@@ -232,7 +234,7 @@ static void test_leader_stalls(void **state)
 	leader = open_leader();
 	world_sync(w);
 	assert_int_equal(stat("dir", &st), 0);
-	signal_leader(leader, SIGSTOP);
+	signal_process(leader, SIGSTOP);
 	assert_true(world_wait(is_stopped, &pid));
 	u = (struct unseen){.beat = world_beat(w), .epoch = world_epoch(w)};
 	u.slot = vtable_slot(w->table, VTABLE_ATTR, st.st_dev, st.st_ino);
@@ -243,7 +245,7 @@ static void test_leader_stalls(void **state)
 	world_stranger(act_chmod, NULL);
 	assert_int_equal(world_leader(), pid);
 	assert_true(world_beat(w) == u.beat);
-	signal_leader(leader, SIGCONT);
+	signal_process(leader, SIGCONT);
 	assert_true(world_wait(beats_again, &u));
 	wait_for_beat();
 	assert_int_equal(world_leader(), pid);
@@ -254,6 +256,95 @@ static void test_leader_stalls(void **state)
 	wait_for_beat();
 	check_strangers("after its end");
 	world_unwatch(w);
+}
+
+static bool is_watcher(pid_t pid, ino_t mounts)
+{
+	char path[64], comm[32] = "";
+	CLEANUP_FD int fd = -1;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	if (stat(path, &st) < 0 || st.st_ino != mounts)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, comm, sizeof(comm) - 1) > 0 &&
+	       strcmp(comm, "causeway-watch\n") == 0;
+}
+
+/* The watcher in this world that does not lead. */
+static pid_t find_follower(void)
+{
+	pid_t leader = world_leader(), found = 0;
+	DIR *dir = opendir("/proc");
+	struct dirent *e;
+	struct stat mine;
+
+	assert_true(dir && stat("/proc/self/ns/mnt", &mine) == 0);
+	while ((e = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+		if (pid > 0 && pid != leader && is_watcher(pid, mine.st_ino))
+			found = pid;
+	}
+	closedir(dir);
+	return found;
+}
+
+/* A process with a number of our choice changes something. False: we may not choose. */
+static bool change_as(pid_t number)
+{
+	struct clone_args args = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&number,
+		.set_tid_size = 1};
+	pid_t child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	int status;
+
+	if (child < 0)
+		return false;
+	if (child == 0)
+		_exit(act_chmod(NULL) != 0);
+	assert_int_equal(child, number);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	return true;
+}
+
+/* A server has ended, and its number is a stranger's, before the one that leads hears of that: the
+ * server's own watcher, which would hang up, is stopped. */
+static void test_number_again(void **state)
+{
+	struct world *w = &world;
+	struct world_server other;
+	CLEANUP_FD int follower = -1;
+	bool again;
+	pid_t pid;
+
+	if (no_world)
+		skip();
+	world_watch(w, TABLE);
+	wait_for_beat();
+	other = world_server_start(w, TABLE);
+	world_note(w);
+	world_server_act(&other);
+	world_compare(w, "the server's");
+	pid = find_follower();
+	follower = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(follower >= 0);
+	signal_process(follower, SIGSTOP);
+	assert_true(world_wait(is_stopped, &pid));
+	world_server_kill(&other);
+	world_note(w);
+	again = change_as(other.pid);
+	if (again) {
+		world_expect_attr(w, "dir");
+		world_expect_list(w, "dir");
+	}
+	world_compare(w, "the stranger's with its number");
+	signal_process(follower, SIGKILL);
+	world_unwatch(w);
+	if (!again)
+		skip();
 }
 
 static int make_many(void *opaque)
@@ -294,11 +385,11 @@ static void test_overflow(void **state)
 	leader = open_leader();
 	world_sync(w);
 	epoch = world_epoch(w);
-	signal_leader(leader, SIGSTOP);
+	signal_process(leader, SIGSTOP);
 	world_stranger(make_many, &n);
 	beat = world_beat(w);
 	assert_true(world_epoch(w) == epoch);
-	signal_leader(leader, SIGCONT);
+	signal_process(leader, SIGCONT);
 	assert_true(world_wait(epoch_moved, &epoch));
 	assert_true(world_wait(beats, &beat));
 	check_strangers("after too many");
@@ -467,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_server_dies),
 		cmocka_unit_test(test_watcher_dies),
 		cmocka_unit_test(test_leader_stalls),
+		cmocka_unit_test(test_number_again),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_untold),
 		cmocka_unit_test(test_end),
