@@ -10,6 +10,7 @@
 
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,19 @@ static void pins_of_all(struct forged *f)
 	default:
 		pins_broken(f);
 	}
+}
+
+/* Good pins, but what is written is lost, which the host says once: to whoever asks first, as all
+ * who write are one open file there. */
+static void pins_lose_writes(struct forged *f)
+{
+	static _Atomic bool lost;
+
+	pins_of_all(f);
+	if (f->in.opcode == FUSE_WRITE)
+		atomic_store(&lost, true);
+	if (f->in.opcode == FUSE_FSYNC && atomic_exchange(&lost, false))
+		forge_error(f, EIO);
 }
 
 /* ---- The table ------------------------------------------------------------------------------- */
@@ -287,6 +301,7 @@ const struct lie lies_of_pins[] = {
 	{"pins-of-other-wire", 0, pins_of_other_wire},
 	{"pins-broken", 0, pins_broken},
 	{"pins-of-all", 0, pins_of_all},
+	{"pins-lose-writes", 0, pins_lose_writes},
 	{NULL, 0, NULL},
 };
 

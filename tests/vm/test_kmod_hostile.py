@@ -76,7 +76,7 @@ ALONE = ("mknod-root", "create-root", "create-directory", "create-no-node", "sym
 # What is to make no difference: who has no pin has none, and a directory is never one.
 VAIN = ("pins-unasked", "pins-of-other-wire", "pins-of-all")
 # ... and those that are pins.
-GIVEN = ("pins-of-all", "pins-broken")
+GIVEN = ("pins-of-all", "pins-broken", "pins-lose-writes")
 OPEN = "14"
 MALFORMED = ("nothing", "half-a-header", "len-beyond", "len-endless", "len-within-header", "len-zero",
              "other-unique", "no-unique", "interrupt-unique", "error-positive", "error-far",
@@ -151,6 +151,32 @@ def tell_lies(guest, liar, options):
     check(mount(guest, liar.name, options), "it can't be mounted in the end")
     same("the good server again", probe(guest, liar.name, "after all"), good)
     leave(guest, liar.name)
+
+
+# Who has it open hears that what was written is lost, once each, also where the server knows of one
+# open file only; and who opens it then does not.
+LOST = r"""
+import errno, os, sys
+def told(fd):
+    try:
+        os.fsync(fd)
+    except OSError as e:
+        return errno.errorcode[e.errno]
+    return "-"
+one, two, reader = (os.open(sys.argv[1], how) for how in (os.O_RDWR, os.O_RDWR, os.O_RDONLY))
+print(*map(told, (one, two, reader)))
+os.pwrite(one, b"x", 0)
+print(*map(told, (one, one, two, two, reader, reader)), told(os.open(sys.argv[1], os.O_RDWR)))
+"""
+
+
+def lose_writes(guest, liar):
+    liar.set("pins-lose-writes")
+    check(mount(guest, liar.name, "cache=auto"), "it can't be mounted")
+    got = guest.run(f"cat > /tmp/lost.py <<'END'\n{LOST}\nEND\npython3 /tmp/lost.py /mnt/{liar.name}/file")
+    same("what is told of lost writes", got.splitlines(), ["- - -", "EIO - EIO - EIO - -"])
+    leave(guest, liar.name)
+    liar.set("none")
 
 
 def requests(guest, name):
@@ -303,6 +329,7 @@ def main():
     guest.run("umount /mnt/h /mnt/l")
     for options in ("cache=none", "cache=auto,writeback"):
         tell_lies(guest, liar, options)
+    lose_writes(guest, liar)
     lie_about_words(guest, liar)
     replace_table(guest, liar, tables)
     spoil_replies(guest, hostile)
