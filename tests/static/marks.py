@@ -13,7 +13,7 @@ import sys
 ROOT = os.environ["CAUSEWAY_SRC"]
 FOLDER = "src/fs/passthrough"
 
-MARK = re.compile(r"\b(pt_mark|pt_mark_name|pt_mark_made|pt_mark_inode|pt_own_begin)\(")
+MARK = re.compile(r"\b(pt_mark|pt_mark_names?|pt_mark_made|pt_mark_inode|pt_own_begin)\(")
 CHANGE = re.compile(
     r"\b(unlinkat|renameat2?|mkdirat|mknodat|symlinkat|linkat|(?:p?write(?:v2?)?|pwrite64)|"
     r"[fl]?setxattr|[fl]?removexattr|f?truncate|fallocate|f?chmod(?:at)?|[fl]?chown(?:at)?|utimensat|"
@@ -37,7 +37,7 @@ WITHOUT = {
 
 # (file, what is replaced once, by what, what must be told)
 FAULTS = (
-    ("names.c", "\tcred_be_daemon();\n\tpt_mark_name(pt, parent.node, name, false);\n\tPT_VICTIM", "\tPT_VICTIM",
+    ("names.c", "\tcred_be_daemon();\n\tpt_mark_name(pt, parent.node, name);\n\tPT_VICTIM", "\tPT_VICTIM",
      "remove_name: unlinkat"),
     ("attr.c", "\tpt_mark(ref.node, VT_NODE_ATTR | (set->set & FS_SET_SIZE ? VT_NODE_DATA : 0));\n", "",
      "pt_setattr"),

@@ -679,7 +679,7 @@ static void test_listing_words(void **state)
 
 static struct pt_victim hold(struct pt_node *dir, const char *name)
 {
-	pt_mark_name(pt_of(s->fs), dir, name, false);
+	pt_mark_name(pt_of(s->fs), dir, name);
 	return pt_hold_victim(pt_of(s->fs), dir, name, VT_CHILD_ATTR, PT_GOES);
 }
 

@@ -65,7 +65,7 @@ int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, c
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		pt_mark_name(pt, parent.node, name, false);
+		pt_mark_name(pt, parent.node, name);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
@@ -82,7 +82,7 @@ int pt_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		pt_mark_name(pt, parent.node, name, false);
+		pt_mark_name(pt, parent.node, name);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
@@ -99,7 +99,7 @@ int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		pt_mark_name(pt, parent.node, name, false);
+		pt_mark_name(pt, parent.node, name);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
@@ -117,7 +117,7 @@ static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int 
 	if (r < 0)
 		return r;
 	cred_be_daemon();
-	pt_mark_name(pt, parent.node, name, false);
+	pt_mark_name(pt, parent.node, name);
 	PT_VICTIM struct pt_victim victim = pt_hold_victim(pt, parent.node, name,
 		VT_CHILD_ATTR | (flags & AT_REMOVEDIR ? VT_CHILD_LIST : 0), PT_GOES);
 	PT_NODE struct pt_node_ref held = pt_hold_named(pt, parent.node, name);
@@ -205,8 +205,7 @@ int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	cred_be_daemon();
-	pt_mark_name(pt, parent.node, name, false);
-	pt_mark_name(pt, new_parent.node, new_name, true);
+	pt_mark_names(pt, parent.node, name, new_parent.node, new_name);
 	PT_VICTIM struct pt_victim moved = pt_hold_victim(pt, parent.node, name,
 		VT_CHILD_ATTR | VT_CHILD_LIST, PT_MOVES);
 	PT_VICTIM struct pt_victim other = flags & RENAME_NOREPLACE ? pt_no_victim()
@@ -230,7 +229,7 @@ int pt_link(struct fs *fs, uint64_t node_id, uint64_t parent_id, const char *nam
 		return ref.error;
 	if (r == 0) {
 		cred_be_daemon();
-		pt_mark_name(pt, parent.node, name, false);
+		pt_mark_name(pt, parent.node, name);
 		pt_mark(ref.node, VT_CHILD_ATTR);
 		/* The link of /proc leads to the inode itself, symlinks included. */
 		r = neg_errno(linkat(pt->proc_fd, pt_fdname(ref.node->fd).s, parent.node->fd, name,

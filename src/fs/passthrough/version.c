@@ -14,9 +14,6 @@
 /* What is in flight is good for nothing: a stamp of what nobody looked at. */
 #define NO_STAMP ((struct vt_stamp){.word = VT_BEGIN})
 
-/* The table that this thread has entered without a request. */
-static _Thread_local struct vtable *inside;
-
 struct pt_inode pt_inode_of(const struct pt_node *node)
 {
 	return (struct pt_inode){
@@ -156,22 +153,63 @@ void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *nam
 
 /* The spelling's own slot is marked too: another server, which may read the directory where we may
  * not, knows that its names are compared byte by byte. */
-void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name, bool to)
+static void mark_spelling(struct vtable_request *v, uint64_t hash, uint32_t slot)
+{
+	uint32_t byte = vtable_slot_of_hash(v->t, hash);
+
+	if (byte != slot)
+		vtable_begin(v->t, &v->change, &byte, 1);
+}
+
+/* The operands of a directory and a name in it; how many. */
+static unsigned int operands_of_name(struct passthrough *pt, struct vtable_request *v,
+	struct pt_node *dir, const char *name, struct vtable_operand *o)
+{
+	struct pt_inode inode = pt_inode_of(dir);
+	unsigned int n = operands(v, &inode, VT_NODE_ATTR | VT_NODE_LIST, o);
+
+	o[n] = name_operand(pt, v, dir, name, VT_NAME, &v->name);
+	return n + 1;
+}
+
+void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 {
 	struct vtable_request *v = vtable_request_now();
-	struct vtable_operand o;
-	uint64_t *hash;
-	uint32_t byte;
+	struct vtable_operand o[3];
+	unsigned int n;
 
 	if (!v)
 		return;
-	hash = to ? &v->to_name : &v->name;
-	o = name_operand(pt, v, dir, name, to ? VT_TO_NAME : VT_NAME, hash);
-	byte = vtable_slot_of_hash(v->t, *hash);
-	pt_mark_node(v, dir, to ? VT_TO_ATTR | VT_TO_LIST : VT_NODE_ATTR | VT_NODE_LIST);
-	vtable_request_mark(v, &o, 1);
-	if (byte != o.slot)
-		vtable_begin(v->t, &v->change, &byte, 1);
+	n = operands_of_name(pt, v, dir, name, o);
+	vtable_request_mark(v, o, n);
+	mark_spelling(v, v->name, o[n - 1].slot);
+}
+
+void pt_mark_names(struct passthrough *pt, struct pt_node *dir, const char *name,
+	struct pt_node *to_dir, const char *to_name)
+{
+	struct vtable_request *v = vtable_request_now();
+	struct vtable_operand o[6];
+	struct pt_inode inode;
+	unsigned int n;
+
+	if (!v)
+		return;
+	n = operands_of_name(pt, v, dir, name, o);
+	o[n] = name_operand(pt, v, to_dir, to_name, VT_TO_NAME, &v->to_name);
+	if (to_dir != dir) {
+		inode = pt_inode_of(to_dir);
+		operands(v, &inode, VT_TO_ATTR | VT_TO_LIST, &o[n + 1]);
+	} else {
+		/* Most renames are within one: a hash costs more than all else of a mark. */
+		o[n + 1] = o[0];
+		o[n + 1].bit = VT_TO_ATTR;
+		o[n + 2] = o[1];
+		o[n + 2].bit = VT_TO_LIST;
+	}
+	vtable_request_mark(v, o, n + 3);
+	mark_spelling(v, v->name, o[n - 1].slot);
+	mark_spelling(v, v->to_name, o[n].slot);
 }
 
 void pt_forget_names(void)
@@ -311,62 +349,4 @@ void pt_recall_listing(const struct pt_node *dir, const struct vt_stamp *stamp)
 
 	if (v && v->words)
 		vtable_request_recall(v, o, stamp);
-}
-
-int pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_own *own)
-{
-	struct vtable_request *v = vtable_request_now();
-	struct pt_inode inode = pt_inode_of(node);
-	uint32_t slots[2];
-
-	*own = (struct pt_own){.t = v ? v->t : inside};
-	if (!own->t) {
-		own->t = pt->config.table;
-		if (!own->t)
-			return 0;
-		own->entered = true;
-		vtable_enter(own->t);
-	}
-	if (vtable_is_lost(own->t)) {
-		if (own->entered)
-			vtable_leave(own->t);
-		own->t = NULL;
-		return -EIO;
-	}
-	slots[0] = vtable_slot(own->t, VTABLE_ATTR, inode.dev, inode.ino);
-	slots[1] = vtable_slot(own->t, VTABLE_DATA, inode.dev, inode.ino);
-	if (v && !v->settled && vtable_touch_of(&v->change, slots[0]) &&
-		vtable_touch_of(&v->change, slots[1]))
-		own->t = NULL;
-	else
-		vtable_begin(own->t, &own->change, slots, 2);
-	return 0;
-}
-
-void pt_own_end(struct pt_own *own)
-{
-	if (!own->t)
-		return;
-	vtable_end(own->t, &own->change);
-	if (own->entered)
-		vtable_leave(own->t);
-}
-
-struct pt_inside pt_enter_table(struct passthrough *pt)
-{
-	struct pt_inside in = {.t = pt->config.table};
-
-	if (!in.t || inside || vtable_request_now())
-		return (struct pt_inside){.t = NULL};
-	vtable_enter(in.t);
-	inside = in.t;
-	return in;
-}
-
-void pt_leave_table(struct pt_inside *in)
-{
-	if (!in->t)
-		return;
-	inside = NULL;
-	vtable_leave(in->t);
 }

@@ -67,9 +67,11 @@ void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
 	struct fs_entry *entry);
 
-/* Before a name is made, removed or moved: its directory, and the name; `to`: the other ones of a
- * rename. May take the daemon's credentials. */
-void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name, bool to);
+/* Before a name is made, removed or moved: its directory, and the name; both of a rename. May take
+ * the daemon's credentials. */
+void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name);
+void pt_mark_names(struct passthrough *pt, struct pt_node *dir, const char *name,
+	struct pt_node *to_dir, const char *to_name);
 
 /* A directory's names are compared in another way from now on. */
 void pt_forget_names(void);
@@ -109,6 +111,8 @@ struct vt_stamp pt_stamp_listing(const struct pt_node *dir);
 
 /* A listing that was read with such a stamp is shown. */
 void pt_recall_listing(const struct pt_node *dir, const struct vt_stamp *stamp);
+
+/* own.c */
 
 /*
  * A change that no request marks: of what a guest has stored in copies of a DAX window, written
