@@ -308,6 +308,31 @@ static void test_race(void **state)
 	assert_int_equal(pt_of(fs)->nodes->used, 1);
 }
 
+static void replace_new(void)
+{
+	assert_int_equal(rename("export/g", "export/new"), 0);
+}
+
+/* The node of a file that was made is that file, though its name may be another's by the time that
+ * it is opened by that. */
+static void test_made(void **state)
+{
+	const struct fs_caller who = {.uid = geteuid(), .gid = getegid(), .umask = 022};
+	ino_t other = number_of("export/g");
+	struct fs_entry entry;
+	uint64_t handle;
+
+	happens = replace_new;
+	assert_int_equal(fs->ops->create(fs, &who, FS_ROOT, "new", 0644, O_RDWR | O_CREAT | O_EXCL,
+				 false, &entry, &handle), 0);
+	assert_null(happens);
+	assert_int_equal(number_of("export/new"), other);
+	assert_int_not_equal(entry.attr.stx_ino, other);
+	assert_int_equal(number_of_node(entry.node), entry.attr.stx_ino);
+	assert_int_equal(fs->ops->release(fs, handle), 0);
+	assert_int_equal(number_of_node(entry.node), entry.attr.stx_ino);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 int main(void)
@@ -319,6 +344,7 @@ int main(void)
 		CASE(test_links),
 		CASE(test_between),
 		CASE(test_cold),
+		CASE(test_made),
 		CASE(test_race),
 	};
 

@@ -229,21 +229,34 @@ static int create_file(const struct pt_node *parent, const char *name, mode_t mo
 	return (int)neg_errno(syscall(SYS_openat2, parent->fd, name, &how, sizeof(how)));
 }
 
+/* What is kept of a file that was just made, and is open: a descriptor that keeps nobody from
+ * executing it. By its name that takes less than by way of /proc, where the name still leads there,
+ * and the file that is open keeps its number from being another's. A descriptor or -errno. */
+static int open_made(struct passthrough *pt, const struct pt_node *parent, const char *name, int fd,
+	const struct statx *made)
+{
+	int path_fd = name && parent->mount->keeps_numbers ? pt_open_child(parent->fd, name) : -1;
+	struct statx there;
+
+	if (path_fd >= 0 && pt_stat(path_fd, &there) == 0 && pt_same_inode(made, &there))
+		return path_fd;
+	close_fd(&path_fd);
+	return (int)neg_errno(openat(pt->proc_fd, pt_fdname(fd).s, O_PATH | O_CLOEXEC));
+}
+
 /* The node and handle of a file that this call made and holds open as taken_fd; with the rights
  * of who made it, as names.c has it. stated: the entry has its attributes already. */
 static int enter_created(struct passthrough *pt, struct pt_node *parent, const char *name,
 	int taken_fd, bool stated, struct fs_entry *entry, uint64_t *handle)
 {
 	CLEANUP_FD int fd = taken_fd;
-	int path_fd = openat(pt->proc_fd, pt_fdname(fd).s, O_PATH | O_CLOEXEC), r;
+	int r = stated ? 0 : pt_stat(fd, &entry->attr), path_fd;
 
-	if (path_fd < 0)
-		return -errno;
-	r = stated ? 0 : pt_stat(path_fd, &entry->attr);
-	if (r < 0) {
-		close(path_fd);
+	if (r < 0)
 		return r;
-	}
+	path_fd = open_made(pt, parent, name, fd, &entry->attr);
+	if (path_fd < 0)
+		return path_fd;
 	r = pt_node_found(pt, path_fd, &entry->attr, parent, name, &entry->node);
 	if (r < 0)
 		return r;
