@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -10,12 +11,13 @@
 
 struct fuse_pool {
 	struct fuse_session *se;
+	/* A post for each job that waits, and at the end for each thread. Not a condition: who
+	 * wakes from one marks the lock as wanted, and has to tell the kernel as it leaves it. */
+	sem_t work;
 	pthread_mutex_t lock; /* of what follows */
-	pthread_cond_t work;  /* a job waits, or it is time to end */
 	pthread_cond_t idle;  /* a worker has no job here any more, or a thread has begun */
 	struct fuse_job *first, **last; /* waiting */
 	struct fuse_job *free;
-	bool stop;
 	unsigned int waiting, busy; /* jobs that wait, and that a thread has */
 	unsigned int reads; /* jobs that are taken for a READ */
 	uint64_t taken, full; /* jobs until now; requests for which none was free */
@@ -30,9 +32,9 @@ static struct fuse_job *next_job(struct fuse_pool *pool)
 {
 	struct fuse_job *job;
 
+	while (sem_wait(&pool->work) < 0)
+		;
 	pthread_mutex_lock(&pool->lock);
-	while (!pool->first && !pool->stop)
-		pthread_cond_wait(&pool->work, &pool->lock);
 	job = pool->first;
 	if (job) {
 		pool->first = job->next;
@@ -100,7 +102,7 @@ int fuse_pool_start(struct fuse_session *se, unsigned int n)
 		return -ENOMEM;
 	pool->se = se;
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->work, NULL);
+	sem_init(&pool->work, 0, 0);
 	pthread_cond_init(&pool->idle, NULL);
 	pool->last = &pool->first;
 	for (size_t i = 0; i < FUSE_POOL_JOBS; i++) {
@@ -125,14 +127,12 @@ void fuse_pool_stop(struct fuse_session *se)
 
 	if (!pool)
 		return;
-	pthread_mutex_lock(&pool->lock);
-	pool->stop = true;
-	pthread_cond_broadcast(&pool->work);
-	pthread_mutex_unlock(&pool->lock);
+	for (unsigned int i = 0; i < pool->nthreads; i++)
+		sem_post(&pool->work);
 	for (unsigned int i = 0; i < pool->nthreads; i++)
 		pthread_join(pool->threads[i], NULL);
 	pthread_cond_destroy(&pool->idle);
-	pthread_cond_destroy(&pool->work);
+	sem_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
 	se->pool = NULL;
 	free(pool);
@@ -170,8 +170,9 @@ static void add_job(struct fuse_pool *pool, struct fuse_job *job)
 	*pool->last = job;
 	pool->last = &job->next;
 	pool->waiting++;
-	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
+	/* Whom this wakes would have to wait for the lock. */
+	sem_post(&pool->work);
 }
 
 bool fuse_may_map(const struct fuse_req *req)
