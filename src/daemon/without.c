@@ -17,6 +17,11 @@ static void without_borrowing(struct options *o)
 	o->no_borrowing = true;
 }
 
+static void without_answering(struct options *o)
+{
+	o->no_answering = true;
+}
+
 static void without_event_idx(struct options *o)
 {
 	o->no_event_idx = true;
@@ -73,6 +78,7 @@ static const struct {
 } table[] = {
 	{"polling", without_polling},
 	{"borrowing", without_borrowing},
+	{"answering", without_answering},
 	{"event-idx", without_event_idx},
 	{"pool", without_pool},
 	{"node-descriptors", without_descriptors},

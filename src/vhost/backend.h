@@ -69,6 +69,8 @@ struct vhost_device {
 	 * high-priority ring is left to its own thread meanwhile (poll.h). */
 	uint64_t poll_limit_ns;
 	bool no_borrowing;
+	/* What is finished while a ring's thread sleeps is left to it (deferred.h). */
+	bool no_answering;
 	/* Kicks and calls that are not needed are not spared. */
 	bool no_event_idx;
 

@@ -307,7 +307,7 @@ static bool take_ring(struct vhost_queue *q)
 
 	if (list->pushing || !atomic_load(&list->asleep))
 		return false;
-	list->pushing = mem_try_enter(&q->dev->mem, &q->gate);
+	list->pushing = !q->dev->device->no_answering && mem_try_enter(&q->dev->mem, &q->gate);
 	/* Memory changes, or somebody has borrowed the ring. */
 	if (!list->pushing)
 		vhost_queue_wake(q);

@@ -80,6 +80,26 @@ def event_idx():
         ended(w)
 
 
+@case("answering: the queue's thread is woken for what the pool has")
+def answering():
+    def synced(w, node, fh):
+        return w.fs.good("FSYNC", node, struct.pack("<QII", fh, 0, 0), 16)
+
+    for without in ("polling", "polling,answering"):
+        w, count = started(without)
+        node = w.fs.lookup("file").nodeid
+        fh = w.fs.open(node, 2)
+        for _ in range(MANY):
+            synced(w, node, fh)
+        equal(count("pool_jobs_total"), MANY, "jobs")
+        if without == "polling":
+            until("the pool answers nothing itself", lambda: synced(w, node, fh) is not None and
+                  count("queue_answered_beside_total", queue="1") > 0)
+        else:
+            equal(count("queue_answered_beside_total", queue="1"), 0, "answered beside")
+        ended(w)
+
+
 @case("pool: no threads; what waits for disks is served by the queue's own")
 def pool():
     for without, threads, jobs in ((None, 4, 1), ("pool", 0, 0)):
@@ -217,8 +237,8 @@ def credentials():
 
 @case("all of them at once")
 def everything():
-    w, count = started("polling,borrowing,event-idx,pool,cold-nodes,known-names,open-cache,node-descriptors,"
-                       "inside-cache,credentials,pins,file-handles")
+    w, count = started("polling,borrowing,answering,event-idx,pool,cold-nodes,known-names,open-cache,"
+                       "node-descriptors,inside-cache,credentials,pins,file-handles")
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node, 2)
     w.fs.write(node, fh, 0, b"hello")

@@ -399,8 +399,9 @@ static void test_without(void **state)
 		0);
 	assert_int_equal(o.poll_us, 0);
 	assert_int_equal(o.thread_pool_size, 0);
-	assert_false(o.no_borrowing || o.no_event_idx || o.passthrough.keeps_no_descriptors ||
-		o.passthrough.keeps_no_rights || o.passthrough.opens_names ||
+	assert_false(o.no_borrowing || o.no_answering || o.no_event_idx ||
+		o.passthrough.keeps_no_descriptors || o.passthrough.keeps_no_rights ||
+		o.passthrough.opens_names ||
 		o.passthrough.starts_hot || o.passthrough.believes_nothing);
 	assert_int_equal(o.passthrough.spares, geteuid() == 0 ? PT_SPARES : 0);
 	assert_true(o.fuse.pins);
@@ -416,10 +417,11 @@ static void test_without(void **state)
 	assert_int_equal(o.passthrough.spares, 0);
 	assert_int_equal(PARSE(&o, "--without=borrowing", "--without=event-idx,node-descriptors",
 				 "--without=credentials,file-handles,known-names,cold-nodes",
-				 "--without=inside-cache"), 0);
-	assert_true(o.no_borrowing && o.no_event_idx && o.passthrough.keeps_no_descriptors &&
-		o.passthrough.keeps_no_rights && o.passthrough.opens_names &&
-		o.passthrough.starts_hot && o.passthrough.believes_nothing);
+				 "--without=inside-cache,answering"), 0);
+	assert_true(o.no_borrowing && o.no_answering && o.no_event_idx &&
+		o.passthrough.keeps_no_descriptors && o.passthrough.keeps_no_rights &&
+		o.passthrough.opens_names && o.passthrough.starts_hot &&
+		o.passthrough.believes_nothing);
 	assert_int_equal(o.passthrough.file_handles, PT_FILE_HANDLES_NEVER);
 	assert_true(o.poll_us > 0 && o.thread_pool_size > 0);
 	assert_int_equal(PARSE(&o, "--without=polling,speed"), -1);

@@ -26,6 +26,7 @@ static const struct {
 	{EVERYTHING, EVERYTHING, NULL},
 	{"polling", "no-polling", "polling"},
 	{"borrowing", "no-borrowing", "borrowing"},
+	{"answering", "no-answering", "answering"},
 	{"event-idx", "no-event-idx", "event-idx"},
 	{"pool", "no-pool", "pool"},
 	{"cold-nodes", "no-cold-nodes", "cold-nodes"},
