@@ -34,8 +34,13 @@ static int setup(void **state)
 	return 0;
 }
 
+/* A watcher that a test has stopped: it hears of no end. */
+static int stopped = -1;
+
 static int teardown(void **state)
 {
+	if (stopped >= 0)
+		syscall(SYS_pidfd_send_signal, stopped, SIGKILL, NULL, 0);
 	if (!no_world)
 		world_end(&world);
 	return 0;
@@ -316,7 +321,6 @@ static void test_number_again(void **state)
 {
 	struct world *w = &world;
 	struct world_server other;
-	CLEANUP_FD int follower = -1;
 	bool again;
 	pid_t pid;
 
@@ -329,9 +333,9 @@ static void test_number_again(void **state)
 	world_server_act(&other);
 	world_compare(w, "the server's");
 	pid = find_follower();
-	follower = (int)syscall(SYS_pidfd_open, pid, 0);
-	assert_true(follower >= 0);
-	signal_process(follower, SIGSTOP);
+	stopped = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(stopped >= 0);
+	signal_process(stopped, SIGSTOP);
 	assert_true(world_wait(is_stopped, &pid));
 	world_server_kill(&other);
 	world_note(w);
@@ -341,7 +345,8 @@ static void test_number_again(void **state)
 		world_expect_list(w, "dir");
 	}
 	world_compare(w, "the stranger's with its number");
-	signal_process(follower, SIGKILL);
+	signal_process(stopped, SIGKILL);
+	close_fd(&stopped);
 	world_unwatch(w);
 	if (!again)
 		skip();
