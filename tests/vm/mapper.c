@@ -325,7 +325,7 @@ static const struct command commands[] = {
 	{"hammer", 6, do_hammer},     /* SLOT ME PARTIES ROUNDS SEED */
 	{"learn", 4, do_learn},       /* SLOT OTHER-SLOT SIZE */
 	{"chase", 6, do_chase},       /* SLOT OTHER-SLOT SIZE OFFSET ME */
-	{"model", 6, do_model},       /* SLOT STEPS SIZE SEED cached|direct|whole */
+	{"model", 6, do_model},       /* SLOT STEPS SIZE SEED cached|direct|loaded|whole */
 };
 
 static void on_fault(int sig)

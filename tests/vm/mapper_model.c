@@ -19,6 +19,7 @@ struct model {
 	struct slot *slot;
 	int direct; /* the file once more, past the page cache; -1: not asked for */
 	bool whole; /* of a partial last page nothing is loaded or stored */
+	int mapped; /* what is mapped: the file, or the file for reading, where nothing is stored */
 	char *want, *got, *map;
 	uint64_t size, most, chance;
 	char log[LOG][TEXT];
@@ -118,6 +119,8 @@ static const char *step_store(struct model *m)
 {
 	uint64_t at, len;
 
+	if (m->mapped != m->slot->fd)
+		return NULL;
 	range(m, end_of_memory(m, true), &at, &len);
 	note(m, "store", at, len);
 	invent(m, at, len);
@@ -179,12 +182,18 @@ static const char *step_sync(struct model *m)
 	return NULL;
 }
 
+static char *map(const struct model *m)
+{
+	return mmap(NULL, m->most, m->mapped == m->slot->fd ? PROT_READ | PROT_WRITE : PROT_READ,
+		MAP_SHARED, m->mapped, 0);
+}
+
 static const char *step_map_again(struct model *m)
 {
 	note(m, "map", 0, m->most);
 	if (munmap(m->map, m->most))
 		return strerrorname_np(errno);
-	m->map = mmap(NULL, m->most, PROT_READ | PROT_WRITE, MAP_SHARED, m->slot->fd, 0);
+	m->map = map(m);
 	return m->map == MAP_FAILED ? strerrorname_np(errno) : NULL;
 }
 
@@ -229,12 +238,12 @@ static const char *step_direct_write(struct model *m)
 	return NULL;
 }
 
-static int open_direct(const struct slot *s)
+static int open_again(const struct slot *s, int flags)
 {
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->fd);
-	return open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	return open(path, flags | O_CLOEXEC);
 }
 
 static const char *check_size(struct model *m)
@@ -260,21 +269,23 @@ static void tell(const struct model *m, const char *wrong)
 }
 
 /* The file is empty at first; in the end it has what the model has. It may also be read and
- * written past the page cache, or be mapped in whole pages only. */
+ * written past the page cache, with mappings that are stored to or loaded only, or be mapped in
+ * whole pages only. */
 void do_model(struct slot *s, char **argv)
 {
-	const bool direct = !strcmp(argv[5], "direct");
+	const bool loaded = !strcmp(argv[5], "loaded"), direct = loaded || !strcmp(argv[5], "direct");
 	struct model m = {.slot = s,
 		.most = number(argv[3]),
 		.chance = number(argv[4]) * 0x9e3779b97f4a7c15u + 1,
-		.direct = direct ? open_direct(s) : -1,
+		.direct = direct ? open_again(s, O_RDWR | O_DIRECT) : -1,
+		.mapped = loaded ? open_again(s, O_RDONLY) : s->fd,
 		.whole = !strcmp(argv[5], "whole")};
 	const uint64_t count = number(argv[2]);
 	const char *wrong = NULL;
 
 	m.want = calloc(1, m.most + PAGE);
 	m.got = aligned_alloc(PAGE, (m.most + 2 * PAGE) / PAGE * PAGE);
-	m.map = mmap(NULL, m.most, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	m.map = map(&m);
 	if (!m.want || !m.got || m.map == MAP_FAILED || (direct && m.direct < 0))
 		wrong = strerrorname_np(errno);
 	for (; !wrong && m.steps < count; m.steps++) {
@@ -286,6 +297,8 @@ void do_model(struct slot *s, char **argv)
 	}
 	if (m.direct >= 0)
 		close(m.direct);
+	if (m.mapped != s->fd)
+		close(m.mapped);
 	if (wrong)
 		tell(&m, wrong);
 	else
