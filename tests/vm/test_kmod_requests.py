@@ -178,7 +178,7 @@ def asynchronous(guest, daemon, tag):
                   "exec 7>/tmp/go; until grep . /tmp/aio; do sleep 0.02; done")
         os.kill(daemon.pid, signal.SIGSTOP)
         try:
-            _, said = guest.try_run(f"""echo >&7; for i in $(seq 300); do
+            _, said = guest.try_run(f"""echo >&7; for i in $(seq 100); do
                 [ $(cat /sys/fs/causeway/{tag}/waiting) = {DEPTH} ] && grep -q submitted /tmp/aio && break
                 sleep 0.05; done; cat /sys/fs/causeway/{tag}/waiting /tmp/aio""")
         finally:
