@@ -273,7 +273,8 @@ static void tell(const struct model *m, const char *wrong)
  * whole pages only. */
 void do_model(struct slot *s, char **argv)
 {
-	const bool loaded = !strcmp(argv[5], "loaded"), direct = loaded || !strcmp(argv[5], "direct");
+	const bool loaded = !strcmp(argv[5], "loaded");
+	const bool direct = loaded || !strcmp(argv[5], "direct");
 	struct model m = {.slot = s,
 		.most = number(argv[3]),
 		.chance = number(argv[4]) * 0x9e3779b97f4a7c15u + 1,
