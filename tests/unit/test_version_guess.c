@@ -500,6 +500,35 @@ static void test_rename(void **state)
 	assert_int_equal(epoch_now(), epoch);
 }
 
+static void check_slots(unsigned int attr_bit, unsigned int list_bit, const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(s.v.touched & (attr_bit | list_bit), attr_bit | list_bit);
+	assert_int_equal(s.v.slot[__builtin_ctz(attr_bit)],
+		vtable_slot(s.t, VTABLE_ATTR, st.st_dev, st.st_ino));
+	assert_int_equal(s.v.slot[__builtin_ctz(list_bit)],
+		vtable_slot(s.t, VTABLE_LIST, st.st_dev, st.st_ino));
+}
+
+/* What is marked of the directories, be they one or two. */
+static void test_rename_directories(void **state)
+{
+	struct fs_entry sub;
+
+	check_rename("f", "new", 2);
+	check_slots(VT_NODE_ATTR, VT_NODE_LIST, "export");
+	check_slots(VT_TO_ATTR, VT_TO_LIST, "export");
+	assert_int_equal(mkdir("export/sub", 0755), 0);
+	sub = look_up("sub");
+	vtable_request_begin(&s.v, s.t, true);
+	assert_int_equal(s.fs->ops->rename(s.fs, FS_ROOT, "new", sub.node, "f", 0), 0);
+	vtable_request_end(&s.v);
+	check_slots(VT_NODE_ATTR, VT_NODE_LIST, "export");
+	check_slots(VT_TO_ATTR, VT_TO_LIST, "export/sub");
+}
+
 /* Somebody is at the old name while it is moved, or the epoch moves: then what has moved is looked
  * at, and if it is another inode, or nobody knows, the epoch moves. */
 static void test_others_at_old_name(void **state)
@@ -694,6 +723,7 @@ int main(void)
 		CASE(test_folded),
 		CASE(test_rename),
 		CASE(test_rename_over),
+		CASE(test_rename_directories),
 		CASE(test_others_at_old_name),
 		CASE(test_rename_untold),
 		CASE(test_rename_taken),
