@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: full timeout=900 needs=git,sqlite3,make,gcc,gcc-12,fio,stress-ng
+# check: full timeout=1300 needs=git,sqlite3,make,gcc,gcc-12,fio,stress-ng
 """Programs on causeway.ko: git, SQLite, a compiler under make, fio that verifies what it wrote, and
-stress-ng's file system stressors. With writes that wait, on the newer kernel; and with caches that are
-coherent by a version table, on the older one, whose guest is alone at the table."""
+stress-ng's file system stressors. With writes that wait, and without an option, on the newer kernel; and
+with caches that are coherent by a version table, on the older one, whose guest is alone at the table."""
 import os
 import re
 
@@ -25,7 +25,7 @@ FIO_JOBS = {
 STRESSORS = (("dentry", 100), ("getdent", 50), ("lockf", 100), ("flock", 100), ("rename", 200),
              ("seek", 30), ("utime", 200), ("xattr", 3), ("aio", 20), ("handle", 50), ("inotify", 5),
              ("chmod", 20), ("copy-file", 5), ("dirdeep", 5), ("fallocate", 5), ("fcntl", 5),
-             ("iomix", 5), ("link", 1), ("open", 5), ("sendfile", 5), ("sync-file", 5), ("touch", 5))
+             ("iomix", 5), ("chattr", 5), ("link", 1), ("open", 5), ("sendfile", 5), ("sync-file", 5), ("touch", 5))
 TABLE = os.path.join(tmpfs(), "table")
 
 
@@ -79,5 +79,6 @@ def one(kernel, tag, options, daemon_options, *words, shared_maps=True):
 
 make_repository(COMMITS)
 one("6.12", "writeback", ("writeback",), ("--writeback",))
+one("6.12", "auto", (), ())
 one("6.1", "shared", ("cache=shared",), ("--version-table", TABLE), "--version-table", TABLE,
     shared_maps=False)
