@@ -148,6 +148,8 @@ struct cw_call {
 	bool as_kernel;  /* uid and gid 0: nobody in particular asks (writeback) */
 	bool nofail;     /* memory for it is waited for */
 	bool unkillable; /* RELEASE and the like: a signal does not end the wait */
+	bool through;    /* goes also while requests are held up: CW_THROUGH */
+	unsigned long limit; /* jiffies for the reply, else -EINTR; 0: any time. No pages with it */
 	bool ids;        /* uid and gid are set already: a creator's, through an idmapped mount */
 	kuid_t uid;      /* else set by cw_call() */
 	kgid_t gid;
@@ -229,15 +231,16 @@ int cw_send(struct cw_conn *c, u32 opcode, u64 nodeid, const struct cw_in *in, u
 
 struct cw_req; /* request.h */
 
-/* Puts a request into a queue: the high-priority one, or that of this processor. The device reads
- * the first `out` lists, and writes the others. -ENOTCONN, -EINTR, -ENOMEM, and without waiting
- * for room -ENOSPC. */
+/* Puts a request into a queue: that of this processor, the high-priority one, or the first one for
+ * requests, there also while a suspend holds up all others. The device reads the first `out` lists,
+ * and writes the others. -ENOTCONN, -EINTR, -ENOMEM, and without waiting for room -ENOSPC. */
+enum cw_way { CW_AS_EVER, CW_HIGH_PRIORITY, CW_THROUGH };
 struct cw_sgs {
 	struct scatterlist *sgs[4];
 	unsigned int out, in;
 };
 
-int cw_dev_submit(struct cw_dev *dev, bool high_priority, struct cw_sgs *sgs, struct cw_req *req,
+int cw_dev_submit(struct cw_dev *dev, enum cw_way way, struct cw_sgs *sgs, struct cw_req *req,
 		  enum cw_wait wait);
 
 /* reply.c, from the interrupt: a request that the device is done with (it has written len bytes)

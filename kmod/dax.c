@@ -246,12 +246,26 @@ void cw_dax_cut(struct inode *inode, bool idle)
 
 /* ---- suspend --------------------------------------------------------------------------------- */
 
-int cw_dax_pause(struct cw_conn *c)
+static void set_away(struct cw_dax_window *w, bool away)
+{
+	spin_lock(&w->lock);
+	w->away = away;
+	spin_unlock(&w->lock);
+	wake_up_all(&w->freed);
+}
+
+int cw_dax_away(struct cw_conn *c)
 {
 	struct cw_dax_window *w = c->window;
 
 	if (!w)
 		return 0;
-	cancel_delayed_work_sync(&w->reclaim);
+	set_away(w, true);
 	return cw_reclaim_all(w);
+}
+
+void cw_dax_back(struct cw_conn *c)
+{
+	if (c->window)
+		set_away(c->window, false);
 }

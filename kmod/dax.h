@@ -19,10 +19,12 @@
  * never; -errno where dax=always was asked for and there is none. */
 int cw_dax_start(struct cw_conn *c, struct fs_context *fc);
 void cw_dax_stop(struct cw_conn *c);
-/* Before a suspend, with user space frozen: takes all that is mapped out of the window, as a reset
- * of the device would without a word; it comes back with the next faults. -EBUSY where somebody has
+/* Before a suspend, with user space frozen: takes all that is mapped out of the window, where a
+ * reset of the device is not to find anything; and has nothing mapped any more until
+ * cw_dax_back(): who reads or writes asks the server, who faults waits. -EBUSY where somebody has
  * pages pinned. */
-int cw_dax_pause(struct cw_conn *c);
+int cw_dax_away(struct cw_conn *c);
+void cw_dax_back(struct cw_conn *c);
 
 /* Whether a new inode is to be DAX, and its part of struct cw_inode: 0 or -ENOMEM. */
 bool cw_dax_wants(const struct cw_conn *c, umode_t mode, u32 attr_flags);

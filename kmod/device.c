@@ -1,31 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Virtio devices with file systems: found by their tags, opened by one connection each, suspended
- * with the machine, and gone when their owner says so.
+ * Virtio devices with file systems: found by their tags, opened by one connection each, and gone
+ * when their owner says so.
  *
  * A connection holds the struct cw_dev, not the device: that may be removed while it is mounted, or
  * stopped because its server is given up. It begins anew when it is opened again.
  *
- * devices_lock: what a struct cw_dev says is locked, their list, starts and stops of rings.
+ * cw_devices_lock: what a struct cw_dev says is locked, their list, starts and stops of rings.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/suspend.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_fs.h>
 #include <linux/virtio_ids.h>
 
 #include "conn.h"
-#include "dax.h"
 #include "main.h"
 #include "virtio.h"
 
 #define QUEUES_MAX 1025
-#define PAUSE_SECONDS 15 /* for what is under way before a suspend */
 
-static LIST_HEAD(devices);
-static DEFINE_MUTEX(devices_lock);
+LIST_HEAD(cw_devices);
+DEFINE_MUTEX(cw_devices_lock);
 
 void cw_dev_put(struct cw_dev *dev)
 {
@@ -53,9 +50,9 @@ static void needs_reset(struct work_struct *work)
 	struct cw_dev *dev = container_of(work, struct cw_dev, needs_reset);
 
 	pr_err("causeway: the device of '%s' cannot go on\n", dev->tag);
-	mutex_lock(&devices_lock);
+	mutex_lock(&cw_devices_lock);
 	stop_locked(dev);
-	mutex_unlock(&devices_lock);
+	mutex_unlock(&cw_devices_lock);
 }
 
 static int read_config(struct cw_dev *dev)
@@ -127,12 +124,12 @@ static int probe(struct virtio_device *vdev)
 		return r;
 	}
 	virtio_device_ready(vdev);
-	mutex_lock(&devices_lock);
-	list_for_each_entry(other, &devices, entry)
+	mutex_lock(&cw_devices_lock);
+	list_for_each_entry(other, &cw_devices, entry)
 		if (!strcmp(other->tag, dev->tag))
 			dev_warn(&vdev->dev, "the tag '%s' is another device's, too\n", dev->tag);
-	list_add_tail(&dev->entry, &devices);
-	mutex_unlock(&devices_lock);
+	list_add_tail(&dev->entry, &cw_devices);
+	mutex_unlock(&cw_devices_lock);
 	return 0;
 }
 
@@ -140,11 +137,11 @@ static void remove(struct virtio_device *vdev)
 {
 	struct cw_dev *dev = vdev->priv;
 
-	mutex_lock(&devices_lock);
+	mutex_lock(&cw_devices_lock);
 	list_del_init(&dev->entry);
 	stop_locked(dev);
 	dev->vdev = NULL;
-	mutex_unlock(&devices_lock);
+	mutex_unlock(&cw_devices_lock);
 	vdev->priv = NULL;
 	cancel_work_sync(&dev->needs_reset);
 	cw_dev_put(dev);
@@ -186,94 +183,6 @@ static int start_again(struct cw_dev *dev)
 	return 0;
 }
 
-/* ---- suspend --------------------------------------------------------------------------------- */
-
-#ifdef CONFIG_PM_SLEEP
-
-static struct cw_conn *conn_of(struct cw_dev *dev)
-{
-	struct cw_conn *c;
-
-	mutex_lock(&devices_lock);
-	c = dev->conn;
-	if (c && !refcount_inc_not_zero(&c->refs))
-		c = NULL;
-	mutex_unlock(&devices_lock);
-	return c;
-}
-
-/* The server keeps the session while the device is reset: that is what it does for a machine that
- * is paused, too. But what is mapped into the window goes. */
-static int freeze(struct virtio_device *vdev)
-{
-	struct cw_dev *dev = vdev->priv;
-	struct cw_conn *c = conn_of(dev);
-	int r = 0;
-
-	if (c) {
-		r = cw_dax_pause(c);
-		cw_conn_put(c);
-	}
-	if (r == 0 && !cw_rings_pause(dev, PAUSE_SECONDS * HZ)) {
-		dev_err(&vdev->dev, "'%s': %d requests are not answered: no suspend\n", dev->tag,
-			atomic_read(&dev->in_flight));
-		r = -EBUSY;
-	}
-	if (r < 0) {
-		cw_rings_resume(dev);
-		return r;
-	}
-	mutex_lock(&devices_lock);
-	if (!dev->stopped)
-		cw_rings_stop(dev);
-	mutex_unlock(&devices_lock);
-	return 0;
-}
-
-static int restore(struct virtio_device *vdev)
-{
-	struct cw_dev *dev = vdev->priv;
-	int r = 0;
-
-	mutex_lock(&devices_lock);
-	if (!dev->stopped) {
-		r = cw_rings_start(dev);
-		if (r < 0)
-			dev->stopped = true;
-		else
-			virtio_device_ready(vdev);
-	}
-	if (r < 0 && dev->conn)
-		WRITE_ONCE(dev->conn->dead, true);
-	mutex_unlock(&devices_lock);
-	cw_rings_resume(dev);
-	return r;
-}
-
-/* After a hibernation there may be another server, which knows nothing of what is open here. */
-static int power_event(struct notifier_block *nb, unsigned long event, void *data)
-{
-	struct cw_dev *dev;
-	int r = NOTIFY_OK;
-
-	if (event != PM_HIBERNATION_PREPARE)
-		return NOTIFY_DONE;
-	mutex_lock(&devices_lock);
-	list_for_each_entry(dev, &devices, entry) {
-		if (!dev->conn)
-			continue;
-		pr_err("causeway: '%s' is mounted: no hibernation\n", dev->tag);
-		r = notifier_from_errno(-EBUSY);
-		break;
-	}
-	mutex_unlock(&devices_lock);
-	return r;
-}
-
-static struct notifier_block power = { .notifier_call = power_event };
-
-#endif
-
 /* ---- the module's ---------------------------------------------------------------------------- */
 
 static const struct virtio_device_id ids[] = { { VIRTIO_ID_FS, VIRTIO_DEV_ANY_ID }, { 0 } };
@@ -286,8 +195,8 @@ static struct virtio_driver driver = {
 	.remove = remove,
 	.config_changed = config_changed,
 #ifdef CONFIG_PM_SLEEP
-	.freeze = freeze,
-	.restore = restore,
+	.freeze = cw_suspend,
+	.restore = cw_resume,
 #endif
 };
 
@@ -295,21 +204,17 @@ int cw_virtio_register(void)
 {
 	int r = register_virtio_driver(&driver);
 
-#ifdef CONFIG_PM_SLEEP
 	if (r == 0) {
-		r = register_pm_notifier(&power);
+		r = cw_suspend_register();
 		if (r < 0)
 			unregister_virtio_driver(&driver);
 	}
-#endif
 	return r;
 }
 
 void cw_virtio_unregister(void)
 {
-#ifdef CONFIG_PM_SLEEP
-	unregister_pm_notifier(&power);
-#endif
+	cw_suspend_unregister();
 	unregister_virtio_driver(&driver);
 }
 
@@ -319,14 +224,14 @@ struct cw_dev *cw_dev_find(const char *tag)
 {
 	struct cw_dev *dev, *found = NULL;
 
-	mutex_lock(&devices_lock);
-	list_for_each_entry(dev, &devices, entry)
+	mutex_lock(&cw_devices_lock);
+	list_for_each_entry(dev, &cw_devices, entry)
 		if (!strcmp(dev->tag, tag)) {
 			refcount_inc(&dev->refs);
 			found = dev;
 			break;
 		}
-	mutex_unlock(&devices_lock);
+	mutex_unlock(&cw_devices_lock);
 	return found ?: ERR_PTR(-ENODEV);
 }
 
@@ -336,7 +241,7 @@ int cw_dev_open(struct cw_dev *dev, struct cw_conn *c)
 
 	if (r < 0)
 		return -EINTR;
-	mutex_lock(&devices_lock);
+	mutex_lock(&cw_devices_lock);
 	if (!dev->vdev)
 		r = -ENODEV;
 	else if (dev->conn)
@@ -345,16 +250,16 @@ int cw_dev_open(struct cw_dev *dev, struct cw_conn *c)
 		r = start_again(dev);
 	if (r == 0)
 		dev->conn = c;
-	mutex_unlock(&devices_lock);
+	mutex_unlock(&cw_devices_lock);
 	return r;
 }
 
 void cw_dev_stop(struct cw_dev *dev, const struct cw_conn *c)
 {
-	mutex_lock(&devices_lock);
+	mutex_lock(&cw_devices_lock);
 	if (dev->conn == c)
 		stop_locked(dev);
-	mutex_unlock(&devices_lock);
+	mutex_unlock(&cw_devices_lock);
 }
 
 void cw_dev_closing(struct cw_dev *dev)
@@ -369,9 +274,9 @@ void cw_dev_close(struct cw_dev *dev, unsigned int ms)
 	/* What nobody waits for may still be written to. */
 	if (!wait_event_timeout(dev->drained, atomic_read(&dev->in_flight) == 0, limit))
 		cw_dev_stop(dev, dev->conn);
-	mutex_lock(&devices_lock);
+	mutex_lock(&cw_devices_lock);
 	dev->conn = NULL;
-	mutex_unlock(&devices_lock);
+	mutex_unlock(&cw_devices_lock);
 	WRITE_ONCE(dev->closing, false);
 	wake_up_all(&dev->closed);
 }
@@ -381,9 +286,9 @@ bool cw_dev_region(struct cw_dev *dev, u8 id, phys_addr_t *start, size_t *size)
 	struct virtio_shm_region region = {};
 	bool there;
 
-	mutex_lock(&devices_lock);
+	mutex_lock(&cw_devices_lock);
 	there = dev->vdev && virtio_get_shm_region(dev->vdev, &region, id) && region.len > 0;
-	mutex_unlock(&devices_lock);
+	mutex_unlock(&cw_devices_lock);
 	*start = region.addr;
 	*size = region.len;
 	return there;

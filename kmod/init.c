@@ -169,7 +169,7 @@ static int hello(struct cw_conn *c)
 	const bool all_mapped = has_window(c) && c->opt.dax == CW_DAX_ALWAYS;
 	const struct cw_hello_in in = {
 		.wire = CW_WIRE,
-		.extensions = all_mapped ? 0 : CW_EXT_PINS,
+		.extensions = CW_EXT_SLEEP | (all_mapped ? 0 : CW_EXT_PINS),
 	};
 	struct cw_hello_out out;
 	int r = cw_simple(c, CW_HELLO, 0, &in, sizeof(in), NULL, &out, sizeof(out), NULL);

@@ -59,7 +59,7 @@ static struct cw_range *take(struct cw_dax_window *w, struct inode *inode, unsig
 	struct cw_range *r;
 
 	spin_lock(&w->lock);
-	r = list_first_entry_or_null(&w->free, struct cw_range, entry);
+	r = w->away ? NULL : list_first_entry_or_null(&w->free, struct cw_range, entry);
 	if (r) {
 		list_move_tail(&r->entry, &w->used);
 		w->nfree--;

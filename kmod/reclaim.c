@@ -115,13 +115,23 @@ int cw_reclaim_wait(struct cw_dax_window *w)
 
 	atomic_inc(&w->waiting);
 	cw_reclaim_soon(w);
-	left = wait_event_killable_timeout(w->freed, READ_ONCE(w->nfree), PATIENCE);
+	left = wait_event_killable_timeout(
+		w->freed, READ_ONCE(w->nfree) && !READ_ONCE(w->away), PATIENCE);
 	atomic_dec(&w->waiting);
 	return left < 0 ? -EINTR : left ? 0 : -ETIMEDOUT;
 }
 
+/* What is in use, or going, as a file that is evicted, comes to an end without us. */
 int cw_reclaim_all(struct cw_dax_window *w)
 {
-	reclaim_until(w, w->nranges);
-	return w->nfree == w->nranges ? 0 : -EBUSY;
+	const unsigned long end = jiffies + PATIENCE;
+
+	for (;;) {
+		reclaim_until(w, w->nranges);
+		if (READ_ONCE(w->nfree) == w->nranges)
+			return 0;
+		if (time_after(jiffies, end))
+			return -EBUSY;
+		wait_event_timeout(w->freed, READ_ONCE(w->nfree) == w->nranges, PAUSE);
+	}
 }

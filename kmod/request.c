@@ -6,10 +6,13 @@
  * A signal makes a task ask the server to end the request (INTERRUPT), and go on waiting: what the
  * server has done has to be known. Only Causeway's server is asked: others do nothing about it, and
  * QEMU's old one takes it ill. A fatal signal ends the wait.
+ *
+ * Nor is a task frozen while it waits: it may have locks that others need to come to where they can
+ * be. The freezer's call is one more signal: who waits for a lock is sent away by the server, and
+ * asks anew when the machine is awake.
  */
 #include <linux/cred.h>
 #include <linux/delay.h>
-#include <linux/freezer.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
 #include <linux/scatterlist.h>
@@ -185,7 +188,7 @@ static void count(struct cw_conn *c, u32 opcode)
 	atomic64_inc(&c->sent_by_op[opcode < FUSE_OPCODE_MAX ? opcode : 0]);
 }
 
-static int submit(struct cw_req *req, const struct cw_call *call, bool high_priority,
+static int submit(struct cw_req *req, const struct cw_call *call, enum cw_way way,
 		  enum cw_wait wait)
 {
 	struct cw_conn *c = req->conn;
@@ -202,7 +205,7 @@ static int submit(struct cw_req *req, const struct cw_call *call, bool high_prio
 	trace_causeway_send(cw_dev_tag(c->dev), req->in);
 	/* Before: once it is sent, the reply, and with it the end, may be there. */
 	count(c, call->opcode);
-	r = cw_dev_submit(c->dev, high_priority, &sgs, req, wait);
+	r = cw_dev_submit(c->dev, way, &sgs, req, wait);
 	if (r < 0 && awaited)
 		atomic_dec(&c->waiting);
 	return r;
@@ -222,18 +225,13 @@ int cw_send(struct cw_conn *c, u32 opcode, u64 nodeid, const struct cw_in *in, u
 	if (!req)
 		return -ENOMEM;
 	atomic_set(&req->state, CW_LEFT);
-	r = submit(req, &call, true, wait);
+	r = submit(req, &call, CW_HIGH_PRIORITY, wait);
 	if (r < 0)
 		cw_req_free(req);
 	return r;
 }
 
 /* ---- waiting ------------------------------------------------------------------------------- */
-
-/* A suspend does not wait for a server. */
-#define INTERRUPTIBLE   (TASK_INTERRUPTIBLE | TASK_FREEZABLE)
-#define KILLABLE        (TASK_KILLABLE | TASK_FREEZABLE)
-#define UNINTERRUPTIBLE (TASK_UNINTERRUPTIBLE | TASK_FREEZABLE)
 
 static bool is_answered(struct cw_req *req)
 {
@@ -250,27 +248,34 @@ static void interrupt(struct cw_req *req)
 		cw_send(req->conn, FUSE_INTERRUPT, 0, &in, 1, CW_WAIT_KILLABLE);
 }
 
+/* True where the reply came first. */
+static bool leave(struct cw_req *req)
+{
+	return atomic_cmpxchg(&req->state, CW_WAITED, CW_LEFT) == CW_ANSWERED;
+}
+
 /* True when the reply is there; false when the task has left it. */
 static bool wait_for_reply(struct cw_req *req, const struct cw_call *call)
 {
-	/* The device has to be idle for a suspend, which a wait for a lock would keep it from: the
-	 * freezer's call ends that like a signal, and it is begun anew afterwards. */
-	const int state = call->opcode == FUSE_SETLKW ? TASK_INTERRUPTIBLE : INTERRUPTIBLE;
-
+	if (call->limit) {
+		if (wait_event_timeout(req->wait, is_answered(req), call->limit))
+			return true;
+		return leave(req);
+	}
 	if (call->unkillable) {
-		wait_event_state(req->wait, is_answered(req), UNINTERRUPTIBLE);
+		wait_event(req->wait, is_answered(req));
 		return true;
 	}
-	if (wait_event_state(req->wait, is_answered(req), state) == 0)
+	if (wait_event_interruptible(req->wait, is_answered(req)) == 0)
 		return true;
 	interrupt(req);
-	if (wait_event_state(req->wait, is_answered(req), KILLABLE) == 0)
+	if (wait_event_killable(req->wait, is_answered(req)) == 0)
 		return true;
 	if (!hold_pages(req, call)) {
-		wait_event_state(req->wait, is_answered(req), UNINTERRUPTIBLE);
+		wait_event(req->wait, is_answered(req));
 		return true;
 	}
-	return atomic_cmpxchg(&req->state, CW_WAITED, CW_LEFT) == CW_ANSWERED;
+	return leave(req);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -305,7 +310,7 @@ static struct cw_req *begin(struct cw_conn *c, struct cw_call *call, bool async,
 		return NULL;
 	req->awaited = true;
 	req->call = async ? call : NULL;
-	*err = submit(req, call, false, wait);
+	*err = submit(req, call, call->through ? CW_THROUGH : CW_AS_EVER, wait);
 	if (*err == 0)
 		return req;
 	cw_req_free(req);

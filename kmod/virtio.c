@@ -59,7 +59,8 @@ static void queue_done(struct virtqueue *vq)
 }
 
 /* One try: 0, -ENOSPC, or another error. */
-static int add(struct cw_dev *dev, struct cw_queue *q, struct cw_sgs *sgs, struct cw_req *req)
+static int add(struct cw_dev *dev, struct cw_queue *q, struct cw_sgs *sgs, struct cw_req *req,
+	       bool through)
 {
 	unsigned long flags;
 	bool kick = false;
@@ -68,7 +69,7 @@ static int add(struct cw_dev *dev, struct cw_queue *q, struct cw_sgs *sgs, struc
 	/* Who closes the queue waits for us. */
 	rcu_read_lock();
 	spin_lock_irqsave(&q->lock, flags);
-	if (q->open && q->paused)
+	if (q->open && q->paused && !through)
 		r = -ENOSPC;
 	else if (q->open)
 		r = virtqueue_add_sgs(q->vq, sgs->sgs, sgs->out, sgs->in, req, GFP_ATOMIC);
@@ -95,14 +96,22 @@ static bool has_room(struct cw_queue *q)
 	return room;
 }
 
-int cw_dev_submit(struct cw_dev *dev, bool high_priority, struct cw_sgs *sgs, struct cw_req *req,
+static struct cw_queue *queue_of(struct cw_dev *dev, enum cw_way way)
+{
+	if (way == CW_AS_EVER)
+		return &dev->queues[READ_ONCE(dev->of_cpu[raw_smp_processor_id()])];
+	return &dev->queues[way == CW_HIGH_PRIORITY ? 0 : 1];
+}
+
+/* Nobody is frozen here, who may have locks that others want before they can be: a suspend waits
+ * for who waits, and holds requests up only when there are none but the kernel's. */
+int cw_dev_submit(struct cw_dev *dev, enum cw_way way, struct cw_sgs *sgs, struct cw_req *req,
 		  enum cw_wait wait)
 {
-	unsigned int index = high_priority ? 0 : READ_ONCE(dev->of_cpu[raw_smp_processor_id()]);
-	struct cw_queue *q = &dev->queues[index];
+	struct cw_queue *q = queue_of(dev, way);
 	int r;
 
-	while ((r = add(dev, q, sgs, req)) == -ENOSPC && wait != CW_NO_WAIT) {
+	while ((r = add(dev, q, sgs, req, way == CW_THROUGH)) == -ENOSPC && wait != CW_NO_WAIT) {
 		/* What has room for one descriptor may lack it for several: then it is tried again
 		 * when a moment has passed. */
 		if (wait == CW_WAIT_KILLABLE && fatal_signal_pending(current))
@@ -110,9 +119,8 @@ int cw_dev_submit(struct cw_dev *dev, bool high_priority, struct cw_sgs *sgs, st
 		if (has_room(q))
 			schedule_timeout_uninterruptible(1);
 		else if (wait == CW_WAIT)
-			wait_event_state(q->room, has_room(q),
-					 (TASK_UNINTERRUPTIBLE | TASK_FREEZABLE));
-		else if (wait_event_state(q->room, has_room(q), (TASK_KILLABLE | TASK_FREEZABLE)))
+			wait_event(q->room, has_room(q));
+		else if (wait_event_killable(q->room, has_room(q)))
 			return -EINTR;
 	}
 	return r;

@@ -4,6 +4,7 @@
 #define KMOD_VIRTIO_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
@@ -21,7 +22,10 @@ struct cw_queue {
 	wait_queue_head_t room;
 } ____cacheline_aligned_in_smp;
 
-/* device.c has a lock for what is "locked" here. */
+/* For what is "locked" here, and the list of all devices; device.c. */
+extern struct mutex cw_devices_lock;
+extern struct list_head cw_devices;
+
 struct cw_dev {
 	refcount_t refs;
 	struct list_head entry;     /* of all devices; locked */
@@ -33,6 +37,7 @@ struct cw_dev {
 	struct cw_conn *conn;       /* whoever has opened it; locked */
 	bool closing;               /* conn goes; who would open the device waits */
 	bool stopped;               /* has to be started before it is opened again; locked */
+	struct cw_conn *asleep;     /* suspend.c: referenced while its rings are away */
 	struct work_struct needs_reset;
 	wait_queue_head_t closed;
 	atomic_t in_flight;         /* requests that the device has */
@@ -46,9 +51,26 @@ int cw_rings_start(struct cw_dev *dev);
  * all that was in them with -ENOTCONN. */
 void cw_rings_stop(struct cw_dev *dev);
 
-/* Adds nothing more, and waits for what the device has: true when that has come back within a
- * time. Who would add something waits for cw_rings_resume(). */
+/* Adds nothing more but what is sent CW_THROUGH, and waits for what the device has: true when that
+ * has come back within a time. Who would add something waits for cw_rings_resume(). */
 bool cw_rings_pause(struct cw_dev *dev, unsigned long limit);
 void cw_rings_resume(struct cw_dev *dev);
+
+/* suspend.c: the driver's, before the machine sleeps and after it; and what is to be told of it. */
+#ifdef CONFIG_PM_SLEEP
+int cw_suspend(struct virtio_device *vdev);
+int cw_resume(struct virtio_device *vdev);
+int cw_suspend_register(void);
+void cw_suspend_unregister(void);
+#else
+static inline int cw_suspend_register(void)
+{
+	return 0;
+}
+
+static inline void cw_suspend_unregister(void)
+{
+}
+#endif
 
 #endif

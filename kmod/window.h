@@ -50,6 +50,7 @@ struct cw_dax_window {
 	spinlock_t lock;
 	struct list_head free, used; /* used: those that were taken first, first */
 	unsigned int nfree, nranges;
+	bool away;                   /* a suspend: none is to be taken */
 	wait_queue_head_t freed;     /* nfree became more, or a user less */
 	atomic_t waiting;
 	struct delayed_work reclaim;
@@ -76,7 +77,7 @@ void cw_reclaim_work(struct work_struct *work);
 void cw_reclaim_soon(struct cw_dax_window *w);
 /* Whether there is a free range within some seconds: 0, -ETIMEDOUT, or -EINTR. */
 int cw_reclaim_wait(struct cw_dax_window *w);
-/* Takes all: 0, or -EBUSY where some are in use. */
+/* Takes all: 0, or -EBUSY where some stay in use for seconds. */
 int cw_reclaim_all(struct cw_dax_window *w);
 /* Takes what can be taken away from `from` to `to` (inclusive), of programs' memory and the window.
  * -EBUSY: pages are pinned. invalidate_lock is held for writing. */

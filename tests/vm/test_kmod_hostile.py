@@ -4,13 +4,13 @@
 are not but make no sense (tests/vm/liar.c), of pins and version tables, too. Whatever comes, each call of
 a program ends; the kernel neither warns nor crashes, which would end the guest; and once the back-end is
 good again, so is the mount."""
-import atexit
 import os
 import shutil
 import subprocess
 
 import kmod
-from guest import COMMAND_SECONDS, END_SECONDS, check, same, wait_for, warnings_of
+from backend import BackEnd
+from guest import COMMAND_SECONDS, check, same, wait_for, warnings_of
 from versions import POISON, SLOTS, device, make_table, tmpfs
 
 BUILD = os.environ["CAUSEWAY_PLAIN_BUILD"]
@@ -20,34 +20,6 @@ PROBE_SECONDS = 3 * COMMAND_SECONDS
 # Words are believed for long, though nobody watches the host.
 SHARED = "cache=shared,attr_timeout=600,entry_timeout=600"
 SLOT = 5  # of the liar's words
-
-
-class BackEnd:
-    """A program that serves one front-end, and takes what it is to do wrong as a line."""
-
-    def __init__(self, program, name, *words):
-        self.name = name
-        self.socket = os.path.abspath(f"{name}.sock")
-        self.process = subprocess.Popen([os.path.join(BUILD, program), self.socket, *words],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        atexit.register(self.kill)
-        same("said", self.process.stdout.readline(), "listening\n")
-
-    def set(self, words):
-        self.process.stdin.write(words + "\n")
-        self.process.stdin.flush()
-        same("said", self.process.stdout.readline(), "set\n")
-
-    def end(self):
-        """When its front-end has gone."""
-        self.process.stdin.close()
-        same(f"status of {self.name}", self.process.wait(END_SECONDS), 0)
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
 
 # What a lie must come to, of what probe does.
 MUST = {
