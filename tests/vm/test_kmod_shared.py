@@ -2,14 +2,17 @@
 # check: timeout=600 jobs=2 needs=make,gcc-12,git,unshare
 """cache=shared of causeway.ko, in a guest of each kernel. Both and the host work on one directory: what
 they see is linearizable (tests/vm/hammer.c), though most looks cost no request; the same checker finds
-caches that go by time. And a `git status` of each sends no request where nothing has changed."""
+caches that go by time. That a name is not there is known until somebody makes it. And a `git status` of each
+sends no request where nothing has changed."""
+import collections
 import os
 import shutil
 import subprocess
 import sys
 
 import kmod
-from guest import COMMAND_SECONDS, END_SECONDS, FULL, Daemon, check, host, same, skip, warnings_of
+from guest import (COMMAND_SECONDS, END_SECONDS, FULL, Daemon, check, host, same, skip, wait_for,
+                   warnings_of)
 from versions import device, tmpfs
 
 # All happens in a mount namespace of its own, so that no mount outlives the test.
@@ -26,6 +29,7 @@ REGISTERS = 1 << 16
 STEPS = 12000 if FULL else 3000
 FILES, FOLDERS = (50000, 500) if FULL else (3000, 60)
 LIMIT = 6 * COMMAND_SECONDS
+LOOKUP, GETATTR, FORGETS = 1, 3, (2, 42)
 PLACE = tmpfs()
 TABLE = os.path.join(PLACE, "table")
 # What is watched for the other one moves words of that one, which by chance are those of the
@@ -81,6 +85,57 @@ def linearizable(guests):
     check(any("saw" in said for said in failed), f"caches by time are linearizable? {failed}")
 
 
+def looked_up(guest, tag, path):
+    """Whether a guest sees a file, and the requests of that; what is forgotten goes in its own time."""
+    before = guest.sent(tag)
+    there = guest.try_run(f"[ -e /mnt/{tag}/{path} ]")[0] == 0
+    sent = guest.sent(tag) - before
+    for opcode in FORGETS:
+        del sent[opcode]
+    return there, sent
+
+
+def is_known(guest, tag, path, there):
+    """A look at it costs nothing, if need be after the one that finds out."""
+    looked_up(guest, tag, path)
+    for _ in range(3):
+        same(f"{tag}: {path} where nothing has changed", looked_up(guest, tag, path), (there, {}))
+
+
+def until_known(guest, tag, path, there):
+    """Processes of the host are not held up until their change is in the table: here a guest sees it, and that
+    nothing of it is under way any more."""
+    wait_for(f"sight of {path}", lambda: looked_up(guest, tag, path) == (there, {}))
+
+
+def missing_names(guests, tags):
+    """A name that is made costs one LOOKUP, one that is removed two, as what it was is asked about as well;
+    and either, as a change of the directory, one GETATTR of who may do what there. What happens to other names
+    costs no LOOKUP. Where a guest does it, it is seen at once."""
+    os.mkdir("tree/names")
+    makers = [("host", lambda path: os.mknod(f"tree/{path}"), lambda path: os.unlink(f"tree/{path}"))]
+    makers += [(tag, lambda path, g=guest, t=tag: g.run(f": > /mnt/{t}/{path}"),
+                lambda path, g=guest, t=tag: g.run(f"rm /mnt/{t}/{path}"))
+               for guest, tag in zip(guests, tags)]
+    for guest, tag, *another in zip(guests, tags, guests[::-1], tags[::-1]):
+        for who, create, remove in makers:
+            if who == tag:
+                continue
+            name, other = (f"names/{what}-{tag}-{who}" for what in ("missing", "other"))
+            is_known(guest, tag, name, False)
+            # One change after the other: what is looked at, and what that must cost of LOOKUPs.
+            for change, path, there, lookups in ((create, other, False, 0), (create, name, True, 1),
+                                                 (remove, other, True, 0), (remove, name, False, 2)):
+                change(path)
+                if who == "host":
+                    until_known(*another, path, change == create)
+                seen, sent = looked_up(guest, tag, name)
+                what = f"{tag}: {name} after a change of {path} by {who}"
+                same(what, (seen, sent.pop(LOOKUP, 0)), (there, lookups))
+                check(set(sent) <= {GETATTR} and sent[GETATTR] <= 1, f"{what}: {dict(sent)}")
+                is_known(guest, tag, name, there)
+
+
 def make_repository():
     """Of files that are older than git's index: others it reads each time, as they may have changed
     in the same moment. On a file system of its own, where nothing else goes on."""
@@ -132,6 +187,7 @@ def main():
         of_guest.append((repo, ("cache=shared",)))
     guests = [start(k, d, *device("other", REPO_TABLE)) for k, d in zip(kmod.KERNELS, daemons)]
     linearizable(guests)
+    missing_names(guests, ["a0", "a1"])
     status_without_requests(guests, [repo.name for repo in repos])
     for guest in guests:
         same("kernel warnings", warnings_of(guest), [])
