@@ -29,7 +29,9 @@ WAYS = SERVED + ("system-calls",)
 LOOKS = ("fstat", "lstat", "walk")
 # Requests of one operation that no cache answers.
 REQUESTS = {"request-getattr": 1, "request-lookup": 1, "request-create": 4, "request-rename": 2,
-            "request-replace": 4, "request-write-4k": 1}
+            "request-replace": 4,
+            "request-setattr": 1, "request-mkdir": 3, "request-list": 1, "request-read-4k": 1,
+            "request-write-4k": 1}
 # Files that change before a walk.
 CHANGES = 16
 # Where a path is asked for component by component.

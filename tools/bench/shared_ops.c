@@ -6,6 +6,7 @@
 #include "causeway.h"
 #include "proto/version_rows.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #define BLOCK 4096
 #define FILE_KEPT "kept"
 #define FILE_NEW "new"
+#define LISTING 65536 // bytes that are asked for
 
 static int from_call(int ret)
 {
@@ -60,7 +62,8 @@ static int stat_path(struct shared_turn *turn, size_t file)
 		.arguments = {__VA_ARGS__},                                                        \
 		.narguments = sizeof((struct iovec[]){__VA_ARGS__}) / sizeof(struct iovec),        \
 		.reply = (to),                                                                     \
-		.size = (bytes)})
+		.size = (bytes),                                                                   \
+		.least = (bytes)})
 
 // A request by itself.
 static int ask(struct shared_turn *turn, const struct request *r)
@@ -93,7 +96,8 @@ static int ask(struct shared_turn *turn, const struct request *r)
 	ret = causeway_raw(turn->client, &raw);
 	if (ret || !answered)
 		return ret;
-	return raw.written == out[0].iov_len + r->size ? 0 : -EPROTO;
+	return raw.written >= out[0].iov_len + r->least &&
+			raw.written <= out[0].iov_len + r->size ? 0 : -EPROTO;
 }
 
 static int create(struct shared_turn *turn, const char *name, uint64_t *node, uint64_t *fh)
@@ -263,6 +267,137 @@ static int request_write(struct shared_turn *turn, size_t file)
 	return ret ? ret : reply.size == BLOCK ? 0 : -EPROTO;
 }
 
+static int request_setattr(struct shared_turn *turn, size_t file)
+{
+	struct fuse_setattr_in in = {.valid = FATTR_MODE, .mode = S_IFREG | 0640};
+	struct fuse_attr_out reply;
+
+	if (!turn->client)
+		return from_call(fchmod(turn->fd, 0640));
+	return ask(turn, &REQUEST(FUSE_SETATTR, turn->node, &reply, sizeof(reply), ARGUMENT(in)));
+}
+
+static int request_mkdir(struct shared_turn *turn, size_t file)
+{
+	struct fuse_mkdir_in in = {.mode = 0755};
+	struct fuse_forget_in forget = {.nlookup = 1};
+	struct fuse_entry_out reply;
+	int ret;
+
+	if (!turn->client) {
+		ret = mkdirat(turn->root, FILE_NEW, 0755);
+		return from_call(ret ? ret : unlinkat(turn->root, FILE_NEW, AT_REMOVEDIR));
+	}
+	ret = ask(turn, &REQUEST(FUSE_MKDIR, FUSE_ROOT_ID, &reply, sizeof(reply), ARGUMENT(in),
+			    NAME(FILE_NEW)));
+	if (ret == 0)
+		ret = ask(turn, &REQUEST(FUSE_RMDIR, FUSE_ROOT_ID, NULL, 0, NAME(FILE_NEW)));
+	if (ret == 0)
+		ret = ask(turn, &REQUEST(FUSE_FORGET, reply.nodeid, NULL, 0, ARGUMENT(forget)));
+	return ret;
+}
+
+// With a block to read.
+static int make_block(struct shared_turn *turn)
+{
+	int ret = make_kept(turn);
+
+	return ret < 0 ? ret : request_write(turn, 0);
+}
+
+static int request_read(struct shared_turn *turn, size_t file)
+{
+	struct fuse_read_in in = {.fh = turn->fh, .size = BLOCK, .flags = O_RDWR};
+	char data[BLOCK];
+
+	if (!turn->client) {
+		ssize_t n = pread(turn->fd, data, BLOCK, 0);
+
+		return n < 0 ? -errno : n == BLOCK ? 0 : -EIO;
+	}
+	return ask(turn, &REQUEST(FUSE_READ, turn->node, data, sizeof(data), ARGUMENT(in)));
+}
+
+// The directory of the first file, by its components.
+static int find_directory(struct shared_turn *turn, char *path)
+{
+	turn->node = FUSE_ROOT_ID;
+	for (char *name = path, *end; (end = strchr(name, '/')); name = end + 1) {
+		struct fuse_entry_out entry;
+		int ret;
+
+		*end = '\0';
+		ret = ask(turn, &REQUEST(FUSE_LOOKUP, turn->node, &entry, sizeof(entry), NAME(name)));
+		if (ret)
+			return ret;
+		turn->node = entry.nodeid;
+	}
+	return 0;
+}
+
+static int open_listing(struct shared_turn *turn)
+{
+	struct fuse_open_in in = {.flags = O_RDONLY | O_DIRECTORY};
+	struct fuse_open_out opened;
+	char path[SHARED_PATH];
+	int ret;
+
+	strcpy(path, turn->paths[0]);
+	if (!turn->client) {
+		*strrchr(path, '/') = '\0';
+		turn->fd = openat(turn->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return from_call(turn->fd);
+	}
+	ret = find_directory(turn, path);
+	if (ret == 0)
+		ret = ask(turn, &REQUEST(FUSE_OPENDIR, turn->node, &opened, sizeof(opened),
+				    ARGUMENT(in)));
+	turn->fh = opened.fh;
+	return ret;
+}
+
+static void close_listing(struct shared_turn *turn)
+{
+	struct fuse_release_in in = {.fh = turn->fh, .flags = O_RDONLY | O_DIRECTORY};
+
+	if (turn->client)
+		ask(turn, &REQUEST(FUSE_RELEASEDIR, turn->node, NULL, 0, ARGUMENT(in)));
+	close_fd(&turn->fd);
+}
+
+static int list_plainly(int dir, char *entries)
+{
+	ssize_t n;
+
+	if (lseek(dir, 0, SEEK_SET) < 0)
+		return -errno;
+	while ((n = getdents64(dir, entries, LISTING)) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *e = (const void *)(entries + at);
+			struct stat st;
+
+			if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+				return -errno;
+			at += e->d_reclen;
+		}
+	}
+	return from_call((int)n);
+}
+
+// As with LOOKUP, what is counted here is forgotten with the client.
+static int request_list(struct shared_turn *turn, size_t file)
+{
+	struct fuse_read_in in = {.fh = turn->fh, .size = LISTING};
+	static _Thread_local char entries[LISTING] __attribute__((aligned(8)));
+	struct request r = REQUEST(FUSE_READDIRPLUS, turn->node, entries, sizeof(entries),
+		ARGUMENT(in));
+
+	if (!turn->client)
+		return list_plainly(turn->fd, entries);
+	r.least = sizeof(struct fuse_direntplus);
+	return ask(turn, &r);
+}
+
 const struct shared_op shared_ops[] = {
 	{"fstat", "causeway_fstat() or fstat(2) of one file, again and again", false, false, 1000,
 		open_first, stat_handle, close_first},
@@ -278,6 +413,12 @@ const struct shared_op shared_ops[] = {
 		make_kept, request_rename, drop_kept},
 	{"request-replace", "CREATE, RENAME over another file, RELEASE and FORGET of that", false,
 		true, 1, make_kept, request_replace, drop_kept},
+	{"request-setattr", "SETATTR of a mode", false, true, 1, make_kept, request_setattr,
+		drop_kept},
+	{"request-mkdir", "MKDIR, RMDIR and FORGET", false, true, 1, NULL, request_mkdir, NULL},
+	{"request-list", "READDIRPLUS of the directory of a file", false, true, 1, open_listing,
+		request_list, close_listing},
+	{"request-read-4k", "READ of 4 KiB", false, true, 1, make_block, request_read, drop_kept},
 	{"request-write-4k", "WRITE of 4 KiB", false, true, 1, make_kept, request_write, drop_kept},
 };
 const unsigned int nshared_ops = sizeof(shared_ops) / sizeof(shared_ops[0]);
