@@ -12,28 +12,48 @@
 #define NAME_BYTES 255
 #define KIND_NAME  3 /* after those of enum vtable_kind */
 
+/*
+ * What is hashed begins with its kind and device, that of a name with its directory, too: the same
+ * again and again, as in a listing. So each thread keeps what came of the last beginnings.
+ */
+static _Thread_local struct {
+	uint8_t key[HASH_KEY_SIZE];
+	dev_t dev;
+	ino_t ino;
+	bool begun;
+	struct hash_begun hash;
+} begun[KIND_NAME + 1];
+
+static const struct hash_begun *begin(const struct vtable *t, unsigned int kind, dev_t dev, ino_t ino)
+{
+	typeof(begun[0]) *b = &begun[kind];
+
+	if (b->begun && b->dev == dev && b->ino == ino &&
+		memcmp(b->key, t->key, sizeof(b->key)) == 0)
+		return &b->hash;
+	b->begun = true;
+	b->dev = dev;
+	b->ino = ino;
+	memcpy(b->key, t->key, sizeof(b->key));
+	hash_begin(&b->hash, t->key);
+	hash_word(&b->hash, kind);
+	hash_word(&b->hash, dev);
+	if (kind == KIND_NAME)
+		hash_word(&b->hash, ino);
+	return &b->hash;
+}
+
 uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev, ino_t ino)
 {
-	uint64_t data[3] = {(uint64_t)kind, dev, ino};
+	const uint64_t number = ino;
 
-	return vtable_slot_of_hash(t, hash_siphash(t->key, data, sizeof(data)));
+	return vtable_slot_of_hash(t, hash_end(begin(t, kind, dev, 0), &number, sizeof(number)));
 }
 
 uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
 {
-	struct {
-		uint64_t kind, dev, ino;
-		char name[NAME_BYTES];
-	} data;
 	/* No directory has a longer one; if two such share a slot, it costs nothing. */
-	size_t len = strnlen(name, sizeof(data.name));
-
-	/* Only what is hashed is set: names are short, and this is done for each. */
-	data.kind = KIND_NAME;
-	data.dev = dev;
-	data.ino = ino;
-	memcpy(data.name, name, len);
-	return hash_siphash(t->key, &data, offsetof(typeof(data), name) + len);
+	return hash_end(begin(t, KIND_NAME, dev, ino), name, strnlen(name, NAME_BYTES));
 }
 
 uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)

@@ -21,6 +21,7 @@ void vtable_request_begin(struct vtable_request *v, struct vtable *t, bool words
 	v->looked = v->touched = v->timed = 0;
 	v->change.n = 0;
 	v->early.slot = VT_SLOTS_MAX;
+	v->early_ino = 0;
 	vtable_enter(t);
 	v->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
 	now = v;

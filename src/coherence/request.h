@@ -30,6 +30,8 @@ struct vtable_request {
 	struct vt_look look[VT_TOUCH_BITS];
 	uint32_t slot[VT_TOUCH_BITS];
 	struct vt_stamp early; /* of vtable_request_expect(); slot VT_SLOTS_MAX: of none */
+	dev_t early_dev;       /* of which inode's attributes that slot is, where that is known: */
+	ino_t early_ino;       /* 0: it is not */
 	uint64_t name, to_name; /* hashes of what the file system calls VT_NAME and VT_TO_NAME */
 	struct vtable_change change;
 };

@@ -39,10 +39,11 @@ void fuse_fill_attr(const struct fuse_session *se, struct fuse_attr *attr, const
 }
 
 /* With --cache auto a guest trusts what it is told for a while: not what somebody on the host is
- * changing at this time. */
+ * changing at this time. One that reads words goes by these instead. */
 static bool is_restless(const struct fuse_session *se, const struct statx *st)
 {
 	return se->watch && fuse_config_keeps_unchanged(&se->config) &&
+		!atomic_load_explicit(&se->agreed, memory_order_relaxed) &&
 		watch_is_restless(se->watch, makedev(st->stx_dev_major, st->stx_dev_minor),
 			st->stx_ino);
 }

@@ -62,6 +62,9 @@ static void begin(struct vtable *t, struct vtable_change *c, uint32_t slot)
 
 static void test_hash(void **state)
 {
+	static const uint64_t short_ones[] = {0x726fdb47dd0e0e31, 0x74f839c593dc67fd,
+		0x0d6c8009d9a94f5a, 0x85676696d7fb7e2d, 0xcf2794e0277187b7, 0x18765564cd99a68d,
+		0xcbc9466e58fee3ce, 0xab0200f58b01d137};
 	uint8_t key[HASH_KEY_SIZE], data[64];
 
 	for (uint8_t i = 0; i < sizeof(data); i++)
@@ -69,10 +72,49 @@ static void test_hash(void **state)
 	memcpy(key, data, sizeof(key));
 	/* From the paper that defines it, and from the table of its authors' program. */
 	assert_true(hash_siphash(key, data, 15) == 0xa129ca6149be45e5ull);
-	assert_true(hash_siphash(key, data, 0) == 0x726fdb47dd0e0e31ull);
+	for (size_t i = 0; i < ARRAY_SIZE(short_ones); i++)
+		assert_true(hash_siphash(key, data, i) == short_ones[i]);
 	assert_true(hash_siphash(key, data, 8) == 0x93f5f5799a932462ull);
 	key[3] ^= 1;
 	assert_true(hash_siphash(key, data, 15) != 0xa129ca6149be45e5ull);
+}
+
+/* Of kind, device, inode and name in one piece. */
+static uint32_t slot_by_piece(const struct vtable *t, uint64_t kind, dev_t dev, ino_t ino,
+	const char *name)
+{
+	struct {
+		uint64_t word[3];
+		char name[64];
+	} data = {.word = {kind, dev, ino}};
+
+	strcpy(data.name, name);
+	return vtable_slot_of_hash(t,
+		hash_siphash(t->key, &data, sizeof(data.word) + strlen(name)));
+}
+
+/* Whatever was hashed before, and of which table. */
+static void test_slots_of_many(void **state)
+{
+	static const char *const names[] = {"a", "b", "some name", "exactly8", "a much longer name"};
+	struct vtable *t[2];
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(vtable_make(&t[i], 1024), 0);
+	for (unsigned int i = 0; i < 64; i++) {
+		const struct vtable *one = t[i % 2];
+		const dev_t dev = 1 + i / 2 % 2;
+		const ino_t ino = 100 + i / 4 % 4;
+		const char *name = names[i % ARRAY_SIZE(names)];
+
+		for (unsigned int kind = VTABLE_ATTR; kind <= VTABLE_LIST; kind++)
+			assert_int_equal(vtable_slot(one, kind, dev, ino),
+				slot_by_piece(one, kind, dev, ino, ""));
+		assert_int_equal(vtable_slot_of_name(one, dev, ino, name),
+			slot_by_piece(one, 3, dev, ino, name));
+	}
+	for (int i = 0; i < 2; i++)
+		vtable_close(t[i]);
 }
 
 static void test_words(void **state)
@@ -589,6 +631,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_slots_of_many),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_trust),
 		cmocka_unit_test(test_wire),

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
+#include "coherence/words.h"
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
@@ -125,6 +126,12 @@ static struct vtable_operand name_operand(struct passthrough *pt, const struct v
 	return o;
 }
 
+/* Words lie anywhere in a large table: those of a name and of its inode come at the same time. */
+static void fetch_word(const struct vtable *t, uint32_t slot)
+{
+	__builtin_prefetch((const void *)words_slot(t, slot));
+}
+
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 {
 	struct vtable_request *v = vtable_request_now();
@@ -142,13 +149,20 @@ void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *nam
 {
 	struct vtable_request *v = vtable_request_now();
 	struct vtable_operand o;
+	uint32_t attr;
 
 	entry->looks = (struct vt_entry_looks){0};
 	if (!v || !v->words)
 		return;
+	v->early_dev = pt_inode_of(dir).dev;
+	v->early_ino = ino;
+	attr = vtable_slot(v->t, VTABLE_ATTR, v->early_dev, ino);
+	fetch_word(v->t, attr);
 	o = name_operand(pt, v, dir, name, VT_NAME, &v->name);
+	fetch_word(v->t, o.slot);
+	pt_guess_fetch(pt->guesses, v->name);
+	vtable_request_expect(v, attr);
 	entry->looks.name = vtable_request_glance(v, o.slot, o.flags);
-	vtable_request_expect(v, vtable_slot(v->t, VTABLE_ATTR, pt_inode_of(dir).dev, ino));
 }
 
 /* The spelling's own slot is marked too: another server, which may read the directory where we may
@@ -234,6 +248,14 @@ static struct pt_inode inode_found(struct passthrough *pt, const struct statx *a
 	};
 }
 
+/* Mostly the inode that was expected. */
+static uint32_t slot_found(const struct vtable_request *v, const struct pt_inode *inode)
+{
+	if (v->early_ino == inode->ino && v->early_dev == inode->dev)
+		return (uint32_t)v->early.slot;
+	return vtable_slot(v->t, VTABLE_ATTR, inode->dev, inode->ino);
+}
+
 int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
 	struct fs_entry *entry)
 {
@@ -245,7 +267,11 @@ int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, 
 	if (as == PT_MARKED || (as != PT_MADE && !v->words))
 		return 0;
 	inode = inode_found(pt, &entry->attr, parent, fd);
-	operands(v, &inode, VT_CHILD_ATTR, &o);
+	o = (struct vtable_operand){
+		.bit = VT_CHILD_ATTR,
+		.slot = slot_found(v, &inode),
+		.flags = inode.timed ? VT_TIMED : 0,
+	};
 	if (as == PT_MADE) {
 		vtable_request_mark(v, &o, 1);
 		good = pt_is_good_made();
