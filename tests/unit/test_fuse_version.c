@@ -18,6 +18,7 @@
 #include "fuse/pool.h"
 #include "fuse/version.h"
 #include "fuse_client.h"
+#include "proto/causeway_wire.h"
 
 #define ROOM      4096
 #define SLOTS     64
@@ -259,7 +260,7 @@ static void test_hello(void **state)
 	assert_true(getattr() > (int)sizeof(struct fuse_attr_out));
 	fuse_session_version(&c.se, NULL);
 	assert_int_equal(hello(VT_WIRE, 0), -ENOSYS);
-	assert_int_equal(fc_send(&c, VT_HELLO + 2, "", 0, ROOM), -ENOSYS);
+	assert_int_equal(fc_send(&c, CW_SLEEP + 1, "", 0, ROOM), -ENOSYS);
 	assert_int_equal(fc_send(&c, UINT32_MAX, "", 0, ROOM), -ENOSYS);
 }
 
