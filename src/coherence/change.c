@@ -24,7 +24,8 @@ static _Thread_local struct {
 	struct hash_begun hash;
 } begun[KIND_NAME + 1];
 
-static const struct hash_begun *begin(const struct vtable *t, unsigned int kind, dev_t dev, ino_t ino)
+static const struct hash_begun *begin(const struct vtable *t, unsigned int kind, dev_t dev,
+	ino_t ino)
 {
 	typeof(begun[0]) *b = &begun[kind];
 

@@ -13,8 +13,8 @@
 
 uint64_t hash_siphash(const uint8_t key[HASH_KEY_SIZE], const void *data, size_t len);
 
-/* The same piece by piece: whole words (of eight bytes, in the machine's order) first, then all that
- * is left. What has begun stays as it is, for other ends. */
+/* The same piece by piece: whole words (of eight bytes, in the machine's order) first, then all
+ * that is left. What has begun stays as it is, for other ends. */
 struct hash_begun {
 	uint64_t v[4];
 	size_t len; /* bytes so far */

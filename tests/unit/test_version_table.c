@@ -96,7 +96,8 @@ static uint32_t slot_by_piece(const struct vtable *t, uint64_t kind, dev_t dev, 
 /* Whatever was hashed before, and of which table. */
 static void test_slots_of_many(void **state)
 {
-	static const char *const names[] = {"a", "b", "some name", "exactly8", "a much longer name"};
+	static const char *const names[] = {"a", "b", "some name", "exactly8",
+		"a much longer name"};
 	struct vtable *t[2];
 
 	for (int i = 0; i < 2; i++)

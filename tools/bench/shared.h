@@ -17,6 +17,7 @@
 
 #include "session.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +70,27 @@ struct shared_op {
 	int (*step)(struct shared_turn *turn, size_t file); // 0 or -errno
 	void (*finish)(struct shared_turn *turn);
 };
+
+// A request by itself, and how it is written down.
+int shared_ask(struct shared_turn *turn, const struct request *r);
+#define REQUEST(op, id, to, bytes, ...)                                                            \
+	((struct request){.opcode = (op),                                                          \
+		.node = (id),                                                                      \
+		.arguments = {__VA_ARGS__},                                                        \
+		.narguments = sizeof((struct iovec[]){__VA_ARGS__}) / sizeof(struct iovec),        \
+		.reply = (to),                                                                     \
+		.size = (bytes),                                                                   \
+		.least = (bytes)})
+
+static inline int from_call(int ret)
+{
+	return ret < 0 ? -errno : 0;
+}
+
+// shared_list.c: READDIRPLUS of the directory of the first file, or what a program does for it.
+int shared_open_listing(struct shared_turn *turn);
+void shared_close_listing(struct shared_turn *turn);
+int shared_list(struct shared_turn *turn, size_t file);
 
 extern const struct shared_op shared_ops[];
 extern const unsigned int nshared_ops;

@@ -6,7 +6,6 @@
 #include "causeway.h"
 #include "proto/version_rows.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,12 +16,6 @@
 #define BLOCK 4096
 #define FILE_KEPT "kept"
 #define FILE_NEW "new"
-#define LISTING 65536 // bytes that are asked for
-
-static int from_call(int ret)
-{
-	return ret < 0 ? -errno : 0;
-}
 
 static int open_first(struct shared_turn *turn)
 {
@@ -56,17 +49,7 @@ static int stat_path(struct shared_turn *turn, size_t file)
 	return from_call(fstatat(turn->root, path, &st, AT_SYMLINK_NOFOLLOW));
 }
 
-#define REQUEST(op, id, to, bytes, ...)                                                            \
-	((struct request){.opcode = (op),                                                          \
-		.node = (id),                                                                      \
-		.arguments = {__VA_ARGS__},                                                        \
-		.narguments = sizeof((struct iovec[]){__VA_ARGS__}) / sizeof(struct iovec),        \
-		.reply = (to),                                                                     \
-		.size = (bytes),                                                                   \
-		.least = (bytes)})
-
-// A request by itself.
-static int ask(struct shared_turn *turn, const struct request *r)
+int shared_ask(struct shared_turn *turn, const struct request *r)
 {
 	const unsigned int words = turn->words ? vt_row_size(vt_row(r->opcode)) : 0;
 	const bool answered = r->opcode != FUSE_FORGET;
@@ -107,8 +90,8 @@ static int create(struct shared_turn *turn, const char *name, uint64_t *node, ui
 		struct fuse_entry_out entry;
 		struct fuse_open_out open;
 	} reply;
-	int ret = ask(turn, &REQUEST(FUSE_CREATE, FUSE_ROOT_ID, &reply, sizeof(reply), ARGUMENT(in),
-				    NAME(name)));
+	int ret = shared_ask(turn, &REQUEST(FUSE_CREATE, FUSE_ROOT_ID, &reply, sizeof(reply),
+					   ARGUMENT(in), NAME(name)));
 
 	if (ret)
 		return ret;
@@ -130,7 +113,7 @@ static int undo(struct shared_turn *turn, const char *name, uint64_t node, uint6
 	int ret = 0;
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-		int one = ask(turn, &requests[i]);
+		int one = shared_ask(turn, &requests[i]);
 
 		ret = ret ? ret : one;
 	}
@@ -161,7 +144,8 @@ static int request_getattr(struct shared_turn *turn, size_t file)
 
 	if (!turn->client)
 		return stat_handle(turn, file);
-	return ask(turn, &REQUEST(FUSE_GETATTR, turn->node, &reply, sizeof(reply), ARGUMENT(in)));
+	return shared_ask(turn, &REQUEST(FUSE_GETATTR, turn->node, &reply, sizeof(reply),
+					ARGUMENT(in)));
 }
 
 // The server counts these; it forgets all of them when the file is forgotten or the client gone.
@@ -172,7 +156,7 @@ static int request_lookup(struct shared_turn *turn, size_t file)
 
 	if (!turn->client)
 		return from_call(fstatat(turn->root, FILE_KEPT, &st, AT_SYMLINK_NOFOLLOW));
-	return ask(
+	return shared_ask(
 		turn, &REQUEST(FUSE_LOOKUP, FUSE_ROOT_ID, &reply, sizeof(reply), NAME(FILE_KEPT)));
 }
 
@@ -198,8 +182,8 @@ static int rename_once(struct shared_turn *turn, const char *from, const char *t
 
 	if (!turn->client)
 		return from_call(renameat(turn->root, from, turn->root, to));
-	return ask(turn, &REQUEST(FUSE_RENAME, FUSE_ROOT_ID, NULL, 0, ARGUMENT(in), NAME(from),
-				NAME(to)));
+	return shared_ask(turn, &REQUEST(FUSE_RENAME, FUSE_ROOT_ID, NULL, 0, ARGUMENT(in),
+					NAME(from), NAME(to)));
 }
 
 static int request_rename(struct shared_turn *turn, size_t file)
@@ -228,8 +212,8 @@ static int replace_kept(struct shared_turn *turn)
 		undo(turn, FILE_NEW, node, fh);
 		return ret;
 	}
-	ret = ask(turn, &gone[0]);
-	ask(turn, &gone[1]);
+	ret = shared_ask(turn, &gone[0]);
+	shared_ask(turn, &gone[1]);
 	turn->node = node;
 	turn->fh = fh;
 	return ret;
@@ -262,7 +246,7 @@ static int request_write(struct shared_turn *turn, size_t file)
 
 		return n < 0 ? -errno : n == BLOCK ? 0 : -EIO;
 	}
-	ret = ask(turn, &REQUEST(FUSE_WRITE, turn->node, &reply, sizeof(reply), ARGUMENT(in),
+	ret = shared_ask(turn, &REQUEST(FUSE_WRITE, turn->node, &reply, sizeof(reply), ARGUMENT(in),
 				ARGUMENT(data)));
 	return ret ? ret : reply.size == BLOCK ? 0 : -EPROTO;
 }
@@ -274,7 +258,8 @@ static int request_setattr(struct shared_turn *turn, size_t file)
 
 	if (!turn->client)
 		return from_call(fchmod(turn->fd, 0640));
-	return ask(turn, &REQUEST(FUSE_SETATTR, turn->node, &reply, sizeof(reply), ARGUMENT(in)));
+	return shared_ask(turn, &REQUEST(FUSE_SETATTR, turn->node, &reply, sizeof(reply),
+					ARGUMENT(in)));
 }
 
 static int request_mkdir(struct shared_turn *turn, size_t file)
@@ -288,12 +273,13 @@ static int request_mkdir(struct shared_turn *turn, size_t file)
 		ret = mkdirat(turn->root, FILE_NEW, 0755);
 		return from_call(ret ? ret : unlinkat(turn->root, FILE_NEW, AT_REMOVEDIR));
 	}
-	ret = ask(turn, &REQUEST(FUSE_MKDIR, FUSE_ROOT_ID, &reply, sizeof(reply), ARGUMENT(in),
-			    NAME(FILE_NEW)));
+	ret = shared_ask(turn, &REQUEST(FUSE_MKDIR, FUSE_ROOT_ID, &reply, sizeof(reply),
+				       ARGUMENT(in), NAME(FILE_NEW)));
 	if (ret == 0)
-		ret = ask(turn, &REQUEST(FUSE_RMDIR, FUSE_ROOT_ID, NULL, 0, NAME(FILE_NEW)));
+		ret = shared_ask(turn, &REQUEST(FUSE_RMDIR, FUSE_ROOT_ID, NULL, 0, NAME(FILE_NEW)));
 	if (ret == 0)
-		ret = ask(turn, &REQUEST(FUSE_FORGET, reply.nodeid, NULL, 0, ARGUMENT(forget)));
+		ret = shared_ask(turn, &REQUEST(FUSE_FORGET, reply.nodeid, NULL, 0,
+					       ARGUMENT(forget)));
 	return ret;
 }
 
@@ -315,87 +301,7 @@ static int request_read(struct shared_turn *turn, size_t file)
 
 		return n < 0 ? -errno : n == BLOCK ? 0 : -EIO;
 	}
-	return ask(turn, &REQUEST(FUSE_READ, turn->node, data, sizeof(data), ARGUMENT(in)));
-}
-
-// The directory of the first file, by its components.
-static int find_directory(struct shared_turn *turn, char *path)
-{
-	turn->node = FUSE_ROOT_ID;
-	for (char *name = path, *end; (end = strchr(name, '/')); name = end + 1) {
-		struct fuse_entry_out entry;
-		int ret;
-
-		*end = '\0';
-		ret = ask(turn, &REQUEST(FUSE_LOOKUP, turn->node, &entry, sizeof(entry), NAME(name)));
-		if (ret)
-			return ret;
-		turn->node = entry.nodeid;
-	}
-	return 0;
-}
-
-static int open_listing(struct shared_turn *turn)
-{
-	struct fuse_open_in in = {.flags = O_RDONLY | O_DIRECTORY};
-	struct fuse_open_out opened;
-	char path[SHARED_PATH];
-	int ret;
-
-	strcpy(path, turn->paths[0]);
-	if (!turn->client) {
-		*strrchr(path, '/') = '\0';
-		turn->fd = openat(turn->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		return from_call(turn->fd);
-	}
-	ret = find_directory(turn, path);
-	if (ret == 0)
-		ret = ask(turn, &REQUEST(FUSE_OPENDIR, turn->node, &opened, sizeof(opened),
-				    ARGUMENT(in)));
-	turn->fh = opened.fh;
-	return ret;
-}
-
-static void close_listing(struct shared_turn *turn)
-{
-	struct fuse_release_in in = {.fh = turn->fh, .flags = O_RDONLY | O_DIRECTORY};
-
-	if (turn->client)
-		ask(turn, &REQUEST(FUSE_RELEASEDIR, turn->node, NULL, 0, ARGUMENT(in)));
-	close_fd(&turn->fd);
-}
-
-static int list_plainly(int dir, char *entries)
-{
-	ssize_t n;
-
-	if (lseek(dir, 0, SEEK_SET) < 0)
-		return -errno;
-	while ((n = getdents64(dir, entries, LISTING)) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			const struct dirent64 *e = (const void *)(entries + at);
-			struct stat st;
-
-			if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
-				return -errno;
-			at += e->d_reclen;
-		}
-	}
-	return from_call((int)n);
-}
-
-// As with LOOKUP, what is counted here is forgotten with the client.
-static int request_list(struct shared_turn *turn, size_t file)
-{
-	struct fuse_read_in in = {.fh = turn->fh, .size = LISTING};
-	static _Thread_local char entries[LISTING] __attribute__((aligned(8)));
-	struct request r = REQUEST(FUSE_READDIRPLUS, turn->node, entries, sizeof(entries),
-		ARGUMENT(in));
-
-	if (!turn->client)
-		return list_plainly(turn->fd, entries);
-	r.least = sizeof(struct fuse_direntplus);
-	return ask(turn, &r);
+	return shared_ask(turn, &REQUEST(FUSE_READ, turn->node, data, sizeof(data), ARGUMENT(in)));
 }
 
 const struct shared_op shared_ops[] = {
@@ -416,8 +322,8 @@ const struct shared_op shared_ops[] = {
 	{"request-setattr", "SETATTR of a mode", false, true, 1, make_kept, request_setattr,
 		drop_kept},
 	{"request-mkdir", "MKDIR, RMDIR and FORGET", false, true, 1, NULL, request_mkdir, NULL},
-	{"request-list", "READDIRPLUS of the directory of a file", false, true, 1, open_listing,
-		request_list, close_listing},
+	{"request-list", "READDIRPLUS of the directory of a file", false, true, 1, shared_open_listing,
+		shared_list, shared_close_listing},
 	{"request-read-4k", "READ of 4 KiB", false, true, 1, make_block, request_read, drop_kept},
 	{"request-write-4k", "WRITE of 4 KiB", false, true, 1, make_kept, request_write, drop_kept},
 };
