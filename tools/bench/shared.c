@@ -293,6 +293,8 @@ int shared_measure(const struct bench *b, struct target *t, const struct cell *c
 		.sample = sample};
 	int ret;
 
+	snprintf(run.turn.kept, sizeof(run.turn.kept), "kept-%s", t->name);
+	snprintf(run.turn.fresh, sizeof(run.turn.fresh), "new-%s", t->name);
 	// What is open is one.
 	if (op->prepare)
 		run.files = 1;

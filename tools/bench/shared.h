@@ -56,6 +56,9 @@ struct shared_turn {
 	struct causeway_file *file; // the first of them, open
 	int fd;			    // the same, or the new file, for system calls
 	uint64_t node, fh;	    // the new file, for requests
+	// Names of this way's alone: what the others do is a stranger's doing to our table, and for
+	// a while servers believe nothing of a name that a stranger is at.
+	char kept[64], fresh[64];
 	bool words;		    // are in replies
 	uint64_t requests;	    // of those that the library does not count
 };

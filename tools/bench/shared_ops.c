@@ -14,8 +14,6 @@
 #include <unistd.h>
 
 #define BLOCK 4096
-#define FILE_KEPT "kept"
-#define FILE_NEW "new"
 
 static int open_first(struct shared_turn *turn)
 {
@@ -123,17 +121,17 @@ static int undo(struct shared_turn *turn, const char *name, uint64_t node, uint6
 static int make_kept(struct shared_turn *turn)
 {
 	if (turn->client)
-		return create(turn, FILE_KEPT, &turn->node, &turn->fh);
-	turn->fd = openat(turn->root, FILE_KEPT, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		return create(turn, turn->kept, &turn->node, &turn->fh);
+	turn->fd = openat(turn->root, turn->kept, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	return from_call(turn->fd);
 }
 
 static void drop_kept(struct shared_turn *turn)
 {
 	if (turn->node)
-		undo(turn, FILE_KEPT, turn->node, turn->fh);
+		undo(turn, turn->kept, turn->node, turn->fh);
 	if (turn->fd >= 0)
-		unlinkat(turn->root, FILE_KEPT, 0);
+		unlinkat(turn->root, turn->kept, 0);
 	close_fd(&turn->fd);
 }
 
@@ -155,9 +153,9 @@ static int request_lookup(struct shared_turn *turn, size_t file)
 	struct stat st;
 
 	if (!turn->client)
-		return from_call(fstatat(turn->root, FILE_KEPT, &st, AT_SYMLINK_NOFOLLOW));
+		return from_call(fstatat(turn->root, turn->kept, &st, AT_SYMLINK_NOFOLLOW));
 	return shared_ask(
-		turn, &REQUEST(FUSE_LOOKUP, FUSE_ROOT_ID, &reply, sizeof(reply), NAME(FILE_KEPT)));
+		turn, &REQUEST(FUSE_LOOKUP, FUSE_ROOT_ID, &reply, sizeof(reply), NAME(turn->kept)));
 }
 
 static int request_create(struct shared_turn *turn, size_t file)
@@ -166,14 +164,14 @@ static int request_create(struct shared_turn *turn, size_t file)
 	int ret;
 
 	if (turn->client) {
-		ret = create(turn, FILE_NEW, &node, &fh);
-		return ret ? ret : undo(turn, FILE_NEW, node, fh);
+		ret = create(turn, turn->fresh, &node, &fh);
+		return ret ? ret : undo(turn, turn->fresh, node, fh);
 	}
-	ret = openat(turn->root, FILE_NEW, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	ret = openat(turn->root, turn->fresh, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (ret < 0)
 		return -errno;
 	close_fd(&ret);
-	return from_call(unlinkat(turn->root, FILE_NEW, 0));
+	return from_call(unlinkat(turn->root, turn->fresh, 0));
 }
 
 static int rename_once(struct shared_turn *turn, const char *from, const char *to)
@@ -188,9 +186,9 @@ static int rename_once(struct shared_turn *turn, const char *from, const char *t
 
 static int request_rename(struct shared_turn *turn, size_t file)
 {
-	int ret = rename_once(turn, FILE_KEPT, FILE_NEW);
+	int ret = rename_once(turn, turn->kept, turn->fresh);
 
-	return ret ? ret : rename_once(turn, FILE_NEW, FILE_KEPT);
+	return ret ? ret : rename_once(turn, turn->fresh, turn->kept);
 }
 
 // The file that is there is replaced by a new one, which is there then.
@@ -203,13 +201,13 @@ static int replace_kept(struct shared_turn *turn)
 		REQUEST(FUSE_FORGET, turn->node, NULL, 0, ARGUMENT(forget)),
 	};
 	uint64_t node, fh;
-	int ret = create(turn, FILE_NEW, &node, &fh);
+	int ret = create(turn, turn->fresh, &node, &fh);
 
 	if (ret)
 		return ret;
-	ret = rename_once(turn, FILE_NEW, FILE_KEPT);
+	ret = rename_once(turn, turn->fresh, turn->kept);
 	if (ret) {
-		undo(turn, FILE_NEW, node, fh);
+		undo(turn, turn->fresh, node, fh);
 		return ret;
 	}
 	ret = shared_ask(turn, &gone[0]);
@@ -225,10 +223,10 @@ static int request_replace(struct shared_turn *turn, size_t file)
 
 	if (turn->client)
 		return replace_kept(turn);
-	fd = openat(turn->root, FILE_NEW, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	fd = openat(turn->root, turn->fresh, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
-	ret = rename_once(turn, FILE_NEW, FILE_KEPT);
+	ret = rename_once(turn, turn->fresh, turn->kept);
 	close_fd(&turn->fd);
 	turn->fd = fd;
 	return ret;
@@ -270,13 +268,14 @@ static int request_mkdir(struct shared_turn *turn, size_t file)
 	int ret;
 
 	if (!turn->client) {
-		ret = mkdirat(turn->root, FILE_NEW, 0755);
-		return from_call(ret ? ret : unlinkat(turn->root, FILE_NEW, AT_REMOVEDIR));
+		ret = mkdirat(turn->root, turn->fresh, 0755);
+		return from_call(ret ? ret : unlinkat(turn->root, turn->fresh, AT_REMOVEDIR));
 	}
 	ret = shared_ask(turn, &REQUEST(FUSE_MKDIR, FUSE_ROOT_ID, &reply, sizeof(reply),
-				       ARGUMENT(in), NAME(FILE_NEW)));
+				       ARGUMENT(in), NAME(turn->fresh)));
 	if (ret == 0)
-		ret = shared_ask(turn, &REQUEST(FUSE_RMDIR, FUSE_ROOT_ID, NULL, 0, NAME(FILE_NEW)));
+		ret = shared_ask(turn, &REQUEST(FUSE_RMDIR, FUSE_ROOT_ID, NULL, 0,
+					       NAME(turn->fresh)));
 	if (ret == 0)
 		ret = shared_ask(turn, &REQUEST(FUSE_FORGET, reply.nodeid, NULL, 0,
 					       ARGUMENT(forget)));

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "fs/passthrough/sparse.h"
 #include "fs/passthrough/version.h"
 
@@ -12,7 +13,7 @@ struct place {
 	_Alignas(64) _Atomic uint32_t turn;
 	_Atomic uint32_t slot;
 	_Atomic uint64_t hash, epoch, word, node;
-	_Atomic bool disputed;
+	_Atomic uint32_t disputed;
 };
 
 struct pt_guesses {
@@ -21,6 +22,19 @@ struct pt_guesses {
 
 #define load(field)         atomic_load_explicit(field, memory_order_acquire)
 #define store(field, value) atomic_store_explicit(field, value, memory_order_release)
+
+#define DISPUTE_S 2
+
+/* Of a clock that only goes forward; never 0. */
+static uint32_t seconds(void)
+{
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000000) + 1;
+}
+
+bool pt_guess_is_disputed(const struct pt_guess *guess)
+{
+	return guess->disputed && seconds() - guess->disputed < DISPUTE_S;
+}
 
 struct pt_guesses *pt_guesses_new(void)
 {
@@ -76,7 +90,8 @@ void pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess)
 	if (!p)
 		return;
 	if (pt_guess_find(all, hash, &known)) {
-		guess.disputed |= known.disputed;
+		if (known.disputed > guess.disputed)
+			guess.disputed = known.disputed;
 		/* The line stays everybody's as long as nobody writes to it. */
 		if (is_same(&known, &guess))
 			return;
@@ -159,5 +174,5 @@ void pt_note_disputed(struct passthrough *pt, unsigned int bit)
 	const struct vtable_request *v = vtable_request_now();
 
 	pt_guess_note(pt->guesses, bit == VT_NAME ? v->name : v->to_name,
-		(struct pt_guess){.word = VT_BEGIN, .slot = PT_NO_SLOT, .disputed = true});
+		(struct pt_guess){.word = VT_BEGIN, .slot = PT_NO_SLOT, .disputed = seconds()});
 }

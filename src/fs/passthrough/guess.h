@@ -29,10 +29,14 @@ struct pt_guess {
 	uint64_t epoch, word; /* of the name, when it stood for this */
 	uint64_t node;        /* an id: of what it was; where that was nothing, of the directory */
 	uint32_t slot;        /* of the inode's attributes, or PT_NO_SLOT */
-	bool disputed;        /* somebody was at the name together with us, this time or before */
+	uint32_t disputed;    /* when somebody was last at the name together with us, or 0 */
 };
 
 struct pt_guesses;
+
+/* Whether somebody was there within the last second or two: it is not to be believed then, since
+ * two who believe the same name and change it would spoil what all others keep, again and again. */
+bool pt_guess_is_disputed(const struct pt_guess *guess);
 
 /* NULL where there is no memory: everything works without. */
 struct pt_guesses *pt_guesses_new(void);

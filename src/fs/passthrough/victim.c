@@ -58,7 +58,8 @@ static bool recall(struct passthrough *pt, const struct vtable_request *v,
 
 	return !pt_mount_is_timed(x->dir->mount) && v->slot[__builtin_ctz(x->name)] == slot &&
 		vt_is_quiet(name->before) && pt_guess_find(pt->guesses, hash, guess) &&
-		!guess->disputed && guess->word == name->before && guess->epoch == v->epoch &&
+		!pt_guess_is_disputed(guess) && guess->word == name->before &&
+		guess->epoch == v->epoch &&
 		vtable_request_is_trusted(v);
 }
 
