@@ -88,7 +88,8 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 	for (;;) {
 		size_t name_len;
 
-		handle->dir->next = pt_stamp_listing(handle->node);
+		if (!pt_dir_has_next(handle->dir))
+			handle->dir->next = pt_stamp_listing(handle->node);
 		r = pt_dir_next(&pt->dirs, handle->dir, handle->fd, &first, &host);
 		if (r < 0)
 			break;

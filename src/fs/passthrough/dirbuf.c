@@ -219,6 +219,13 @@ static int read_piece(struct pt_dir_pool *pool, struct pt_dir *dir, int fd)
 	return 1;
 }
 
+bool pt_dir_has_next(const struct pt_dir *dir)
+{
+	const struct pt_dir_piece *piece = dir->piece[dir->at];
+
+	return (piece && dir->pos < piece->len) || (dir->at == 0 && dir->piece[1]);
+}
+
 int pt_dir_next(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t *first,
 	const struct pt_dirent **entry)
 {

@@ -79,6 +79,9 @@ int pt_dir_next(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t *
 	const struct pt_dirent **entry);
 void pt_dir_step(struct pt_dir *dir);
 
+/* Whether pt_dir_next() will point into what is there, and not read. */
+bool pt_dir_has_next(const struct pt_dir *dir);
+
 /* What the piece of that entry was read with. */
 static inline const struct vt_stamp *pt_dir_stamp(const struct pt_dir *dir)
 {
