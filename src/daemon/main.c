@@ -212,6 +212,7 @@ static void open_export(struct daemon *d, const struct isolated *where)
 		.poll_limit_ns = o->poll_us * 1000ull,
 		.no_borrowing = o->no_borrowing,
 		.no_answering = o->no_answering,
+		.no_batching = o->no_batching,
 		.no_event_idx = o->no_event_idx,
 	};
 	r = vhost_backend_init(&d->backend, &d->device);

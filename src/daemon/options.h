@@ -39,7 +39,8 @@ struct options {
 	bool keep_listening;
 	const char *control_path; /* of the control socket, or NULL */
 	unsigned int without; /* a bit for each line of without.c that is left out */
-	bool no_borrowing, no_answering, no_event_idx; /* as without has it (vhost/backend.h) */
+	/* As without has it (vhost/backend.h). */
+	bool no_borrowing, no_answering, no_batching, no_event_idx;
 	int poll_us; /* for how long a queue is looked at when it is empty (vhost/poll.h) */
 	int thread_pool_size; /* threads beside those of the queues */
 	int rlimit_nofile; /* 0: as it is, -1: the hard limit */

@@ -22,6 +22,11 @@ static void without_answering(struct options *o)
 	o->no_answering = true;
 }
 
+static void without_batching(struct options *o)
+{
+	o->no_batching = true;
+}
+
 static void without_event_idx(struct options *o)
 {
 	o->no_event_idx = true;
@@ -79,6 +84,7 @@ static const struct {
 	{"polling", without_polling},
 	{"borrowing", without_borrowing},
 	{"answering", without_answering},
+	{"batching", without_batching},
 	{"event-idx", without_event_idx},
 	{"pool", without_pool},
 	{"node-descriptors", without_descriptors},

@@ -71,6 +71,8 @@ struct vhost_device {
 	bool no_borrowing;
 	/* What is finished while a ring's thread sleeps is left to it (deferred.h). */
 	bool no_answering;
+	/* Nor are answers that are ready together shown together (deferred.h). */
+	bool no_batching;
 	/* Kicks and calls that are not needed are not spared. */
 	bool no_event_idx;
 

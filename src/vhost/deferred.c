@@ -292,8 +292,10 @@ static int push(struct vhost_queue *q, bool all)
 			continue;
 		vhost_queue_push(q, d.head, (uint32_t)written + d.written);
 		pushed++;
+		if (q->dev->device->no_batching)
+			vhost_queue_publish(q);
 	}
-	if (pushed > 0)
+	if (q->pushed > 0)
 		vhost_queue_publish(q);
 	if (counted > 0 && atomic_fetch_sub(&q->dev->unshown, counted) == counted)
 		let_all_go(q->dev);

@@ -32,6 +32,10 @@
  * ring must not stop meanwhile: who defers so sees to it that its ring's end waits
  * (vhost_device.finish_deferred), for to a driver that has stopped its ring the room is its own.
  *
+ * Batches. Whoever pushes pushes all that is ready, and shows the driver all of it at once: one
+ * store to the used ring's index, one call. A request that its ring's thread has answered by itself
+ * is shown at once: it would have to wait for the next one, which may take any time.
+ *
  * No guest pointer outlives request(): memory may change meanwhile. Nor are the descriptors read
  * again: in a packed ring those of other chains, used meanwhile, may have taken their place. What
  * is kept is where in the guest the reply goes, to be translated when it is written; memory that

@@ -4,25 +4,28 @@
 it is."""
 
 import errno
+import fcntl
 import os
 import struct
 import subprocess
 
-from fuse import ROOT
+from fuse import INIT_FLAGS, ROOT
 from harness import Skip, case, check, equal, main, tempdir, until
 from metrics import ask, parse, value
 from vu import F_EVENT_IDX
 from world import World
 
+LOCKS = INIT_FLAGS | 1 << 1  # POSIX_LOCKS
 POLLS = ("--poll", "10000000")
 SOMEBODY = 1000
 MANY = 20
 
 
-def started(without, *options):
+def started(without, *options, **kw):
     """A world, and a function that gives one of its counters."""
     path = os.path.join(tempdir(), "control")
-    w = World("--control-path", path, *options, *(("--without", without) if without else ()))
+    w = World("--control-path", path, *options, *(("--without", without) if without else ()),
+              **kw)
     return w, lambda name, **labels: value(parse(ask(path)), name, **labels)
 
 
@@ -97,6 +100,29 @@ def answering():
                   count("queue_answered_beside_total", queue="1") > 0)
         else:
             equal(count("queue_answered_beside_total", queue="1"), 0, "answered beside")
+        ended(w)
+
+
+@case("batching: what is ready together is shown one by one")
+def batching():
+    def lock(kind, owner):
+        return struct.pack("<4Q4I", fh, owner, 0, 9, kind, 0, 0, 0)
+
+    for without, shown in ((None, 1), ("batching", MANY)):
+        w, count = started(without, "--posix-lock", init=False)
+        w.fs.init(flags=LOCKS)
+        node = w.fs.lookup("file").nodeid
+        fh = w.fs.open(node, 2)
+        w.fs.good("SETLK", node, lock(fcntl.F_WRLCK, 1), 16)
+        waits = [w.fs.start("SETLKW", node, lock(fcntl.F_WRLCK, 2 + i), 16) for i in range(MANY)]
+        w.fs.getattr()  # all of them have been taken
+        before = [count(f"queue_batch_{what}", queue="1") for what in ("sum", "count")]
+        # The end of the queue is that of all waits.
+        w.fe.stop_queue(1)
+        equal([w.fs.finish(t).error for t in waits], MANY * [-errno.EINTR], "answers")
+        equal([count(f"queue_batch_{what}", queue="1") - n for what, n in
+               zip(("sum", "count"), before)], [MANY, shown], f"without {without}: answers, batches")
+        w.restart(1)
         ended(w)
 
 
@@ -237,7 +263,7 @@ def credentials():
 
 @case("all of them at once")
 def everything():
-    w, count = started("polling,borrowing,answering,event-idx,pool,cold-nodes,known-names,open-cache,"
+    w, count = started("polling,borrowing,answering,batching,event-idx,pool,cold-nodes,known-names,open-cache,"
                        "node-descriptors,inside-cache,credentials,pins,file-handles")
     node = w.fs.lookup("file").nodeid
     fh = w.fs.open(node, 2)

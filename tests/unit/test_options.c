@@ -399,7 +399,7 @@ static void test_without(void **state)
 		0);
 	assert_int_equal(o.poll_us, 0);
 	assert_int_equal(o.thread_pool_size, 0);
-	assert_false(o.no_borrowing || o.no_answering || o.no_event_idx ||
+	assert_false(o.no_borrowing || o.no_answering || o.no_batching || o.no_event_idx ||
 		o.passthrough.keeps_no_descriptors || o.passthrough.keeps_no_rights ||
 		o.passthrough.opens_names ||
 		o.passthrough.starts_hot || o.passthrough.believes_nothing);
@@ -417,8 +417,8 @@ static void test_without(void **state)
 	assert_int_equal(o.passthrough.spares, 0);
 	assert_int_equal(PARSE(&o, "--without=borrowing", "--without=event-idx,node-descriptors",
 				 "--without=credentials,file-handles,known-names,cold-nodes",
-				 "--without=inside-cache,answering"), 0);
-	assert_true(o.no_borrowing && o.no_answering && o.no_event_idx &&
+				 "--without=inside-cache,answering,batching"), 0);
+	assert_true(o.no_borrowing && o.no_answering && o.no_batching && o.no_event_idx &&
 		o.passthrough.keeps_no_descriptors && o.passthrough.keeps_no_rights &&
 		o.passthrough.opens_names && o.passthrough.starts_hot &&
 		o.passthrough.believes_nothing);

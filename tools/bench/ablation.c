@@ -27,6 +27,7 @@ static const struct {
 	{"polling", "no-polling", "polling"},
 	{"borrowing", "no-borrowing", "borrowing"},
 	{"answering", "no-answering", "answering"},
+	{"batching", "no-batching", "batching"},
 	{"event-idx", "no-event-idx", "event-idx"},
 	{"pool", "no-pool", "pool"},
 	{"cold-nodes", "no-cold-nodes", "cold-nodes"},

@@ -26,7 +26,7 @@
 
 #define BENCH_AGAINST_MAX 6
 // causewayd, two peers, system calls or 9p, and the module twice; or all that --ablation compares.
-#define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 8)
+#define BENCH_TARGETS_MAX (BENCH_AGAINST_MAX + 9)
 #define BENCH_CHOICES_MAX 8
 #define BENCH_DEPTH_MAX 128
 #define BENCH_QUEUES_MAX 16

@@ -24,7 +24,7 @@
 // Told apart also by those who do not see all colours (Okabe and Ito); the first is the base.
 static const char *const colours[] = {"#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7",
 	"#e69f00", "#56b4e9", "#999999", "#7f4f24", "#5a189a", "#f0e442", "#1b4332", "#9d0208",
-	"#4a6fa5"};
+	"#4a6fa5", "#b5838d"};
 _Static_assert(sizeof(colours) / sizeof(colours[0]) >= BENCH_TARGETS_MAX, "a colour for each");
 
 struct plot {
