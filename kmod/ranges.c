@@ -14,6 +14,8 @@
 /* Ranges that one REMOVEMAPPING names. */
 #define AT_ONCE 32
 
+/* 0, -ENOTCONN, or -EIO: what else a server says is not to be taken for the kernel's word, or ours.
+ * After -ENOMEM a task would fault again, for ever; -EAGAIN is that no place is free. */
 static int set_up(struct inode *inode, const struct cw_range *r, bool write)
 {
 	struct fuse_setupmapping_in in = {
@@ -30,8 +32,9 @@ static int set_up(struct inode *inode, const struct cw_range *r, bool write)
 		.in[0] = { &in, sizeof(in) },
 		.unkillable = true,
 	};
+	int err = cw_call(cw_conn_of(inode), &call);
 
-	return min(cw_call(cw_conn_of(inode), &call), 0);
+	return err >= 0 ? 0 : err == -ENOTCONN ? err : -EIO;
 }
 
 /* Whatever the answer is, the place is free then: a server that still has something there refuses
@@ -119,8 +122,7 @@ static struct cw_range *make(struct inode *inode, unsigned long index, bool writ
 	xa_erase(&dax->ranges, index);
 	atomic_set(&r->users, 0);
 	cw_window_give(w, r);
-	/* Not to be taken for our own. */
-	return ERR_PTR(err == -EAGAIN ? -EIO : err);
+	return ERR_PTR(err);
 }
 
 static struct cw_range *make_or_upgrade(struct inode *inode, unsigned long index, bool write)
@@ -133,7 +135,7 @@ static struct cw_range *make_or_upgrade(struct inode *inode, unsigned long index
 	if (write && !r->writable) {
 		err = set_up(inode, r, true);
 		if (err)
-			return ERR_PTR(err == -EAGAIN ? -EIO : err);
+			return ERR_PTR(err);
 		r->writable = true;
 	}
 	return find(CW_I(inode)->dax, index, write);

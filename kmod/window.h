@@ -63,7 +63,7 @@ static inline struct cw_dax_window *cw_window_of(const struct inode *inode)
 }
 
 /* ranges.c: the range that has a file's byte, mapped for what is asked, with a user more. -EAGAIN:
- * none is free, or the file does without; or what the server says. */
+ * none is free, or the file does without; -EIO: the server does not map it; -ENOTCONN, -ENOMEM. */
 struct cw_range *cw_range_get(struct inode *inode, loff_t pos, bool write);
 void cw_range_put(struct cw_range *r);
 
