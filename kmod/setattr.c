@@ -154,16 +154,18 @@ static void move_data(struct inode *inode, const struct cw_words *words)
 	spin_unlock(&ci->lock);
 }
 
-/* After it: size is that of the reply, or the old one. Writes go on before pages are thrown out,
- * which may have to be written first. */
-static void after_size(struct inode *inode, loff_t old, bool done, const struct cw_words *words)
+/* After it: size is that of the reply, or the old one, and what is behind the one that was asked
+ * for is pinned by nobody. Writes go on before pages are thrown out, which may have to be written
+ * first. */
+static void after_size(struct inode *inode, loff_t old, loff_t asked, bool done,
+		       const struct cw_words *words)
 {
 	const loff_t size = i_size_read(inode);
 
 	cw_writes_go(inode);
 	if (done) {
 		if (IS_DAX(inode) && size < old)
-			cw_dax_cut(inode, true);
+			cw_dax_cut(inode, size >= asked);
 		else if (size != old)
 			truncate_pagecache(inode, size);
 		move_data(inode, words);
@@ -196,6 +198,24 @@ static void take(struct inode *inode, const struct iattr *attr, bool ours,
 	spin_unlock(&ci->lock);
 }
 
+/* ... of what changes no size: where there is another, somebody else has changed it. */
+static void take_beside(struct inode *inode, const struct iattr *attr, bool ours,
+			const struct fuse_attr_out *out, const struct cw_words *words)
+{
+	loff_t old;
+
+	if (!IS_DAX(inode)) {
+		take(inode, attr, ours, out, words);
+		return;
+	}
+	filemap_invalidate_lock(inode->i_mapping);
+	old = i_size_read(inode);
+	take(inode, attr, ours, out, words);
+	if (i_size_read(inode) < old)
+		cw_dax_cut(inode, false);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
 static int change(cw_idmap *idmap, struct inode *inode, struct iattr *attr, struct file *file)
 {
 	const bool sizes = attr->ia_valid & ATTR_SIZE, ours = cw_size_is_ours(inode);
@@ -212,10 +232,12 @@ static int change(cw_idmap *idmap, struct inode *inode, struct iattr *attr, stru
 	fill_file(inode, file, &in);
 	fill_kill(cw_conn_of(inode), inode, attr, &in);
 	r = send(inode, &in, &out, &words);
-	if (r == 0)
+	if (r == 0 && sizes)
 		take(inode, attr, ours, &out, &words);
+	else if (r == 0)
+		take_beside(inode, attr, ours, &out, &words);
 	if (sizes)
-		after_size(inode, old, r == 0, &words);
+		after_size(inode, old, attr->ia_size, r == 0, &words);
 	return r;
 }
 
