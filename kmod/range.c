@@ -92,13 +92,14 @@ static int send_fallocate(struct file *file, int mode, loff_t offset, loff_t len
 	return -EOPNOTSUPP;
 }
 
-/* What the size is after it. */
+/* What the size is after it. The server knows better, and need not be right: there is something
+ * behind what it takes out, and no file is longer than any may be. */
 static loff_t size_after(loff_t size, int mode, loff_t offset, loff_t len)
 {
 	if (mode & FALLOC_FL_COLLAPSE_RANGE)
-		return size - len;
+		return max(size - len, offset);
 	if (mode & FALLOC_FL_INSERT_RANGE)
-		return size + len;
+		return min(size, MAX_LFS_FILESIZE - len) + len;
 	return mode & FALLOC_FL_KEEP_SIZE ? size : max(size, offset + len);
 }
 
