@@ -73,6 +73,41 @@ static uint32_t keep(struct worker *w, const struct virtq_chain *chain)
 	return VHOST_DEFERRED;
 }
 
+struct later {
+	struct forger *forger;
+	struct vhost_deferred *chain;
+	struct forged forged;
+};
+
+static void *answer_later(void *arg)
+{
+	struct later *l = arg;
+	struct forged *f = &l->forged;
+	char reply[VHOST_DEFERRED_REPLY];
+
+	f->later(l->forger, f);
+	must(sizeof(f->out) + f->reply_len <= sizeof(reply));
+	memcpy(reply, &f->out, sizeof(f->out));
+	memcpy(reply + sizeof(f->out), f->reply, f->reply_len);
+	vhost_finish(l->chain, reply, (uint32_t)(sizeof(f->out) + f->reply_len));
+	free(l);
+	return NULL;
+}
+
+static uint32_t start_later(struct worker *w, const struct virtq_chain *chain)
+{
+	struct later *l = malloc(sizeof(*l));
+	pthread_t thread;
+
+	must(l);
+	l->forger = w->forger;
+	l->forged = w->forged;
+	l->chain = vhost_defer(&w->forger->backend, w->queue, chain, "", 0);
+	must(l->chain && pthread_create(&thread, NULL, answer_later, l) == 0);
+	pthread_detach(thread);
+	return VHOST_DEFERRED;
+}
+
 /* A buffer for a notification waits until there is something to say. */
 static uint32_t lend_ear(struct worker *w, const struct virtq_chain *chain)
 {
@@ -103,6 +138,7 @@ static uint32_t request(void *worker, const struct virtq_chain *chain)
 	memset(f, 0, offsetof(struct forged, reply));
 	f->reply_len = f->cut = f->claim = f->notification_len = 0;
 	f->keep = false;
+	f->later = NULL;
 	f->queue = w->queue;
 	if (w->forger->notify_size && w->queue == 1)
 		return lend_ear(w, chain);
@@ -118,6 +154,8 @@ static uint32_t request(void *worker, const struct virtq_chain *chain)
 	w->forger->forge(w->forger, f);
 	if (f->notification_len > 0)
 		notify(w->forger, f);
+	if (f->later)
+		return start_later(w, chain);
 	return f->keep ? keep(w, chain) : answer(w, chain);
 }
 
@@ -181,7 +219,12 @@ void forger_start_on(struct forger *f, int sock, int other)
 		.request = request,
 		.disconnected = disconnected,
 		.opaque = f,
+		.shmem_sizes[VHOST_SHMEM_DAX] = f->window_size,
 	};
+	if (f->window_size) {
+		f->device.config = f->config;
+		f->device.config_size = VHOST_FRONTEND_TAG_MAX + sizeof(uint32_t);
+	}
 	if (f->notify_size) {
 		memcpy(f->config + sizeof(f->config) - sizeof(f->notify_size), &f->notify_size,
 			sizeof(f->notify_size));

@@ -17,6 +17,8 @@
 
 #define FORGER_ROOM 65536
 
+struct forger;
+
 /* One request as it came, and the reply to give: reply_len bytes of it are written; the length
  * in its header is taken as it is. */
 struct forged {
@@ -30,6 +32,9 @@ struct forged {
 	size_t cut;       /* of header and reply together, bytes not written */
 	uint32_t claim;   /* used length claimed beyond what was written */
 	bool keep;        /* never answered */
+	/* NULL, or called on a thread of its own before the answer, which is short then: it may
+	 * wait for the front-end, and change the reply. */
+	void (*later)(struct forger *forger, struct forged *f);
 	/* What is said unasked then: bytes for the notification queue, where there is one. */
 	_Alignas(8) char notification[VHOST_DEFERRED_REPLY];
 	uint32_t notification_len;
@@ -41,6 +46,7 @@ struct forger {
 	_Atomic int fault; /* the test's own, as what follows */
 	_Atomic uint64_t noted;
 
+	uint64_t window_size; /* not 0: has a DAX window, a power of two, and shows `config` */
 	uint32_t notify_size; /* not 0: has a notification queue, for so many bytes */
 	/* NULL, or stands between the front-end and the device: takes the socket, and returns the
 	 * one for the device (forged_window.h). */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * liar SOCKET [TABLE [TABLE]]: for one front-end; nothing that it says may be cached. Each line of
- * input is the name of a lie (liar_nodes.c, liar_data.c, liar_ours.c), or "none", and is
- * acknowledged with a line. `liar --list` names them, but those about version tables: `liar --list
- * words` does.
+ * liar SOCKET [--window BYTES TAG | TABLE [TABLE]]: for one front-end; nothing that it says may be
+ * cached. Each line of input is the name of a lie (liar_nodes.c, liar_data.c, liar_ours.c,
+ * liar_window.c), or "none", and is acknowledged with a line. `liar --list` names them, but those
+ * about version tables and DAX windows: `liar --list words` and `liar --list window` do.
  */
 #include "liar.h"
 
@@ -105,7 +105,7 @@ static void list(struct forged *f, bool plus)
 static void read_file(struct forged *f)
 {
 	const struct fuse_read_in *in = (const void *)f->args;
-	static const char bytes[LIAR_SIZE] = "text";
+	static const char bytes[LIAR_SIZE] = LIAR_TEXT;
 	const uint64_t left = in->offset < LIAR_SIZE ? LIAR_SIZE - in->offset : 0;
 
 	forge_reply(f, bytes, in->size < left ? in->size : left);
@@ -177,11 +177,12 @@ static void begin(struct forged *f)
 {
 	const struct fuse_init_in *in = (const void *)f->args;
 	struct fuse_init_out out = {.major = 7, .minor = 45, .max_write = 32768, .max_pages = 8,
-		.max_readahead = in->max_readahead, .time_gran = 1};
+		.max_readahead = in->max_readahead, .time_gran = 1, .map_alignment = 12};
 
 	out.flags = in->flags & (FUSE_MAX_PAGES | FUSE_DO_READDIRPLUS | FUSE_EXPORT_SUPPORT |
 		FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_WRITEBACK_CACHE |
-		FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES);
+		FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
+		FUSE_MAP_ALIGNMENT);
 	forge_reply(f, &out, sizeof(out));
 }
 
@@ -224,6 +225,12 @@ void liar_answer(struct forged *f)
 	case FUSE_LISTXATTR:
 		get_xattr(f);
 		break;
+	case FUSE_SETUPMAPPING:
+		liar_set_up(f);
+		break;
+	case FUSE_REMOVEMAPPING:
+		liar_remove(f);
+		break;
 	default:
 		answer_simple(f);
 		break;
@@ -265,17 +272,34 @@ static bool names_pin(const struct forged *f)
 	}
 }
 
+/* By what --list has them. */
+static const struct {
+	const char *kind;
+	const struct lie *lies;
+} tables[] = {
+	{"", lies_of_nodes},
+	{"", lies_of_data},
+	{"", lies_of_pins},
+	{"words", lies_of_words},
+	{"window", lies_of_window},
+};
+
 /* The one of a number, from 1; NULL: there is none. */
 static const struct lie *find_lie(int number)
 {
-	const struct lie *const tables[] = {
-		lies_of_nodes, lies_of_data, lies_of_pins, lies_of_words};
-
 	for (size_t i = 0; number > 0 && i < ARRAY_SIZE(tables); i++)
-		for (const struct lie *lie = tables[i]; lie->name; lie++)
+		for (const struct lie *lie = tables[i].lies; lie->name; lie++)
 			if (--number == 0)
 				return lie;
 	return NULL;
+}
+
+static void list_lies(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		for (const struct lie *lie = tables[i].lies; lie->name; lie++)
+			if (!strcmp(tables[i].kind, kind))
+				puts(lie->name);
 }
 
 static int number_of(const char *name)
@@ -316,13 +340,13 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	if (!strcmp(argv[1], "--list")) {
-		const int words = number_of(lies_of_words[0].name);
-
-		for (int i = argc > 2 ? words : 1; find_lie(i) && (argc > 2 || i < words); i++)
-			puts(find_lie(i)->name);
+		list_lies(argc > 2 ? argv[2] : "");
 		return 0;
 	}
-	liar_set_tables(argv + 2);
+	if (argc > 4 && !strcmp(argv[2], "--window"))
+		liar_open_window(forger, strtoull(argv[3], NULL, 0), argv[4]);
+	else
+		liar_set_tables(argv + 2);
 	forger->forge = forge;
 	forger_start_on(forger, forger_accept(argv[1]), -1);
 	while (scanf("%39s", name) == 1) {

@@ -4,8 +4,8 @@
 /*
  * A back-end whose replies are well-formed, and lies: about what a node is, where it is, how long
  * something is, what comes next. (Replies that are malformed are those of tests/mount/hostile.c.)
- * liar.c is a good server of a small tree; liar_nodes.c, liar_data.c and liar_ours.c are what
- * becomes of its replies.
+ * liar.c is a good server of a small tree; liar_nodes.c, liar_data.c, liar_ours.c and liar_window.c
+ * are what becomes of its replies.
  */
 #include "forger.h"
 #include "proto/causeway_wire.h"
@@ -21,6 +21,7 @@ enum {
 	LIAR_NEW = 100,           /* what is made: directories have odd numbers */
 };
 #define LIAR_SIZE 8192
+#define LIAR_TEXT "text" /* the file begins with it */
 
 /* 0 is any, but for those without a reply and INIT. */
 struct lie {
@@ -30,7 +31,8 @@ struct lie {
 };
 
 /* To one without a name. */
-extern const struct lie lies_of_nodes[], lies_of_data[], lies_of_pins[], lies_of_words[];
+extern const struct lie lies_of_nodes[], lies_of_data[], lies_of_pins[], lies_of_words[],
+	lies_of_window[];
 
 /* The reply as what it is. */
 #define LIAR_AS(F, TYPE) ((TYPE *)(void *)(F)->reply)
@@ -46,5 +48,10 @@ void liar_set_tables(char *const *of);
 bool liar_hello(struct forged *f);
 unsigned int liar_listed_looks(void);
 void liar_add_words(struct forged *f);
+
+/* liar_window.c: before it starts; and the good answers to SETUPMAPPING and REMOVEMAPPING. */
+void liar_open_window(struct forger *forger, uint64_t bytes, const char *tag);
+void liar_set_up(struct forged *f);
+void liar_remove(struct forged *f);
 
 #endif

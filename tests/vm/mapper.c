@@ -269,6 +269,23 @@ static void do_punch(struct slot *s, char **argv)
 		(off_t)number(argv[3])));
 }
 
+static void do_collapse(struct slot *s, char **argv)
+{
+	answer(fallocate(s->fd, FALLOC_FL_COLLAPSE_RANGE, (off_t)number(argv[2]),
+		(off_t)number(argv[3])));
+}
+
+static void do_insert(struct slot *s, char **argv)
+{
+	answer(fallocate(s->fd, FALLOC_FL_INSERT_RANGE, (off_t)number(argv[2]),
+		(off_t)number(argv[3])));
+}
+
+static void do_mode(struct slot *s, char **argv)
+{
+	answer(fchmod(s->fd, (mode_t)number(argv[2])));
+}
+
 static void do_fsync(struct slot *s, char **argv)
 {
 	answer(fsync(s->fd));
@@ -317,6 +334,9 @@ static const struct command commands[] = {
 	{"truncate", 3, do_truncate}, /* SLOT SIZE */
 	{"allocate", 4, do_allocate}, /* SLOT OFFSET LENGTH */
 	{"punch", 4, do_punch},       /* SLOT OFFSET LENGTH */
+	{"collapse", 4, do_collapse}, /* SLOT OFFSET LENGTH */
+	{"insert", 4, do_insert},     /* SLOT OFFSET LENGTH */
+	{"mode", 3, do_mode},         /* SLOT MODE: by fchmod() */
 	{"fsync", 2, do_fsync},       /* SLOT */
 	{"isdax", 2, do_is_dax},      /* SLOT */
 	{"readinto", 5, do_read_into},   /* SLOT OFFSET LENGTH OTHER-SLOT */
