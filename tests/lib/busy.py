@@ -71,6 +71,10 @@ class BusyGuest(kmod.KmodGuest):
             raise
         then()
         self.monitor.command("system_wakeup")
-        same("what the suspend came to", self.run("cat /tmp/slept", BOOT_SECONDS), "0\n")
+        try:
+            same("what the suspend came to", self.run("cat /tmp/slept", BOOT_SECONDS), "0\n")
+        except AssertionError:
+            print(self.monitor.command("query-status"), self.monitor.command("query-cpus-fast"))
+            raise
         self.run(f"dd if=/tmp/power of={BRIDGE} bs=1 seek=64 conv=notrunc 2>/dev/null; "
                  f"echo {HUNG} > /proc/sys/kernel/hung_task_timeout_secs")

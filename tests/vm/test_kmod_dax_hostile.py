@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# check: full timeout=900 needs=make,gcc-12
+# check: full timeout=1800 needs=make,gcc-12
 """causeway.ko and a server that lies about its DAX window, and about files that are mapped there
 (tests/vm/liar_window.c): it does not map what it says, or refuses; unmaps nothing; its files change their
 sizes, or become something else, under a program that has them mapped. Whatever comes, each call and each

@@ -13,7 +13,7 @@ from guest import BOOT_SECONDS, FULL, check, same, wait_for, warnings_of
 
 PROGRAMS = 4
 WINDOW = 16 * PIECE  # more than they map: on a busy host a smaller one is all that they fight for
-SLEEPS = 12 if FULL else 4
+SLEEPS = 8 if FULL else 4
 
 
 class DozyGuest(busy.BusyGuest):

@@ -82,9 +82,10 @@ def dirty(guest):
 
 
 def stalled(guest):
-    """Whether the writer waits, when it writes no more: it has not come to its end."""
+    """Whether the writer waits, when it writes no more: it has not come to its end. It writes page by
+    page: at first there may be room for a few only."""
     was, now = -1, 0
-    while was != now or now <= 1 << 16:  # before that dd has not begun
+    while was != now or now <= 1 << 12:  # before that dd has not begun
         was, now = now, int(guest.run("exec 9>&-; sleep 1; awk '/wchar/ {print $2}' /proc/$writer/io"))
     return 0 < now < MUCH and guest.run("cut -d' ' -f3 /proc/$writer/stat").strip() in "DS"
 
@@ -93,7 +94,7 @@ def limit(guest, daemon):
     """The writer waits for pages to go out; another file system's does not."""
     tag = daemon.name
     guest.run(f"""mkfifo /tmp/go
-        (echo; read -r x </tmp/go; exec dd if=/dev/zero bs=64k count={MUCH >> 16} status=none) >/mnt/{tag}/much &
+        (echo; read -r x </tmp/go; exec dd if=/dev/zero bs=4k count={MUCH >> 12} status=none) >/mnt/{tag}/much &
         writer=$!; exec 9>/tmp/go; sync -f /mnt/{tag}""")
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
