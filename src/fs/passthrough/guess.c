@@ -58,12 +58,6 @@ static bool is_same(const struct pt_guess *a, const struct pt_guess *b)
 		a->slot == b->slot && a->disputed == b->disputed;
 }
 
-void pt_guess_fetch(struct pt_guesses *all, uint64_t hash)
-{
-	if (all)
-		__builtin_prefetch(place_of(all, hash));
-}
-
 bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess)
 {
 	struct place *p = all ? place_of(all, hash) : NULL;

@@ -44,8 +44,6 @@ void pt_guesses_free(struct pt_guesses *all);
 
 /* By the hash of a name (coherence/table.h). False: there is none. `all` may be NULL. */
 bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess);
-/* It will be asked for, or noted, soon. */
-void pt_guess_fetch(struct pt_guesses *all, uint64_t hash);
 void pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess);
 
 #endif

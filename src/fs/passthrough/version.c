@@ -7,7 +7,6 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
-#include "coherence/words.h"
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
@@ -126,12 +125,6 @@ static struct vtable_operand name_operand(struct passthrough *pt, const struct v
 	return o;
 }
 
-/* Words lie anywhere in a large table: those of a name and of its inode come at the same time. */
-static void fetch_word(const struct vtable *t, uint32_t slot)
-{
-	__builtin_prefetch((const void *)words_slot(t, slot));
-}
-
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 {
 	struct vtable_request *v = vtable_request_now();
@@ -149,20 +142,15 @@ void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *nam
 {
 	struct vtable_request *v = vtable_request_now();
 	struct vtable_operand o;
-	uint32_t attr;
 
 	entry->looks = (struct vt_entry_looks){0};
 	if (!v || !v->words)
 		return;
+	o = name_operand(pt, v, dir, name, VT_NAME, &v->name);
+	entry->looks.name = vtable_request_glance(v, o.slot, o.flags);
 	v->early_dev = pt_inode_of(dir).dev;
 	v->early_ino = ino;
-	attr = vtable_slot(v->t, VTABLE_ATTR, v->early_dev, ino);
-	fetch_word(v->t, attr);
-	o = name_operand(pt, v, dir, name, VT_NAME, &v->name);
-	fetch_word(v->t, o.slot);
-	pt_guess_fetch(pt->guesses, v->name);
-	vtable_request_expect(v, attr);
-	entry->looks.name = vtable_request_glance(v, o.slot, o.flags);
+	vtable_request_expect(v, vtable_slot(v->t, VTABLE_ATTR, v->early_dev, ino));
 }
 
 /* The spelling's own slot is marked too: another server, which may read the directory where we may
