@@ -88,6 +88,20 @@ static int make_nothing(struct client *cl, struct reg *r)
 	return 0;
 }
 
+/* The register's own directory, and those below it. */
+static int make_dirs(struct client *cl, struct reg *r, const char *const *below, size_t n)
+{
+	int e = make_dir(cl, r);
+
+	for (size_t i = 0; e == 0 && i < n; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s/%s", r->path, below[i]);
+		e = causeway_mkdir(cl->c, NULL, name, 0755);
+	}
+	return e;
+}
+
 static int look_size(struct client *cl, struct reg *r, uint64_t *seen)
 {
 	struct stat st;
@@ -97,13 +111,18 @@ static int look_size(struct client *cl, struct reg *r, uint64_t *seen)
 	return e;
 }
 
-static int look_exists(struct client *cl, struct reg *r, uint64_t *seen)
+static int look_whether(struct client *cl, const char *path, uint64_t *exists)
 {
 	struct stat st;
-	int e = causeway_stat(cl->c, NULL, r->path, &st, 0);
+	int e = causeway_stat(cl->c, NULL, path, &st, 0);
 
-	*seen = e == 0;
+	*exists = e == 0;
 	return e == -ENOENT ? 0 : e;
+}
+
+static int look_exists(struct client *cl, struct reg *r, uint64_t *seen)
+{
+	return look_whether(cl, r->path, seen);
 }
 
 static int change_length(struct client *cl, struct reg *r, uint64_t to)
@@ -359,28 +378,17 @@ static int change_moved(struct client *cl, struct reg *r, uint64_t to)
 
 static int make_moved(struct client *cl, struct reg *r)
 {
-	static const char *const under[] = {"", "/here", "/there", "/there/name"};
-	int e = 0;
+	static const char *const below[] = {"here", "there", "there/name"};
 
-	for (size_t i = 0; e == 0 && i < ARRAY_SIZE(under); i++) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "%s%s", r->path, under[i]);
-		e = causeway_mkdir(cl->c, NULL, name, 0755);
-	}
-	return e;
+	return make_dirs(cl, r, below, ARRAY_SIZE(below));
 }
 
 static int look_moved(struct client *cl, struct reg *r, uint64_t *seen)
 {
 	char name[64];
-	struct stat st;
-	int e;
 
 	snprintf(name, sizeof(name), "%s/here/name", r->path);
-	e = causeway_stat(cl->c, NULL, name, &st, 0);
-	*seen = e == 0;
-	return e == -ENOENT ? 0 : e;
+	return look_whether(cl, name, seen);
 }
 
 static int change_directory(struct client *cl, struct reg *r, uint64_t to)
@@ -528,28 +536,21 @@ static int change_above(struct client *cl, struct reg *r, uint64_t to)
 
 static int make_above(struct client *cl, struct reg *r)
 {
-	static const char *const under[] = {"", "/here", "/here/below"};
-	int e = 0;
+	static const char *const below[] = {"here", "here/below"};
 
-	for (size_t i = 0; e == 0 && i < ARRAY_SIZE(under); i++) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "%s%s", r->path, under[i]);
-		e = causeway_mkdir(cl->c, NULL, name, 0755);
-	}
-	return e;
+	return make_dirs(cl, r, below, ARRAY_SIZE(below));
 }
 
 static int look_above(struct client *cl, struct reg *r, uint64_t *seen)
 {
 	char name[64];
-	struct stat st;
+	uint64_t exists;
 	int e;
 
 	snprintf(name, sizeof(name), "%s/here/below", r->path);
-	e = causeway_stat(cl->c, NULL, name, &st, 0);
-	*seen = e == -ENOENT;
-	return e == -ENOENT ? 0 : e;
+	e = look_whether(cl, name, &exists);
+	*seen = !exists;
+	return e;
 }
 
 /* Two names of different lengths change places. */
