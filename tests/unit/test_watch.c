@@ -25,21 +25,14 @@ static const char *no_world;
 
 static int setup(void **state)
 {
-	no_world = world_make(&world);
-	if (no_world) {
-		print_message("%s\n", no_world);
-		return 0;
-	}
-	world_watch(&world, "../t");
+	no_world = world_make_watched(&world, "../t");
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	if (no_world)
-		return 0;
-	world_unwatch(&world);
-	world_end(&world);
+	if (!no_world)
+		world_end_watched(&world);
 	return 0;
 }
 

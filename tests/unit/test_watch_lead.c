@@ -188,18 +188,6 @@ static void test_watcher_dies(void **state)
 	world_unwatch(w);
 }
 
-static bool is_stopped(void *opaque)
-{
-	char path[32], text[128] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)*(pid_t *)opaque);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
-	return strstr(text, ") T ");
-}
-
 /* What was changed while nobody watched. */
 struct unseen {
 	uint64_t beat, epoch, word;
@@ -240,7 +228,7 @@ static void test_leader_stalls(void **state)
 	world_sync(w);
 	assert_int_equal(stat("dir", &st), 0);
 	signal_process(leader, SIGSTOP);
-	assert_true(world_wait(is_stopped, &pid));
+	assert_true(world_wait(world_is_stopped, &pid));
 	u = (struct unseen){.beat = world_beat(w), .epoch = world_epoch(w)};
 	u.slot = vtable_slot(w->table, VTABLE_ATTR, st.st_dev, st.st_ino);
 	u.word = atomic_load(words_slot(w->table, u.slot));
@@ -336,7 +324,7 @@ static void test_number_again(void **state)
 	stopped = (int)syscall(SYS_pidfd_open, pid, 0);
 	assert_true(stopped >= 0);
 	signal_process(stopped, SIGSTOP);
-	assert_true(world_wait(is_stopped, &pid));
+	assert_true(world_wait(world_is_stopped, &pid));
 	world_server_kill(&other);
 	world_note(w);
 	again = change_as(other.pid);

@@ -25,12 +25,9 @@ static pid_t leader;
 
 static int setup(void **state)
 {
-	no_world = world_make(&world);
-	if (no_world) {
-		print_message("%s\n", no_world);
+	no_world = world_make_watched(&world, "../t");
+	if (no_world)
 		return 0;
-	}
-	world_watch(&world, "../t");
 	leader = world_leader();
 	assert_true(leader > 0);
 	return 0;
@@ -38,23 +35,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	if (no_world)
-		return 0;
-	world_unwatch(&world);
-	world_end(&world);
+	if (!no_world)
+		world_end_watched(&world);
 	return 0;
-}
-
-static bool is_stopped(void *opaque)
-{
-	char path[32], state = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", leader);
-	f = fopen(path, "re");
-	must(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1);
-	fclose(f);
-	return state == 'T';
 }
 
 static void make(const char *name)
@@ -232,7 +215,7 @@ static void prepare(bool directories)
 static void while_stopped(void (*happens)(void))
 {
 	assert_int_equal(kill(leader, SIGSTOP), 0);
-	assert_true(world_wait(is_stopped, NULL));
+	assert_true(world_wait(world_is_stopped, &leader));
 	happens();
 	move("x", "y");
 }

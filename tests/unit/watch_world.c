@@ -109,6 +109,23 @@ void world_unwatch(struct world *w)
 		assert_int_equal(poll(&end, 1, PATIENCE_S * 1000), 1);
 }
 
+const char *world_make_watched(struct world *w, const char *table)
+{
+	const char *why = world_make(w);
+
+	if (why)
+		print_message("%s\n", why);
+	else
+		world_watch(w, table);
+	return why;
+}
+
+void world_end_watched(struct world *w)
+{
+	world_unwatch(w);
+	world_end(w);
+}
+
 void world_stranger(int (*act)(void *opaque), void *opaque)
 {
 	pid_t child = fork();
@@ -331,6 +348,18 @@ uint64_t world_epoch(const struct world *w)
 uint64_t world_beat(const struct world *w)
 {
 	return atomic_load(words_head(w->table, watcher));
+}
+
+bool world_is_stopped(void *pid)
+{
+	char path[32], text[128] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)*(pid_t *)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return strstr(text, ") T ");
 }
 
 pid_t world_leader(void)

@@ -29,6 +29,10 @@ struct world {
 const char *world_make(struct world *w);
 void world_end(struct world *w);
 
+/* The same with a watched share, for a test's setup and teardown; prints why there can be none. */
+const char *world_make_watched(struct world *w, const char *table);
+void world_end_watched(struct world *w);
+
 /* A table in a file or (NULL) in memory, and a watcher which both file systems are shown to. */
 void world_watch(struct world *w, const char *path);
 
@@ -66,6 +70,9 @@ uint64_t world_beat(const struct world *w);
 
 /* Waits for something, up to a minute. */
 bool world_wait(bool (*is_so)(void *opaque), void *opaque);
+
+/* For that: whether a process, of whose pid_t it is told, has been stopped. */
+bool world_is_stopped(void *pid);
 
 /* The process that leads the watchers of the table. */
 pid_t world_leader(void);
