@@ -3,7 +3,8 @@
 /*
  * What is done early by a guess of what a name stands for: that it saves the second look where it
  * is right, and that a reply has never attributes that are older than their word where it is not,
- * whatever happens between two system calls.
+ * whatever happens between two system calls. Nodes have a descriptor here; test_version_cold.c has
+ * the others.
  */
 #include "unit.h"
 
@@ -81,7 +82,8 @@ static void write_file(const char *path)
 
 static int start(void **state)
 {
-	struct passthrough_config config = {.file_handles = PT_FILE_HANDLES_PREFER};
+	struct passthrough_config config = {
+		.file_handles = PT_FILE_HANDLES_PREFER, .starts_hot = true};
 
 	log_open("test", LOG_OFF);
 	unit_enter_directory(s.directory);
@@ -209,7 +211,7 @@ static void test_change_between(void **state)
 	assert_int_equal(link("export/g", "export/f"), 0);
 	passthrough_free(s.fs);
 	assert_int_equal(passthrough_new("export",
-		&(struct passthrough_config){.table = s.t}, &s.fs), 0);
+		&(struct passthrough_config){.table = s.t, .starts_hot = true}, &s.fs), 0);
 	look_up("f");
 	assert_int_equal(looks, 2);
 }

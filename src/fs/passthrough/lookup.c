@@ -76,8 +76,8 @@ static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *
 	if (taken_fd < 0)
 		return taken_fd;
 	r = pt_stat(taken_fd, &entry->attr);
-	if (r == 0 && v)
-		r = pt_meet_inode(pt, parent, taken_fd, as, entry);
+	if (r == 0 && v && pt_meet_inode(pt, parent, taken_fd, as, entry))
+		r = pt_stat(taken_fd, &entry->attr);
 	if (r < 0) {
 		close(taken_fd);
 		return r;
@@ -114,8 +114,8 @@ static int enter_hot(struct passthrough *pt, const struct sought *s, struct pt_n
 
 	if (!pt_has_key(&entry->attr, &node->key))
 		return -EAGAIN;
-	if (vtable_request_now())
-		r = pt_meet_inode(pt, s->parent, node->fd, s->as, entry);
+	if (vtable_request_now() && pt_meet_inode(pt, s->parent, node->fd, s->as, entry))
+		r = pt_stat(node->fd, &entry->attr);
 	if (r == 0 && !pt_known_count(pt, node, s->parent, s->name))
 		r = -EAGAIN;
 	if (r == 0)
@@ -123,12 +123,34 @@ static int enter_hot(struct passthrough *pt, const struct sought *s, struct pt_n
 	return r;
 }
 
-/* Whether what is found in a directory may be a node without descriptor (pin.c). The version table
- * and the window of DAX want one of each. */
+/* Whether what is found in a directory may be a node without descriptor (pin.c). The window of DAX
+ * wants one of each. */
 static bool may_stay_cold(const struct passthrough *pt, const struct sought *s)
 {
 	return pt->seen && s->as != PT_LISTED_DIRECTORY && s->parent->mount->born &&
-		!s->parent->barred && !pt->config.table && !vtable_request_now() && !pt->dax;
+		!s->parent->barred && !pt->dax;
+}
+
+/* A guest says that it uses a file; FIFOs, sockets and devices it opens by itself. */
+static bool is_used_by_request(const struct statx *attr)
+{
+	return S_ISREG(attr->stx_mode) || S_ISLNK(attr->stx_mode);
+}
+
+/* Has the version table look at an inode that a name leads to before its attributes are read.
+ * -EAGAIN: by then the name leads to another. */
+static int meet_by_name(struct passthrough *pt, const struct sought *s, struct fs_entry *entry)
+{
+	struct pt_key met;
+	int r;
+
+	if (!vtable_request_now() || !pt_meet_inode(pt, s->parent, -1, s->as, entry))
+		return 0;
+	met = pt_key_of(&entry->attr);
+	r = stat_name(s, &entry->attr);
+	if (r == 0 && (!pt_has_key(&entry->attr, &met) || !is_used_by_request(&entry->attr)))
+		r = -EAGAIN;
+	return r;
 }
 
 /* Of a name that was looked at. What is hot may be another inode with the number of the one that
@@ -136,11 +158,11 @@ static bool may_stay_cold(const struct passthrough *pt, const struct sought *s)
 static int enter_cold(struct passthrough *pt, struct sought *s, struct fs_entry *entry)
 {
 	PT_NODE struct pt_node_ref hot = {.pt = pt};
-	bool opens = S_ISREG(entry->attr.stx_mode) || S_ISLNK(entry->attr.stx_mode);
 	int r = -EAGAIN;
 
-	/* A guest says that it uses a file; FIFOs, sockets and devices it opens by itself. */
-	if (opens && pt_is_beside(&entry->attr, s->parent))
+	if (is_used_by_request(&entry->attr) && pt_is_beside(&entry->attr, s->parent))
+		r = meet_by_name(pt, s, entry);
+	if (r == 0)
 		r = pt_node_seen(pt, &entry->attr, s->parent, s->name, &hot.node, &entry->node);
 	if (r == 0 && !hot.node) {
 		pt_seen_note(pt->seen, s->hash);

@@ -244,7 +244,7 @@ static uint32_t slot_found(const struct vtable_request *v, const struct pt_inode
 	return vtable_slot(v->t, VTABLE_ATTR, inode->dev, inode->ino);
 }
 
-int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
+bool pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
 	struct fs_entry *entry)
 {
 	struct vtable_request *v = vtable_request_now();
@@ -253,7 +253,7 @@ int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, 
 	bool good = true;
 
 	if (as == PT_MARKED || (as != PT_MADE && !v->words))
-		return 0;
+		return false;
 	inode = inode_found(pt, &entry->attr, parent, fd);
 	o = (struct vtable_operand){
 		.bit = VT_CHILD_ATTR,
@@ -269,8 +269,7 @@ int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, 
 		good = vtable_request_found(v, o.slot, o.flags, &entry->looks.attr);
 	}
 	/* Another mount may be watched only since it was read. */
-	return good && parent && pt_is_beside(&entry->attr, parent) ? 0
-								     : pt_stat(fd, &entry->attr);
+	return !good || !parent || !pt_is_beside(&entry->attr, parent);
 }
 
 bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, unsigned int bits,

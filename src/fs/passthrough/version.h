@@ -76,10 +76,10 @@ void pt_mark_names(struct passthrough *pt, struct pt_node *dir, const char *name
 /* A directory's names are compared in another way from now on. */
 void pt_forget_names(void);
 
-/* When attributes of an inode were read that was not known before: looks at it or marks it, and
- * reads them again where a guest will keep them and they are not good for the word. parent: where
- * it was found, or NULL. 0 or -errno. */
-int pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
+/* When attributes of an inode were read that was not known before: looks at it or marks it. True:
+ * they are to be read again, as a guest will keep them and they are not good for the word. parent:
+ * where it was found, or NULL; fd: the inode's, which may be -1 if it is on its parent's mount. */
+bool pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
 	struct fs_entry *entry);
 
 /* Marks an inode that was just made, or found and is to be changed, by a descriptor; as soon as it
