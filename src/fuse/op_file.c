@@ -13,16 +13,19 @@
 /*
  * The flags to open a host file with. Whether a write appends is said with each WRITE (so that
  * writing back a page never appends), and a guest that holds back writes reads the page around
- * a partial one even through a descriptor that its program opened for writing only. O_DIRECT is for
- * the guest's page cache, unless --allow-direct-io lets it past the host's too.
+ * a partial one even through a descriptor that its program opened for writing only: it cannot write
+ * to what is for appending only. O_DIRECT is for the guest's page cache, unless --allow-direct-io
+ * lets it past the host's too.
  */
 static int host_flags(const struct fuse_session *se, uint32_t guest)
 {
-	int flags = (int)guest & ~(O_APPEND | (se->config.direct_io ? 0 : O_DIRECT));
+	int flags = (int)guest & ~(se->config.direct_io ? 0 : O_DIRECT);
 
-	if (fuse_has(se, FUSE_WRITEBACK_CACHE) && (flags & O_ACCMODE) == O_WRONLY)
+	if (!fuse_has(se, FUSE_WRITEBACK_CACHE))
+		return flags;
+	if ((flags & O_ACCMODE) == O_WRONLY)
 		flags = (flags & ~O_ACCMODE) | O_RDWR;
-	return flags;
+	return flags & ~O_APPEND;
 }
 
 /*

@@ -16,6 +16,7 @@ FSGETXATTR, FSSETXATTR = 0x801C581F, 0x401C5820
 IMMUTABLE, APPEND, NODUMP, NOATIME, PROJINHERIT = 0x10, 0x20, 0x40, 0x80, 0x20000000
 X_NODUMP, X_PROJINHERIT = 0x80, 0x200
 IOCTL_DIR, IOCTL_UNRESTRICTED = 1 << 4, 1 << 1
+WRITE_CACHE = 1
 EINVAL, ENOTTY, EBADF, EROFS = -errno.EINVAL, -errno.ENOTTY, -errno.EBADF, -errno.EROFS
 
 
@@ -106,6 +107,40 @@ def immutable():
         equal(flags_of(path), plain | (bit if may else 0), "flags on the host")
         if may:
             fs.good("IOCTL", c.work, ioctl(c.work_fh, SETFLAGS, struct.pack("<I", plain)))
+    w.check()
+
+
+def write_to(fs, node, fh, data, open_flags=0, write_flags=0):
+    """WRITE at the beginning, through a handle that the guest's program opened with such flags."""
+    return fs.call("WRITE", node, struct.pack("<QQIIQII", fh, 0, len(data), write_flags, 0,
+                                              open_flags, 0) + data, 16 + 8)
+
+
+@case("what is for appending only is appended to by who opens it so, and by no page of a mapping")
+def append_only():
+    w, fs, c = world()
+    path, before = os.path.join(c.root, "log"), b"begun"
+    with open(path, "wb") as f:
+        f.write(before)
+    node = fs.lookup("log").nodeid
+    plain = flags_of(path)
+    try:
+        on_host(path, SETFLAGS, "<I", plain | APPEND)
+    except Skip as e:
+        raise Skip(f"may not be set here: {e}") from None
+    at_end(on_host, path, SETFLAGS, "<I", plain)
+    for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND | os.O_TRUNC):
+        fs.fails(-errno.EPERM, "OPEN", node, struct.pack("<II", flags, 0))
+    for flags in (os.O_WRONLY | os.O_APPEND, os.O_RDWR | os.O_APPEND):
+        fh = fs.open(node, flags)
+        equal(write_to(fs, node, fh, b"more", flags).error, 0, "WRITE")
+        before += b"more"
+        equal(write_to(fs, node, fh, b"lost", flags, WRITE_CACHE).error, -errno.EPERM,
+              "what is written back")
+        equal(write_to(fs, node, fh, b"lost").error, -errno.EPERM, "a handle that says otherwise")
+        with open(path, "rb") as f:
+            equal(f.read(), before, "the file")
+        fs.release(node, fh)
     w.check()
 
 

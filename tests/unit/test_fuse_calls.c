@@ -161,15 +161,15 @@ static void test_files(void **state)
 	fc_init(&c);
 	fc_calls();
 	c.in.nodeid = 5;
-	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x1;");
+	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x401;");
 	/* O_DIRECT goes no further than the options say. */
 	open_in.flags |= O_DIRECT;
-	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x1;");
+	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x401;");
 	c.se.config.direct_io = true;
-	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x4001;");
+	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x4401;");
 	c.se.config.direct_io = false;
 	open_in.open_flags = FUSE_OPEN_KILL_SUIDGID;
-	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x1 kill;");
+	expect(FUSE_OPEN, open_in, "", "open 5 flags 0x401 kill;");
 	expect(FUSE_OPENDIR, open_in, "", "opendir 5;");
 	expect(FUSE_CREATE, create_in, "n\0",
 		"create 5 n mode 640 flags 0x82 by 11:22 umask 2;");

@@ -426,7 +426,7 @@ static void test_writeback(void **state)
 		{O_RDONLY, "open 1 flags 0;", "open 1 flags 0;"},
 		{O_WRONLY, "open 1 flags 0x2;", "open 1 flags 0x1;"},
 		{O_RDWR, "open 1 flags 0x2;", "open 1 flags 0x2;"},
-		{O_WRONLY | O_APPEND, "open 1 flags 0x2;", "open 1 flags 0x1;"},
+		{O_WRONLY | O_APPEND, "open 1 flags 0x2;", "open 1 flags 0x401;"},
 		{O_WRONLY | O_TRUNC, "open 1 flags 0x202;", "open 1 flags 0x201;"},
 	};
 	struct fuse_write_in write_in = {.fh = 9, .flags = O_WRONLY | O_APPEND};

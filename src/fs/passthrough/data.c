@@ -115,6 +115,9 @@ ssize_t pt_write(struct fs *fs, const struct fs_target *t, const struct iovec *i
 		return open.error;
 	if (offset > INT64_MAX)
 		return -EINVAL;
+	/* Its descriptor appends, whatever the offset: a page that is written back has its own. */
+	if (open.handle->kind == PT_HANDLE_APPEND && !(how & FS_WRITE_APPEND))
+		return -EPERM;
 	pt_mark(open.handle->node, VT_FILE);
 	pt_dax_flush(pt_of(fs), open.handle->node);
 	r = be_writer(how & FS_WRITE_KILL_PRIV);

@@ -18,7 +18,7 @@
 /* #syscalls: openat openat2 statx clock_gettime */
 
 /* What of a guest's open flags reaches open(2); O_DIRECT comes afterwards (direct.c). */
-#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME)
+#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_APPEND | O_SYNC | O_DSYNC | O_NOATIME)
 
 int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 {
@@ -167,10 +167,11 @@ static int open_file(struct passthrough *pt, struct pt_node *node, int flags, bo
 	return fd < 0 ? open_anew(pt, node, flags, kill_priv) : fd;
 }
 
-static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, bool kill_priv,
+static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int asked, bool kill_priv,
 	uint64_t *handle, struct fs_opened *opened)
 {
 	struct passthrough *pt = pt_of(fs);
+	int flags = asked & ~O_APPEND;
 	PT_NODE struct pt_node_ref ref =
 		type == S_IFDIR ? pt_dir_ref(pt, node_id) : pt_ref(pt, node_id);
 	enum pt_handle_kind kind = type == S_IFDIR ? PT_HANDLE_DIR
@@ -192,6 +193,10 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int flags, 
 		return -ESTALE; /* since a moment ago; guests open again then */
 	if (fd == -EAGAIN)
 		fd = open_file(pt, ref.node, flags, kill_priv, kind);
+	if (fd == -EPERM && asked & O_APPEND) {
+		kind = PT_HANDLE_APPEND;
+		fd = open_file(pt, ref.node, asked, kill_priv, kind);
+	}
 	if (fd < 0)
 		return fd;
 	if (opened) {
@@ -219,7 +224,7 @@ static int create_file(const struct pt_node *parent, const char *name, mode_t mo
 {
 	int make = name ? O_CREAT | O_EXCL | O_NOFOLLOW : O_TMPFILE | (flags & O_EXCL);
 	struct open_how how = {
-		.flags = (uint64_t)((flags & OPEN_FLAGS) | make | O_CLOEXEC),
+		.flags = (uint64_t)((flags & OPEN_FLAGS & ~O_APPEND) | make | O_CLOEXEC),
 		.mode = mode & 07777,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
@@ -294,7 +299,7 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	fd = r < 0 ? r : pt_dax_open_existing(pt, who, ref.node, flags, &dax);
 	if (fd == -EAGAIN) {
 		r = cred_be_checked(who);
-		fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
+		fd = r < 0 ? r : pt_open_node(pt, ref.node, flags & ~O_APPEND);
 		if (fd >= 0 && flags & O_DIRECT)
 			pt_go_direct(pt, fd);
 	}

@@ -76,7 +76,7 @@ void pt_handle_destroy(void *opaque, struct idslot *slot)
 		close(handle->fd);
 	/* A later open is not to be told by fsync(2) what went wrong with earlier writes, and was
 	 * told: that is as old as its descriptor. */
-	if (handle->kind == PT_HANDLE_FILE)
+	if (handle->kind == PT_HANDLE_FILE || handle->kind == PT_HANDLE_APPEND)
 		pt_spare_drop(handle->node);
 	pt_dax_put(handle->dax);
 	pt_dir_free(&pt->dirs, handle->dir);

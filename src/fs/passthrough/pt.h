@@ -106,8 +106,8 @@ struct pt_node {
 
 #define PT_COLD (1u << 31)
 
-/* PLAIN: of a file that was opened for reading and nothing else (spare.h). */
-enum pt_handle_kind { PT_HANDLE_FILE, PT_HANDLE_PLAIN, PT_HANDLE_DIR };
+/* PLAIN: opened for reading and nothing else (spare.h). APPEND: of what is for appending only. */
+enum pt_handle_kind { PT_HANDLE_FILE, PT_HANDLE_PLAIN, PT_HANDLE_APPEND, PT_HANDLE_DIR };
 
 struct pt_handle {
 	struct idslot slot;
