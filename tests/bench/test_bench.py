@@ -239,10 +239,10 @@ def no_start():
     same("the server's command", data["servers"][2]["command"], ["false", "%d and", "%s"])
 
 
-def start_long():
+def start_long(*args):
     """A run without an end, in the middle of it."""
     process = subprocess.Popen([TOOL, "bench", "--rounds=1000", "--time=0.001", "--ops=getattr,mk*",
-                                GROUND], stdout=subprocess.PIPE, text=True)
+                                *args, GROUND], stdout=subprocess.PIPE, text=True)
     # Of the tree's making, of the daemon, of the operation.
     wait_for("running bench", lambda: sharers(GROUND) and
              glob.glob(GROUND + "/*/files/f255") and process.poll() is None, LIMIT)
@@ -264,6 +264,32 @@ def killed():
     wait_for("end of the daemons", lambda: not sharers(GROUND), LIMIT)
     for path in glob.glob(GROUND + "/*") + glob.glob(os.environ["TMPDIR"] + "/causeway-*"):
         shutil.rmtree(path)
+
+
+def idlers(pid):
+    """The processors that children of a process keep awake, one each."""
+    found = []
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        for child in map(int, f.read().split()):
+            if os.sched_getscheduler(child) == os.SCHED_IDLE:
+                found += os.sched_getaffinity(child)
+    return sorted(found)
+
+
+def awake():
+    for end in (signal.SIGINT, signal.SIGKILL):
+        process = start_long("--awake")
+        same("processors that are kept awake", idlers(process.pid), sorted(os.sched_getaffinity(0)))
+        process.send_signal(end)
+        process.communicate(timeout=LIMIT)
+        wait_for(f"end of all after {end}", lambda: not sharers(GROUND), LIMIT)
+        for path in glob.glob(GROUND + "/*") + glob.glob(os.environ["TMPDIR"] + "/causeway-*"):
+            shutil.rmtree(path)
+    process = start_long()
+    same("processors, without the option", idlers(process.pid), [])
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=LIMIT)
+    nothing_left("after SIGINT", GROUND)
 
 
 BAD = (
@@ -330,7 +356,8 @@ def bad_lines():
     check("/no/such/causewayd cannot be run" in err, err)
 
 
-for part in (everything, documents, beside, refusal, death, no_start, stopped, killed, bad_lines):
+for part in (everything, documents, beside, refusal, death, no_start, stopped, killed, awake,
+             bad_lines):
     started = time.monotonic()
     part()
     print(f"{part.__name__}: {time.monotonic() - started:.1f} s")

@@ -8,6 +8,7 @@
 //
 //   options.c, cells.c, targets.c   what is measured: operations × clients, and on which servers
 //   beside.c                        one of them beside another request
+//   awake.c                         processors that do not idle
 //   ground.c                        one tree, which all servers share and plain system calls use
 //   server.c                        the servers' processes: started once, idle but for their turns
 //   bench.c                         rounds: each operation on each server in turn
@@ -272,19 +273,23 @@ static int run_on_ground(struct bench *b)
 	const char *tmp = getenv("TMPDIR");
 	AUTO_FREE char *sockets = format("%s/causeway-XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	struct ground ground;
+	struct awake awake = {.n = 0};
 	int status = EXIT_FAILED;
+	bool ready;
 
 	if (!mkdtemp(sockets)) {
 		say("bench: cannot make %s: %s", sockets, strerror(errno));
 		return EXIT_FAILED;
 	}
 	take_signals();
-	if (!ground_make(&ground, b->o->dir, parts_of(b))) {
+	ready = !b->o->awake || !awake_start(&awake);
+	if (ready && !ground_make(&ground, b->o->dir, parts_of(b))) {
 		b->ground = &ground;
 		if (!b->o->dax || b->o->guest || !dax_make_files(&ground, b->o->dax))
 			status = run(b, sockets);
 		ground_remove(&ground);
 	}
+	awake_stop(&awake);
 	// Some servers put a file beside their socket.
 	ground_remove_all(sockets);
 	return status;

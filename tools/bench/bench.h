@@ -8,6 +8,7 @@
 #include "../tool.h"
 #include "ablation.h"
 #include "asked.h"
+#include "awake.h"
 #include "common.h"
 #include "counters.h"
 #include "dax.h"
@@ -50,7 +51,7 @@ enum {
 
 struct bench_options {
 	struct words against; // NAME=COMMAND
-	bool peers, markdown, list;
+	bool peers, markdown, list, awake;
 	struct words daemon_options;
 	long rounds;
 	double seconds;			     // for each cell

@@ -178,6 +178,9 @@ static const struct option_row rows[] = {
 			"1,8,32)"},
 	{"queues", "N,...", set_numbers, ALONE | SERVERS, AT(queues), .min = 1,
 		.max = BENCH_QUEUES_MAX, .help = "request queues that are used then (default: 1)"},
+	{"awake", NULL, option_set_flag, AT(awake),
+		.help = "keep the processors from idling, so that a client that sleeps is woken in "
+			"the same time each time"},
 	{"json", "FILE", option_set_string, AT(json), .help = "write all numbers to FILE"},
 	{"plot", "FILE", option_set_string, AT(plot),
 		.help = "draw the ratios into FILE, an SVG picture"},
