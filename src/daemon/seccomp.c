@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/newer.h"
 #include "base/util.h"
 #include "daemon/stages.h"
 
