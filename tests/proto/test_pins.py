@@ -294,7 +294,7 @@ def bar(w, fs, node, fh, flags):
     fs.good("IOCTL", node, args, 16 + 16)
 
 
-@case("what becomes immutable or append-only is not written to by its pin, and is read by it")
+@case("what becomes immutable or append-only is read by its pin, and not written to, but appended to")
 def barred():
     if os.getuid():
         raise Skip("needs root")
@@ -311,9 +311,13 @@ def barred():
         equal(write(w.fs, node, 0, b"not"), -errno.EPERM, "WRITE by the pin")
         w.fs.fails(-errno.EPERM, "OPEN", node, struct.pack("<II", O_WRONLY, 0))
         equal(read(w.fs, node).data, b"as it is", "READ by the pin")
+        more = b"" if flag == IMMUTABLE else b", and more"
+        equal(write(w.fs, node, 0, b", and more", O_WRONLY | O_APPEND),
+              0 if more else -errno.EPERM, "WRITE that appends")
+        equal(contents(w, "ends"), b"as it is" + more, "what is there, or appended")
         on_host(path, SETFLAGS, struct.pack("<I", plain))
         equal(write(w.fs, node, 0, b"AS"), 0, "WRITE when that is over")
-        equal(contents(w, "ends"), b"AS it is", "contents")
+        equal(contents(w, "ends"), b"AS it is" + more, "contents")
         w.check()
 
 

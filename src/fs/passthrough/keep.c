@@ -140,6 +140,7 @@ unsigned int pt_keep(struct fs *fs, uint64_t node_id, uint64_t handle, int flags
 static int open_resting(struct passthrough *pt, struct pt_node *node, uint64_t node_id, int flags,
 	struct pt_handle **handle)
 {
+	enum pt_handle_kind kind = PT_HANDLE_FILE;
 	int fd = pt_pin(pt, node), r;
 	struct idslot *slot;
 	uint64_t id;
@@ -153,7 +154,12 @@ static int open_resting(struct passthrough *pt, struct pt_node *node, uint64_t n
 	}
 	cred_be_daemon();
 	fd = pt_open_node(pt, node, flags);
-	r = fd < 0 ? fd : pt_handle_new(pt, node, node_id, fd, PT_HANDLE_FILE, &id);
+	/* A WRITE that does not append is refused with it. */
+	if (fd == -EPERM && flags != O_RDONLY) {
+		kind = PT_HANDLE_APPEND;
+		fd = pt_open_node(pt, node, flags | O_APPEND);
+	}
+	r = fd < 0 ? fd : pt_handle_new(pt, node, node_id, fd, kind, &id);
 	pt_unpin(node);
 	if (r < 0)
 		return r;
