@@ -7,8 +7,8 @@
  * Another server may give either name to another file meanwhile, or the new one to the same file;
  * with HOST it is a process of the host, of which the watcher tells later. With REPLACE the new name
  * may be known to be the second file's, and nothing is demanded, be it that it cannot be: then a
- * rename of two names of one file does nothing, so the server has to see that the old name is
- * nobody's. The guest that has asked keeps what its rename has made of both names. Somebody keeps the
+ * rename of two names of one file does nothing, so the server has to see that the new name is the
+ * only one of what has moved, or that the old one is nobody's. The guest that has asked keeps what its rename has made of both names. Somebody keeps the
  * attributes of one file or the other.
  *
  * The watcher tells of the names and files that the host's process has changed, and of a server's
@@ -33,7 +33,7 @@
  * without AT_ONCE HOST=1: it decides as soon as it has read it
  * without FORGET HOST=1: it forgets which names were told before the queue is empty
  * without INODE_FIRST HOST=1: it tells of what a server has moved first, then of the new name
- * without NO_LOOK REPLACE=1 HOST=1: whether the old name is nobody's is not looked at
+ * without NO_LOOK REPLACE=1 HOST=1: whether anything has moved is not looked at
  * without NEW_CROWDED REPLACE=1: others at the new name do not matter
  * without ONE_WORD HOST=1: the guest knows what it has moved whatever the old name's word was
  * without NOTHING_ALONE HOST=1: a rename that does nothing leaves the words as if it had
@@ -175,7 +175,7 @@ proctype mover()
 #endif
 #ifdef REPLACE
 #ifndef NO_LOOK
-		sure = sure && old == NOBODY;
+		sure = sure && (old == NOBODY || (new == f && old != f));
 #endif
 #ifndef NEW_CROWDED
 		sure = sure && word[NEW] == was_new + BEGIN;

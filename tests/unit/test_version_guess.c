@@ -35,6 +35,7 @@ static struct {
 } s;
 
 static unsigned int looks; /* system calls that read attributes */
+static unsigned int vain;  /* ... of a name that is nobody's */
 static unsigned int at;    /* after which of them the following happens; 0: never */
 static void (*happens)(void);
 static void (*before_unlink)(void);
@@ -48,6 +49,7 @@ int statx(int fd, const char *restrict path, int flags, unsigned int mask,
 {
 	int r = (int)syscall(SYS_statx, fd, path, flags, mask, attr);
 
+	vain += r < 0;
 	if (++looks == at)
 		happens();
 	return r;
@@ -483,8 +485,10 @@ static void test_rename(void **state)
 	check_rename("f", "new", 0);
 	/* What has moved is known under its new name; the old one is known to be nobody's. */
 	check_rename("new", "f", 0);
-	/* Something has moved if the old name is nobody's. */
+	/* Something has moved if the new name is its only one. */
+	vain = 0;
 	check_rename("f", "g", 1);
+	assert_int_equal(vain, 0);
 	assert_int_equal(rename_name("g", "f", RENAME_NOREPLACE), 0);
 	assert_int_equal(looks, 0);
 	assert_int_equal(lstat("export/g", &st), -1);
@@ -622,8 +626,38 @@ static void test_rename_of_nothing(void **state)
 	look_up("f");
 	look_up("g");
 	link_g();
-	check_rename("f", "g", 3);
+	check_rename("f", "g", 2);
 	assert_int_equal(epoch_now(), epoch + 1);
+}
+
+/* What moves has another name: it has moved if the old one is nobody's. */
+static void test_rename_of_linked(void **state)
+{
+	uint64_t epoch = epoch_now();
+
+	assert_int_equal(link("export/f", "export/other"), 0);
+	look_up("f");
+	look_up("g");
+	vain = 0;
+	check_rename("f", "g", 2);
+	assert_int_equal(vain, 1);
+	assert_int_equal(epoch_now(), epoch);
+}
+
+/* A process of the host has given the old name away: of what has moved the watcher will tell, as
+ * nobody looks for the new name of what was remembered. */
+static void test_replace_untold(void **state)
+{
+	uint64_t epoch = epoch_now();
+
+	write_file("export/other");
+	look_up("f");
+	look_up("other");
+	put_g_over_f();
+	vain = 0;
+	check_rename("f", "other", 2);
+	assert_int_equal(vain, 1);
+	assert_int_equal(epoch_now(), epoch);
 }
 
 /* It has made the old name, which is known to be nobody's: what moves nobody has marked. */
@@ -731,6 +765,8 @@ int main(void)
 		CASE(test_rename_untold),
 		CASE(test_rename_taken),
 		CASE(test_rename_of_nothing),
+		CASE(test_rename_of_linked),
+		CASE(test_replace_untold),
 		CASE(test_rename_of_nobody),
 		CASE(test_rename_without_flags),
 		CASE(test_rename_unbelieved),
