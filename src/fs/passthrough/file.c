@@ -38,6 +38,17 @@ int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags)
 	return neg_errno(fd);
 }
 
+int pt_open_file(struct passthrough *pt, const struct pt_node *node, int flags,
+	enum pt_handle_kind *kind)
+{
+	int fd = pt_open_node(pt, node, flags & ~O_APPEND);
+
+	if (fd != -EPERM || !(flags & O_APPEND))
+		return fd;
+	*kind = PT_HANDLE_APPEND;
+	return pt_open_node(pt, node, flags);
+}
+
 /* #syscalls: dup3 */
 
 /*
@@ -137,7 +148,7 @@ static bool closes_in_silence(const struct pt_node *node, int flags)
 }
 
 static int open_anew(struct passthrough *pt, const struct pt_node *node, int flags,
-	bool kill_priv)
+	bool kill_priv, enum pt_handle_kind *kind)
 {
 	int r = 0, fd;
 
@@ -145,7 +156,7 @@ static int open_anew(struct passthrough *pt, const struct pt_node *node, int fla
 		r = cred_be_unprivileged_writer();
 	else
 		cred_be_daemon();
-	fd = r < 0 ? r : pt_open_node(pt, node, flags);
+	fd = r < 0 ? r : pt_open_file(pt, node, flags, kind);
 	if (fd >= 0 && flags & O_DIRECT)
 		pt_go_direct(pt, fd);
 	return fd;
@@ -158,13 +169,13 @@ static bool is_plain(int flags)
 }
 
 static int open_file(struct passthrough *pt, struct pt_node *node, int flags, bool kill_priv,
-	enum pt_handle_kind kind)
+	enum pt_handle_kind *kind)
 {
-	int fd = kind == PT_HANDLE_PLAIN ? pt_spare_take(node) : -1;
+	int fd = *kind == PT_HANDLE_PLAIN ? pt_spare_take(node) : -1;
 
-	if (kind != PT_HANDLE_DIR)
+	if (*kind != PT_HANDLE_DIR)
 		tally_add(fd < 0 ? TALLY_OPEN_ANEW : TALLY_OPEN_SPARE, 1);
-	return fd < 0 ? open_anew(pt, node, flags, kill_priv) : fd;
+	return fd < 0 ? open_anew(pt, node, flags, kill_priv, kind) : fd;
 }
 
 static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int asked, bool kill_priv,
@@ -192,11 +203,7 @@ static int open_handle(struct fs *fs, uint64_t node_id, mode_t type, int asked, 
 	else if (pt_dax_opens_late(pt, ref.node))
 		return -ESTALE; /* since a moment ago; guests open again then */
 	if (fd == -EAGAIN)
-		fd = open_file(pt, ref.node, flags, kill_priv, kind);
-	if (fd == -EPERM && asked & O_APPEND) {
-		kind = PT_HANDLE_APPEND;
-		fd = open_file(pt, ref.node, asked, kill_priv, kind);
-	}
+		fd = open_file(pt, ref.node, asked, kill_priv, &kind);
 	if (fd < 0)
 		return fd;
 	if (opened) {
@@ -224,7 +231,7 @@ static int create_file(const struct pt_node *parent, const char *name, mode_t mo
 {
 	int make = name ? O_CREAT | O_EXCL | O_NOFOLLOW : O_TMPFILE | (flags & O_EXCL);
 	struct open_how how = {
-		.flags = (uint64_t)((flags & OPEN_FLAGS & ~O_APPEND) | make | O_CLOEXEC),
+		.flags = (uint64_t)((flags & OPEN_FLAGS) | make | O_CLOEXEC),
 		.mode = mode & 07777,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
@@ -299,7 +306,7 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 	fd = r < 0 ? r : pt_dax_open_existing(pt, who, ref.node, flags, &dax);
 	if (fd == -EAGAIN) {
 		r = cred_be_checked(who);
-		fd = r < 0 ? r : pt_open_node(pt, ref.node, flags & ~O_APPEND);
+		fd = r < 0 ? r : pt_open_node(pt, ref.node, flags);
 		if (fd >= 0 && flags & O_DIRECT)
 			pt_go_direct(pt, fd);
 	}
@@ -320,9 +327,10 @@ static int open_existing(struct passthrough *pt, const struct fs_caller *who,
 }
 
 int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, const char *name,
-	mode_t mode, int flags, bool kill_priv, struct fs_entry *entry, uint64_t *handle)
+	mode_t mode, int asked, bool kill_priv, struct fs_entry *entry, uint64_t *handle)
 {
 	struct passthrough *pt = pt_of(fs);
+	int flags = asked & ~O_APPEND;
 	PT_NODE struct pt_node_ref parent = pt_dir_ref(pt, parent_id);
 	int r = name ? pt_check_name(name) : 0;
 	bool stated = false;

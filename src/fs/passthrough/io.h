@@ -12,6 +12,11 @@
 /* Opens a node's file or directory, which must be one: a descriptor or -errno. */
 int pt_open_node(struct passthrough *pt, const struct pt_node *node, int flags);
 
+/* The same of a file. O_APPEND: it is opened so where the host lets nobody write to it otherwise,
+ * and only there; *kind becomes PT_HANDLE_APPEND then. */
+int pt_open_file(struct passthrough *pt, const struct pt_node *node, int flags,
+	enum pt_handle_kind *kind);
+
 /* A handle, or in its place a node that is read without having been opened: fd is open for reading
  * in either case, or negative, and error says why. */
 #define PT_FILE __attribute__((cleanup(pt_cleanup_file)))

@@ -153,12 +153,8 @@ static int open_resting(struct passthrough *pt, struct pt_node *node, uint64_t n
 		return -ESTALE;
 	}
 	cred_be_daemon();
-	fd = pt_open_node(pt, node, flags);
-	/* A WRITE that does not append is refused with it. */
-	if (fd == -EPERM && flags != O_RDONLY) {
-		kind = PT_HANDLE_APPEND;
-		fd = pt_open_node(pt, node, flags | O_APPEND);
-	}
+	/* A WRITE that does not append is refused where that is the only way. */
+	fd = pt_open_file(pt, node, flags == O_RDONLY ? flags : flags | O_APPEND, &kind);
 	r = fd < 0 ? fd : pt_handle_new(pt, node, node_id, fd, kind, &id);
 	pt_unpin(node);
 	if (r < 0)

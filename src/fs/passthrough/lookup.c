@@ -70,13 +70,12 @@ static void tell_entry(struct passthrough *pt, const struct pt_node *parent, con
 static int enter_fd(struct passthrough *pt, struct pt_node *parent, const char *name, int taken_fd,
 	enum pt_as as, struct fs_entry *entry)
 {
-	struct vtable_request *v = vtable_request_now();
 	int r;
 
 	if (taken_fd < 0)
 		return taken_fd;
 	r = pt_stat(taken_fd, &entry->attr);
-	if (r == 0 && v && pt_meet_inode(pt, parent, taken_fd, as, entry))
+	if (r == 0 && pt_meet_inode(pt, parent, taken_fd, as, entry))
 		r = pt_stat(taken_fd, &entry->attr);
 	if (r < 0) {
 		close(taken_fd);
@@ -114,7 +113,7 @@ static int enter_hot(struct passthrough *pt, const struct sought *s, struct pt_n
 
 	if (!pt_has_key(&entry->attr, &node->key))
 		return -EAGAIN;
-	if (vtable_request_now() && pt_meet_inode(pt, s->parent, node->fd, s->as, entry))
+	if (pt_meet_inode(pt, s->parent, node->fd, s->as, entry))
 		r = pt_stat(node->fd, &entry->attr);
 	if (r == 0 && !pt_known_count(pt, node, s->parent, s->name))
 		r = -EAGAIN;
@@ -144,7 +143,7 @@ static int meet_by_name(struct passthrough *pt, const struct sought *s, struct f
 	struct pt_key met;
 	int r;
 
-	if (!vtable_request_now() || !pt_meet_inode(pt, s->parent, -1, s->as, entry))
+	if (!pt_meet_inode(pt, s->parent, -1, s->as, entry))
 		return 0;
 	met = pt_key_of(&entry->attr);
 	r = stat_name(s, &entry->attr);

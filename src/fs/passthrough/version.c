@@ -244,10 +244,9 @@ static uint32_t slot_found(const struct vtable_request *v, const struct pt_inode
 	return vtable_slot(v->t, VTABLE_ATTR, inode->dev, inode->ino);
 }
 
-bool pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
-	struct fs_entry *entry)
+bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct pt_node *parent,
+	int fd, enum pt_as as, struct fs_entry *entry)
 {
-	struct vtable_request *v = vtable_request_now();
 	struct vtable_operand o;
 	struct pt_inode inode;
 	bool good = true;

@@ -76,11 +76,20 @@ void pt_mark_names(struct passthrough *pt, struct pt_node *dir, const char *name
 /* A directory's names are compared in another way from now on. */
 void pt_forget_names(void);
 
+/* What pt_meet_inode() does where there is somebody to do it for. */
+bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct pt_node *parent,
+	int fd, enum pt_as as, struct fs_entry *entry);
+
 /* When attributes of an inode were read that was not known before: looks at it or marks it. True:
  * they are to be read again, as a guest will keep them and they are not good for the word. parent:
  * where it was found, or NULL; fd: the inode's, which may be -1 if it is on its parent's mount. */
-bool pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd, enum pt_as as,
-	struct fs_entry *entry);
+static inline bool pt_meet_inode(struct passthrough *pt, const struct pt_node *parent, int fd,
+	enum pt_as as, struct fs_entry *entry)
+{
+	struct vtable_request *v = vtable_request_now();
+
+	return v && pt_meet_for(pt, v, parent, fd, as, entry);
+}
 
 /* Marks an inode that was just made, or found and is to be changed, by a descriptor; as soon as it
  * is known, by what is read into *attr. False: it was not, or there is no table. */

@@ -216,7 +216,7 @@ static bool is_known_alone(const struct pt_victim *x)
 }
 
 /* Where both names are of one inode, nothing moves and both stay. The new name is looked at first:
- * one that is nobody's any more takes the host five times as long. */
+ * one that is nobody's any more takes the host twice as long. */
 static bool has_moved(const struct pt_end *from, const struct pt_end *to, unsigned int flags)
 {
 	const struct pt_victim *x = from->victim;
