@@ -8,97 +8,37 @@
 #include "unit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "coherence/request.h"
-#include "fs/passthrough/passthrough.h"
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/version.h"
+#include "version_world.h"
 
-#define SLOTS (1u << 16)
-#define NEWER 0640
-#define AGE_S 10
 #define FILES 8
 
-static struct {
-	struct vtable *t;
-	struct fs *fs;
-	struct vtable_request v;
-	char directory[64];
-	int fds;
-} s;
-
-static unsigned int looks; /* system calls that read attributes */
-static unsigned int at;    /* after which of them the following happens; 0: never */
-static void (*happens)(void);
-static struct {
-	ino_t from, to; /* 0: none */
-} alias; /* an inode that has another one's number, and a later birth */
-
-/* Instead of the C library's: files are older than they are, so that no test waits. */
-int statx(int fd, const char *restrict path, int flags, unsigned int mask,
-	struct statx *restrict attr)
-{
-	int r = (int)syscall(SYS_statx, fd, path, flags, mask, attr);
-
-	if (r == 0) {
-		attr->stx_btime.tv_sec -= AGE_S;
-		attr->stx_ctime.tv_sec -= AGE_S;
-	}
-	if (r == 0 && alias.from && attr->stx_ino == alias.from) {
-		attr->stx_ino = alias.to;
-		attr->stx_btime.tv_sec++;
-	}
-	if (++looks == at)
-		happens();
-	return r;
-}
-
-static void write_file(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-
-	assert_true(fd >= 0);
-	close(fd);
-}
+static int fds_before;
 
 static int start(void **state)
 {
-	struct passthrough_config config = {.file_handles = PT_FILE_HANDLES_PREFER};
-
-	log_open("test", LOG_OFF);
-	unit_enter_directory(s.directory);
-	assert_int_equal(mkdir("export", 0755), 0);
+	version_world_start(false);
 	assert_int_equal(mkdir("export/d", 0755), 0);
-	write_file("export/f");
-	write_file("export/g");
-	assert_int_equal(vtable_make(&s.t, SLOTS), 0);
-	config.table = s.t;
-	assert_int_equal(passthrough_new("export", &config, &s.fs), 0);
-	at = looks = 0;
-	alias.from = 0;
-	s.fds = unit_open_fds();
+	fds_before = unit_open_fds();
 	return 0;
 }
 
 static int finish(void **state)
 {
-	passthrough_free(s.fs);
-	vtable_close(s.t);
-	unit_leave_directory(s.directory);
+	version_world_finish();
 	return 0;
 }
 
 /* Nothing can be told where the file system keeps no times of birth. */
 static void need_births(void)
 {
-	if (!pt_of(s.fs)->root->mount->born)
+	if (!pt_of(w.fs)->root->mount->born)
 		skip();
 }
 
@@ -110,48 +50,6 @@ static ino_t number_of(const char *path)
 	return st.st_ino;
 }
 
-static uint32_t slot_of(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(lstat(path, &st), 0);
-	return vtable_slot(s.t, VTABLE_ATTR, st.st_dev, st.st_ino);
-}
-
-static uint32_t name_slot(const char *name)
-{
-	struct stat root;
-
-	assert_int_equal(lstat("export", &root), 0);
-	return vtable_slot_of_name(s.t, root.st_dev, root.st_ino, name);
-}
-
-static uint64_t word_of(uint32_t slot)
-{
-	struct vt_stamp stamp;
-
-	vtable_look(s.t, slot, &stamp);
-	return stamp.word;
-}
-
-static uint64_t epoch_now(void)
-{
-	return ((struct vt_header *)s.t->map)->epoch;
-}
-
-/* Another server changes a file. */
-static void change(const char *path, mode_t mode)
-{
-	struct vtable_change c = {0};
-	uint32_t slot = slot_of(path);
-
-	vtable_begin(s.t, &c, &slot, 1);
-	assert_int_equal(chmod(path, mode), 0);
-	vtable_end(s.t, &c);
-}
-
-static void change_f(void) { change("export/f", NEWER); }
-
 static void rename_told(const char *from, const char *to)
 {
 	char from_path[64], to_path[64];
@@ -160,59 +58,31 @@ static void rename_told(const char *from, const char *to)
 
 	snprintf(from_path, sizeof(from_path), "export/%s", from);
 	snprintf(to_path, sizeof(to_path), "export/%s", to);
-	slots[0] = name_slot(from);
-	slots[1] = name_slot(to);
+	slots[0] = name_slot_of(from);
+	slots[1] = name_slot_of(to);
 	slots[2] = slot_of(from_path);
-	vtable_begin(s.t, &c, slots, ARRAY_SIZE(slots));
+	vtable_begin(w.t, &c, slots, ARRAY_SIZE(slots));
 	assert_int_equal(rename(from_path, to_path), 0);
-	vtable_end(s.t, &c);
+	vtable_end(w.t, &c);
 }
 
 static void put_g_over_f(void) { rename_told("g", "f"); }
-
-static const struct vt_look *look_of(unsigned int bit)
-{
-	return &s.v.look[__builtin_ctz(bit)];
-}
-
-/* What a guest may keep has the mode of now, if its word is that of now. */
-static void check_entry(const struct fs_entry *e, const struct vt_look *l, const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(lstat(path, &st), 0);
-	assert_int_equal(e->attr.stx_ino, st.st_ino);
-	assert_int_equal(l->slot, slot_of(path));
-	if (l->flags & VT_KEEP && l->word == word_of(l->slot))
-		assert_int_equal(e->attr.stx_mode, st.st_mode);
-}
 
 static int try_lookup(const char *name, bool words, struct fs_entry *e)
 {
 	int r;
 
-	looks = 0;
-	vtable_request_begin(&s.v, s.t, words);
-	r = s.fs->ops->lookup(s.fs, FS_ROOT, name, e);
-	vtable_request_end(&s.v);
+	w.looks = 0;
+	vtable_request_begin(&w.v, w.t, words);
+	r = w.fs->ops->lookup(w.fs, FS_ROOT, name, e);
+	vtable_request_end(&w.v);
 	return r;
-}
-
-static struct fs_entry look_up(const char *name)
-{
-	struct fs_entry e;
-	char path[64];
-
-	assert_int_equal(try_lookup(name, true, &e), 0);
-	snprintf(path, sizeof(path), "export/%s", name);
-	check_entry(&e, look_of(VT_CHILD_ATTR), path);
-	return e;
 }
 
 /* Descriptors that there are beside those of the start. */
 static void check_fds(int more)
 {
-	assert_int_equal(unit_open_fds(), s.fds + more);
+	assert_int_equal(unit_open_fds(), fds_before + more);
 }
 
 /* A name is looked at once where nobody has ever changed what it stands for, or it was looked up
@@ -221,15 +91,15 @@ static void test_lookups(void **state)
 {
 	need_births();
 	look_up("f");
-	assert_int_equal(looks, 1);
+	assert_int_equal(w.looks, 1);
 	assert_true(look_of(VT_CHILD_ATTR)->flags & VT_KEEP);
 	change("export/g", 0600);
 	look_up("g");
-	assert_int_equal(looks, 2);
+	assert_int_equal(w.looks, 2);
 	assert_true(look_of(VT_CHILD_ATTR)->flags & VT_KEEP);
 	change("export/g", 0644);
 	look_up("g");
-	assert_int_equal(looks, 1);
+	assert_int_equal(w.looks, 1);
 	check_fds(0);
 }
 
@@ -241,7 +111,7 @@ static void test_without_words(void **state)
 	need_births();
 	change("export/f", 0600);
 	assert_int_equal(try_lookup("f", false, &e), 0);
-	assert_int_equal(looks, 1);
+	assert_int_equal(w.looks, 1);
 	check_fds(0);
 }
 
@@ -250,10 +120,10 @@ static void test_change_between(void **state)
 {
 	need_births();
 	change("export/f", 0600);
-	happens = change_f;
-	at = 1;
+	w.happens = change_f;
+	w.at = 1;
 	assert_int_equal(look_up("f").attr.stx_mode & 07777, NEWER);
-	assert_int_equal(looks, 2);
+	assert_int_equal(w.looks, 2);
 	check_fds(0);
 }
 
@@ -263,8 +133,8 @@ static void test_other_between(void **state)
 	need_births();
 	change("export/f", 0600);
 	change("export/g", NEWER);
-	happens = put_g_over_f;
-	at = 1;
+	w.happens = put_g_over_f;
+	w.at = 1;
 	assert_int_equal(look_up("f").attr.stx_mode & 07777, NEWER);
 	check_fds(1);
 }
@@ -280,16 +150,16 @@ static void test_gone_between(void **state)
 
 	need_births();
 	change("export/f", 0600);
-	happens = remove_f;
-	at = 1;
+	w.happens = remove_f;
+	w.at = 1;
 	assert_int_equal(try_lookup("f", true, &e), -ENOENT);
 	check_fds(0);
 }
 
 static void put_d_over_f(void)
 {
-	alias.to = number_of("export/f");
-	alias.from = number_of("export/d");
+	w.alias.to = number_of("export/f");
+	w.alias.from = number_of("export/d");
 	remove_f();
 	assert_int_equal(rename("export/d", "export/f"), 0);
 }
@@ -301,8 +171,8 @@ static void test_directory_between(void **state)
 
 	need_births();
 	change("export/f", 0600);
-	happens = put_d_over_f;
-	at = 1;
+	w.happens = put_d_over_f;
+	w.at = 1;
 	assert_int_equal(try_lookup("f", true, &e), 0);
 	assert_true(S_ISDIR(e.attr.stx_mode));
 	check_fds(1);
@@ -313,9 +183,9 @@ static int getattr(uint64_t node, struct statx *attr)
 	struct fs_target t = {.node = node};
 	int r;
 
-	vtable_request_begin(&s.v, s.t, true);
-	r = s.fs->ops->getattr(s.fs, &t, attr);
-	vtable_request_end(&s.v);
+	vtable_request_begin(&w.v, w.t, true);
+	r = w.fs->ops->getattr(w.fs, &t, attr);
+	vtable_request_end(&w.v);
 	return r;
 }
 
@@ -329,14 +199,14 @@ static void test_number_reused(void **state)
 	struct statx attr;
 
 	need_births();
-	vtable_begin(s.t, &c, slots, ARRAY_SIZE(slots));
-	alias.to = number_of("export/f");
+	vtable_begin(w.t, &c, slots, ARRAY_SIZE(slots));
+	w.alias.to = number_of("export/f");
 	remove_f();
 	write_file("export/new");
-	alias.from = number_of("export/new");
+	w.alias.from = number_of("export/new");
 	assert_int_equal(chmod("export/new", NEWER), 0);
 	assert_int_equal(rename("export/new", "export/f"), 0);
-	vtable_end(s.t, &c);
+	vtable_end(w.t, &c);
 	/* What a guest holds of the one before is good no more. */
 	assert_int_not_equal(word_of(name.slot), name.word);
 	assert_int_not_equal(word_of(inode.slot), inode.word);
@@ -365,9 +235,9 @@ static int unlink_name(const char *name)
 {
 	int r;
 
-	vtable_request_begin(&s.v, s.t, true);
-	r = s.fs->ops->unlink(s.fs, FS_ROOT, name);
-	vtable_request_end(&s.v);
+	vtable_request_begin(&w.v, w.t, true);
+	r = w.fs->ops->unlink(w.fs, FS_ROOT, name);
+	vtable_request_end(&w.v);
 	return r;
 }
 
@@ -375,9 +245,9 @@ static int rename_name(const char *from, const char *to)
 {
 	int r;
 
-	vtable_request_begin(&s.v, s.t, true);
-	r = s.fs->ops->rename(s.fs, FS_ROOT, from, FS_ROOT, to, 0);
-	vtable_request_end(&s.v);
+	vtable_request_begin(&w.v, w.t, true);
+	r = w.fs->ops->rename(w.fs, FS_ROOT, from, FS_ROOT, to, 0);
+	vtable_request_end(&w.v);
 	return r;
 }
 
@@ -454,19 +324,19 @@ static void test_listing(void **state)
 		write_file(path);
 		change(path, 0600);
 	}
-	assert_int_equal(s.fs->ops->opendir(s.fs, t.node, &t.handle), 0);
+	assert_int_equal(w.fs->ops->opendir(w.fs, t.node, &t.handle), 0);
 	fds = unit_open_fds();
 	listed = (struct listed){
 		.l = {.with_entries = true, .left = 1000, .cost = cost_of, .add = add_entry}};
-	looks = 0;
-	vtable_request_begin(&s.v, s.t, true);
-	assert_int_equal(s.fs->ops->readdir(s.fs, &t, 0, &listed.l), 0);
-	vtable_request_end(&s.v);
+	w.looks = 0;
+	vtable_request_begin(&w.v, w.t, true);
+	assert_int_equal(w.fs->ops->readdir(w.fs, &t, 0, &listed.l), 0);
+	vtable_request_end(&w.v);
 	assert_int_equal(listed.n, FILES);
 	assert_int_equal(listed.kept, FILES);
-	assert_int_equal(looks, FILES);
+	assert_int_equal(w.looks, FILES);
 	assert_int_equal(unit_open_fds(), fds);
-	assert_int_equal(s.fs->ops->release(s.fs, t.handle), 0);
+	assert_int_equal(w.fs->ops->release(w.fs, t.handle), 0);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
