@@ -249,21 +249,28 @@ def start_long(*args):
     return process
 
 
-def stopped():
-    process = start_long()
+def stop(process):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=LIMIT)
     same("status after SIGINT", process.returncode, 130)
     nothing_left("after SIGINT", GROUND)
 
 
-def killed():
-    process = start_long()
+def stopped():
+    stop(start_long())
+
+
+def kill(process):
+    """Nobody of it stays, but files do."""
     process.kill()
     process.communicate(timeout=LIMIT)
-    wait_for("end of the daemons", lambda: not sharers(GROUND), LIMIT)
+    wait_for("end of all that it had started", lambda: not sharers(GROUND), LIMIT)
     for path in glob.glob(GROUND + "/*") + glob.glob(os.environ["TMPDIR"] + "/causeway-*"):
         shutil.rmtree(path)
+
+
+def killed():
+    kill(start_long())
 
 
 def idlers(pid):
@@ -277,19 +284,13 @@ def idlers(pid):
 
 
 def awake():
-    for end in (signal.SIGINT, signal.SIGKILL):
+    for end in stop, kill:
         process = start_long("--awake")
         same("processors that are kept awake", idlers(process.pid), sorted(os.sched_getaffinity(0)))
-        process.send_signal(end)
-        process.communicate(timeout=LIMIT)
-        wait_for(f"end of all after {end}", lambda: not sharers(GROUND), LIMIT)
-        for path in glob.glob(GROUND + "/*") + glob.glob(os.environ["TMPDIR"] + "/causeway-*"):
-            shutil.rmtree(path)
+        end(process)
     process = start_long()
     same("processors, without the option", idlers(process.pid), [])
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=LIMIT)
-    nothing_left("after SIGINT", GROUND)
+    stop(process)
 
 
 BAD = (

@@ -13,7 +13,7 @@ import sys
 import kmod
 from backend import BackEnd
 from dax import PAGE, PIECE, QEMU
-from guest import COMMAND_SECONDS, check, same, warnings_of
+from guest import COMMAND_SECONDS, check, same
 from mapper import There, checksum
 
 BUILD = os.environ["CAUSEWAY_PLAIN_BUILD"]
@@ -190,8 +190,7 @@ def on_kernel(kernel):
                 tell(case, lie, options)
             case.good(options, lie)
     case.mapper.end()
-    # What the module says of its servers is not the kernel's complaint.
-    same("kernel warnings", [w for w in warnings_of(case.guest) if "causeway: '" not in w], [])
+    same("kernel warnings", case.guest.complaints(), [])
     case.guest.unload()
     same("status", case.guest.close(), 0)
     case.liar.end()

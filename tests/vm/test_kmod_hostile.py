@@ -10,7 +10,7 @@ import subprocess
 
 import kmod
 from backend import BackEnd
-from guest import COMMAND_SECONDS, check, same, wait_for, warnings_of
+from guest import COMMAND_SECONDS, check, same, wait_for
 from versions import POISON, SLOTS, device, make_table, tmpfs
 
 BUILD = os.environ["CAUSEWAY_PLAIN_BUILD"]
@@ -307,8 +307,7 @@ def on_kernel(kernel):
     never_answer(guest, hostile)
     claim_more(guest, hostile)
     ask_in_turn(guest, hostile)
-    # What the module says of its servers is not the kernel's complaint.
-    same("kernel warnings", [w for w in warnings_of(guest) if "causeway: '" not in w], [])
+    same("kernel warnings", guest.complaints(), [])
     same("status", guest.close(), 0)
     hostile.end()
     liar.end()

@@ -15,7 +15,7 @@ import time
 
 import busy
 import kmod
-from guest import BOOT_SECONDS, FULL, Daemon, check, same, wait_for, warnings_of
+from guest import BOOT_SECONDS, FULL, Daemon, check, same, wait_for
 
 # After the first rounds the kernel has what it keeps for the next ones.
 WARM, ROUNDS = (20, 100) if FULL else (10, 50)
@@ -227,8 +227,7 @@ def one_kernel(kernel):
     _, nodes, handles = daemon.statistics()
     check(nodes <= 1 and handles == 0, f"{nodes} nodes and {handles} handles are left")
     guest.unload()
-    # What the module says of its servers is not the kernel's complaint.
-    same("kernel warnings", [w for w in warnings_of(guest) if "causeway: '" not in w], [])
+    same("kernel warnings", guest.complaints(), [])
     same("status", guest.close(), 0)
 
 

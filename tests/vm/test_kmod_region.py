@@ -10,7 +10,7 @@ import os
 
 import kmod
 from dax import PAGE, PIECE, QEMU, content, dax_daemon, make
-from guest import END_SECONDS, Daemon, check, same, wait_for, warnings_of
+from guest import END_SECONDS, Daemon, check, same, wait_for
 from mapper import There, pattern
 from mounted import Mount
 from relay import Relay
@@ -157,7 +157,7 @@ def main():
     changes_are_seen(guest, "other client", other.point)
     mapper.end()
     other.unmount()
-    same("kernel warnings", [w for w in warnings_of(guest) if "causeway: '" not in w], [])
+    same("kernel warnings", guest.complaints(), [])
     same("status", guest.close(), 0)
     same("statuses", [d.wait(END_SECONDS) for d in (plain, *(daemon for daemon, _ in servers))], [0] * 4)
 
