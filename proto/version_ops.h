@@ -44,6 +44,7 @@ enum vt_when {
 	VT_WHEN_TRUNC,  /* the flags have O_TRUNC */
 	VT_WHEN_SETS,   /* the ioctl sets flags or extended flags */
 	VT_WHEN_COPIES, /* a DAX window's copies of the file are written back */
+	VT_WHEN_DIRS,   /* of what is a directory */
 };
 
 /* A name is made: the directory has one more, and another mtime, ctime and perhaps link count. */
@@ -51,9 +52,8 @@ enum vt_when {
 #define VT_FOUND (VT_NAME | VT_CHILD_ATTR)
 #define VT_FILE  (VT_NODE_ATTR | VT_NODE_DATA)
 /* A directory that moves has another "..", and so has one that it changes places with. */
-#define VT_MOVES                                                                                   \
-	(VT_MAKES | VT_CHILD_LIST | VT_TO_ATTR | VT_TO_LIST | VT_TO_NAME | VT_TO_CHILD_ATTR |      \
-		VT_TO_CHILD_LIST)
+#define VT_MOVES (VT_MAKES | VT_TO_ATTR | VT_TO_LIST | VT_TO_NAME | VT_TO_CHILD_ATTR)
+#define VT_LISTS (VT_CHILD_LIST | VT_TO_CHILD_LIST)
 
 /* clang-format off */
 #define VT_OPS(X) \
@@ -67,7 +67,7 @@ enum vt_when {
 	X(MKDIR,              VT_FOUND,                VT_MAKES,                 0,             NEVER) \
 	X(UNLINK,             0,                       VT_MAKES,                 0,             NEVER) \
 	X(RMDIR,              0,                       VT_MAKES | VT_CHILD_LIST, 0,             NEVER) \
-	X(RENAME,             0,                       VT_MOVES,                 0,             NEVER) \
+	X(RENAME,             0,                       VT_MOVES,                 VT_LISTS,      DIRS)  \
 	X(LINK,               VT_FOUND,                VT_MAKES,                 0,             NEVER) \
 	X(OPEN,               0,                       0,                        VT_FILE,       TRUNC) \
 	X(READ,               VT_NODE_DATA,            0,                        0,             NEVER) \
@@ -96,7 +96,7 @@ enum vt_when {
 	X(BATCH_FORGET,       0,                       0,                        0,             NEVER) \
 	X(FALLOCATE,          0,                       VT_FILE,                  0,             NEVER) \
 	X(READDIRPLUS,        VT_NODE_LIST | VT_FOUND, 0,                        0,             NEVER) \
-	X(RENAME2,            0,                       VT_MOVES,                 0,             NEVER) \
+	X(RENAME2,            0,                       VT_MOVES,                 VT_LISTS,      DIRS)  \
 	X(LSEEK,              VT_NODE_DATA,            0,                        0,             NEVER) \
 	X(COPY_FILE_RANGE,    0,                       VT_TO_ATTR | VT_TO_DATA,  0,             NEVER) \
 	X(SETUPMAPPING,       0,                       0,                        0,             NEVER) \

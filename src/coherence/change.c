@@ -10,11 +10,13 @@
 #include "metrics/tally.h"
 
 #define NAME_BYTES 255
-#define KIND_NAME  3 /* after those of enum vtable_kind */
+
+/* What is hashed begins with what it is of. */
+enum { OF_INODE, OF_NAME, OF_KINDS };
 
 /*
- * What is hashed begins with its kind and device, that of a name with its directory, too: the same
- * again and again, as in a listing. So each thread keeps what came of the last beginnings.
+ * Then comes its device, for a name the inode of its directory too: the same again and again, as in
+ * a listing. So each thread keeps what came of the last beginnings.
  */
 static _Thread_local struct {
 	uint8_t key[HASH_KEY_SIZE];
@@ -22,12 +24,11 @@ static _Thread_local struct {
 	ino_t ino;
 	bool begun;
 	struct hash_begun hash;
-} begun[KIND_NAME + 1];
+} begun[OF_KINDS];
 
-static const struct hash_begun *begin(const struct vtable *t, unsigned int kind, dev_t dev,
-	ino_t ino)
+static const struct hash_begun *begin(const struct vtable *t, unsigned int of, dev_t dev, ino_t ino)
 {
-	typeof(begun[0]) *b = &begun[kind];
+	typeof(begun[0]) *b = &begun[of];
 
 	if (b->begun && b->dev == dev && b->ino == ino &&
 		memcmp(b->key, t->key, sizeof(b->key)) == 0)
@@ -37,24 +38,24 @@ static const struct hash_begun *begin(const struct vtable *t, unsigned int kind,
 	b->ino = ino;
 	memcpy(b->key, t->key, sizeof(b->key));
 	hash_begin(&b->hash, t->key);
-	hash_word(&b->hash, kind);
+	hash_word(&b->hash, of);
 	hash_word(&b->hash, dev);
-	if (kind == KIND_NAME)
+	if (of == OF_NAME)
 		hash_word(&b->hash, ino);
 	return &b->hash;
 }
 
-uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev, ino_t ino)
+uint64_t vtable_hash_of_inode(const struct vtable *t, dev_t dev, ino_t ino)
 {
 	const uint64_t number = ino;
 
-	return vtable_slot_of_hash(t, hash_end(begin(t, kind, dev, 0), &number, sizeof(number)));
+	return hash_end(begin(t, OF_INODE, dev, 0), &number, sizeof(number));
 }
 
 uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
 {
 	/* No directory has a longer one; if two such share a slot, it costs nothing. */
-	return hash_end(begin(t, KIND_NAME, dev, ino), name, strnlen(name, NAME_BYTES));
+	return hash_end(begin(t, OF_NAME, dev, ino), name, strnlen(name, NAME_BYTES));
 }
 
 uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
@@ -99,6 +100,8 @@ static void mark(struct vtable *t, struct vtable_change *c, uint32_t slot)
 void vtable_begin(struct vtable *t, struct vtable_change *c, const uint32_t *slots, unsigned int n)
 {
 	tally_add(TALLY_TABLE_MARKS, n);
+	for (unsigned int i = 0; i < n; i++)
+		vtable_will_mark(t, slots[i]);
 	for (unsigned int i = 0; i < n; i++)
 		mark(t, c, slots[i]);
 	/* Whoever sees what the system call does, sees the marks. */

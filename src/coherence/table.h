@@ -109,6 +109,11 @@ static inline bool vtable_is_lost(const struct vtable *t)
 	return t->lost;
 }
 
+static inline uint32_t vtable_slot_of_hash(const struct vtable *t, uint64_t hash)
+{
+	return (uint32_t)(hash & (t->slots - 1));
+}
+
 /* Kinds of what an inode has; names have their own function. */
 enum vtable_kind {
 	VTABLE_ATTR, /* attributes, extended ones, ACLs */
@@ -116,15 +121,36 @@ enum vtable_kind {
 	VTABLE_LIST, /* of a directory */
 };
 
-/* The slot of what an inode has, and of a name in a directory. */
-uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev, ino_t ino);
+/* The hash of an inode, and the slots by it: four beside each other have all kinds, so that one
+ * hash leads to them, and one line of a cache has them. Each kind may be in any of the four, or
+ * only a fourth of the table would have attributes. */
+uint64_t vtable_hash_of_inode(const struct vtable *t, dev_t dev, ino_t ino);
+static inline uint32_t vtable_slot_of_kind(const struct vtable *t, uint64_t hash,
+	enum vtable_kind kind)
+{
+	return vtable_slot_of_hash(t, hash ^ kind);
+}
+
+/* The slot of one of them. */
+static inline uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind, dev_t dev,
+	ino_t ino)
+{
+	return vtable_slot_of_kind(t, vtable_hash_of_inode(t, dev, ino), kind);
+}
+
+/* All of the hash of a name in a directory, which no two have together, and the slot by it. */
+uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
 uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
 
-/* All of the hash of a name, which no two have together, and the slot by it. */
-uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
-static inline uint32_t vtable_slot_of_hash(const struct vtable *t, uint64_t hash)
+/* Soon: a table is larger than a processor's caches, and of several slots all come in the time of
+ * one. To be marked, a slot has to come from the caches of those who look at it, too. */
+static inline void vtable_will_look(const struct vtable *t, uint32_t slot)
 {
-	return (uint32_t)(hash & (t->slots - 1));
+	__builtin_prefetch(t->map + vt_slot_at(slot));
+}
+static inline void vtable_will_mark(const struct vtable *t, uint32_t slot)
+{
+	__builtin_prefetch(t->map + vt_slot_at(slot), 1);
 }
 
 /*

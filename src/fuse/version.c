@@ -83,6 +83,7 @@ static bool is_change(const struct fuse_req *req, const struct row *row)
 	case VT_WHEN_COPIES:
 		return req->se->config.dax && req->in.opcode != FUSE_RELEASE;
 	case VT_WHEN_SIZE:
+	case VT_WHEN_DIRS:
 	case VT_WHEN_NEVER:
 		break;
 	}

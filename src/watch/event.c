@@ -140,12 +140,14 @@ static bool parse(const struct fanotify_event_metadata *m, const char *event, st
 
 static void pass_on(struct watcher *w, const struct found *f, unsigned int bits)
 {
+	uint64_t hash = vtable_hash_of_inode(w->t, f->dev, f->ino);
+
 	if (bits & VT_CHILD_ATTR)
-		vtable_pass_on(w->t, vtable_slot(w->t, VTABLE_ATTR, f->dev, f->ino));
+		vtable_pass_on(w->t, vtable_slot_of_kind(w->t, hash, VTABLE_ATTR));
 	if (bits & VT_CHILD_DATA)
-		vtable_pass_on(w->t, vtable_slot(w->t, VTABLE_DATA, f->dev, f->ino));
+		vtable_pass_on(w->t, vtable_slot_of_kind(w->t, hash, VTABLE_DATA));
 	if (bits & VT_CHILD_LIST)
-		vtable_pass_on(w->t, vtable_slot(w->t, VTABLE_LIST, f->dev, f->ino));
+		vtable_pass_on(w->t, vtable_slot_of_kind(w->t, hash, VTABLE_LIST));
 	recent_note(w->recent, f->dev, f->ino, clock_ms());
 }
 

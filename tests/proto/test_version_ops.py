@@ -171,7 +171,7 @@ EXPERIMENTS = (
     ("REMOVEXATTR", False, FILE, lambda s: ("a/f", name("user.old"))),
     ("COPY_FILE_RANGE", False, {"NODE": "a/f", "TO": "b/f"}, lambda s: ("a/f", copy_range(s))),
     ("COPY_FILE_RANGE_64", False, {"NODE": "a/f", "TO": "b/f"}, lambda s: ("a/f", copy_range(s))),
-    *((op, False, {"NODE": "a", "NAME": ("a", one), "CHILD": f"a/{one}",
+    *((op, one == "sub", {"NODE": "a", "NAME": ("a", one), "CHILD": f"a/{one}",
                    "TO": "b", "TO_NAME": ("b", one), "TO_CHILD": f"b/{one}"},
        lambda s, op=op, one=one, flags=flags: (
            "a", struct.pack("<Q", s.node("b")) + flags + name(one, one)))

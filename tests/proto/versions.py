@@ -184,8 +184,10 @@ class Table:
 
     def slot(self, kind, of, text=None):
         """Of attributes, data, listing (0, 1, 2) of what stat(2) says, or of a name in it."""
-        data = struct.pack("<3Q", 3 if text is not None else kind, of.st_dev, of.st_ino)
-        return siphash(self.key, data + (text or "").encode()) & (self.slots - 1)
+        if text is None:
+            return (siphash(self.key, struct.pack("<3Q", 0, of.st_dev, of.st_ino)) ^ kind) & (self.slots - 1)
+        data = struct.pack("<3Q", 1, of.st_dev, of.st_ino)
+        return siphash(self.key, data + text.encode()) & (self.slots - 1)
 
     def word(self, slot):
         return struct.unpack_from("<Q", self.map, HEADER + 8 * slot)[0]

@@ -403,11 +403,12 @@ static const struct experiment {
 	{"UNLINK", "", do_unlink, BY_LOOK, 0, 0},
 	{"RMDIR", "", do_rmdir, {.node = "b", .name = "empty", .child = "b/empty"}, 0, 0},
 	{"RENAME", "to a new name", do_rename,
-		{"a", "f", "a/f", "b", "new", NULL}, 0, VT_TO_CHILD_ATTR | VT_TO_CHILD_LIST},
+		{"a", "f", "a/f", "b", "new", NULL}, 0, VT_TO_CHILD_ATTR},
 	{"RENAME", "onto a file", do_rename_over, {"a", "f", "a/f", "b", "f", "b/f"}, 0, 0},
 	{"RENAME", "onto a directory", do_rename_dir,
-		{"a", "sub", "a/sub", "b", "empty", "b/empty"}, 0, 0},
-	{"RENAME2", "exchange", do_exchange, {"a", "sub", "a/sub", "b", "f", "b/f"}, 0, 0},
+		{"a", "sub", "a/sub", "b", "empty", "b/empty"}, 1, 0},
+	{"RENAME2", "exchange", do_exchange,
+		{"a", "sub", "a/sub", "b", "f", "b/f"}, 1, VT_TO_CHILD_LIST},
 	{"LINK", "", do_link, {.node = "a", .name = "new", .child = "b/f"}, 0, 0},
 	{"OPEN", "", do_open, FILE_A, 0, 0},
 	{"OPEN", "O_TRUNC", do_open_trunc, FILE_A, 1, 0},
@@ -680,7 +681,7 @@ static void test_listing_words(void **state)
 static struct pt_victim hold(struct pt_node *dir, const char *name)
 {
 	pt_mark_name(pt_of(s->fs), dir, name);
-	return pt_hold_victim(pt_of(s->fs), dir, name, VT_CHILD_ATTR, PT_GOES);
+	return pt_hold_victim(pt_of(s->fs), dir, VT_NAME, name, PT_GOES);
 }
 
 /* What a victim is held for: the inode that is removed is not the one that was found. */

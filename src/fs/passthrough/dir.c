@@ -40,13 +40,36 @@ static void note_stamp(struct stamps *all, const struct vt_stamp *stamp)
 	all->some = true;
 }
 
+/* What is expected of an entry that comes next. */
+struct ahead {
+	const struct pt_dirent *entry; /* NULL: nothing */
+	struct pt_listed listed;
+};
+
+static void expect(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *entry,
+	struct ahead *ahead)
+{
+	ahead->entry = entry;
+	if (entry)
+		pt_expect_listed(pt, handle->node, entry->name, entry->ino, &ahead->listed);
+}
+
+/* Looks at the words of an entry, and has those of the one behind it come meanwhile. */
+static void glance(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *host,
+	struct ahead *ahead, struct fs_entry *entry)
+{
+	if (ahead->entry != host)
+		expect(pt, handle, host, ahead);
+	pt_glance_listed(&ahead->listed, entry);
+	expect(pt, handle, pt_dir_second(handle->dir), ahead);
+}
+
 /* Looks up a listed name. What cannot be looked up is listed all the same, without a node. */
 static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 	struct fs_dirent *d, struct fs_entry *entry)
 {
 	enum pt_as as = d->type == DT_DIR ? PT_LISTED_DIRECTORY : PT_LISTED;
 
-	pt_glance_name(pt, handle->node, d->name, d->ino, entry);
 	if (is_dots(d->name) || pt_enter(pt, handle->node, handle->fd, d->name, as, entry) < 0) {
 		drop_entry(entry);
 		return;
@@ -59,8 +82,8 @@ static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 	}
 }
 
-static void add(struct passthrough *pt, struct pt_handle *handle,
-	const struct pt_dirent *host, size_t name_len, struct fs_listing *listing)
+static void add(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *host,
+	size_t name_len, struct ahead *ahead, struct fs_listing *listing)
 {
 	struct fs_dirent d = {
 		.name = host->name,
@@ -71,8 +94,10 @@ static void add(struct passthrough *pt, struct pt_handle *handle,
 	};
 	struct fs_entry entry = {0};
 
-	if (listing->with_entries)
+	if (listing->with_entries) {
+		glance(pt, handle, host, ahead, &entry);
 		find_entry(pt, handle, &d, &entry);
+	}
 	listing->add(listing, &d, listing->with_entries ? &entry : NULL);
 }
 
@@ -81,6 +106,7 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 {
 	const struct pt_dirent *host;
 	struct stamps stamps = {0};
+	struct ahead ahead = {0};
 	uint64_t first = 0;
 	bool some = false;
 	int r;
@@ -103,7 +129,7 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 				r = some ? 0 : -EINVAL;
 				break;
 			}
-			add(pt, handle, host, name_len, listing);
+			add(pt, handle, host, name_len, &ahead, listing);
 			some = true;
 		}
 		pt_dir_step(handle->dir);

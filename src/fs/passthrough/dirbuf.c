@@ -249,6 +249,14 @@ int pt_dir_next(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t *
 	return 0;
 }
 
+const struct pt_dirent *pt_dir_second(const struct pt_dir *dir)
+{
+	const struct pt_dir_piece *piece = dir->piece[dir->at];
+	size_t pos = dir->pos + entry_at(piece, dir->pos)->reclen;
+
+	return pos < piece->len ? entry_at(piece, pos) : NULL;
+}
+
 void pt_dir_step(struct pt_dir *dir)
 {
 	const struct pt_dirent *entry = entry_at(dir->piece[dir->at], dir->pos);

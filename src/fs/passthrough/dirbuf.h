@@ -79,6 +79,9 @@ int pt_dir_next(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t *
 	const struct pt_dirent **entry);
 void pt_dir_step(struct pt_dir *dir);
 
+/* The one behind that; NULL where it is not in the same piece. */
+const struct pt_dirent *pt_dir_second(const struct pt_dir *dir);
+
 /* Whether pt_dir_next() will point into what is there, and not read. */
 bool pt_dir_has_next(const struct pt_dir *dir);
 

@@ -118,8 +118,8 @@ static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int 
 		return r;
 	cred_be_daemon();
 	pt_mark_name(pt, parent.node, name);
-	PT_VICTIM struct pt_victim victim = pt_hold_victim(pt, parent.node, name,
-		VT_CHILD_ATTR | (flags & AT_REMOVEDIR ? VT_CHILD_LIST : 0), PT_GOES);
+	PT_VICTIM struct pt_victim victim = pt_hold_victim(pt, parent.node, VT_NAME, name,
+		PT_GOES);
 	PT_NODE struct pt_node_ref held = pt_hold_named(pt, parent.node, name);
 	r = neg_errno(unlinkat(parent.node->fd, name, flags));
 	pt_settle_removal(pt, &victim, r);
@@ -157,7 +157,7 @@ static int rename_names(struct passthrough *pt, const struct pt_end *from, const
 	if (!demand || (r != -EEXIST && r != -EINVAL))
 		return r;
 	if (r == -EEXIST)
-		pt_find_victim(pt, to, VT_TO_CHILD_ATTR | VT_TO_CHILD_LIST);
+		pt_find_victim(pt, to);
 	*flags = asked;
 	/* A directory cannot be moved below itself, which is EINVAL too. */
 	if (renameat2(from->parent->fd, from->name, to->parent->fd, to->name, asked) < 0)
@@ -206,11 +206,10 @@ int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_
 		return -EINVAL;
 	cred_be_daemon();
 	pt_mark_names(pt, parent.node, name, new_parent.node, new_name);
-	PT_VICTIM struct pt_victim moved = pt_hold_victim(pt, parent.node, name,
-		VT_CHILD_ATTR | VT_CHILD_LIST, PT_MOVES);
+	PT_VICTIM struct pt_victim moved = pt_hold_victim(pt, parent.node, VT_NAME, name,
+		PT_MOVES);
 	PT_VICTIM struct pt_victim other = flags & RENAME_NOREPLACE ? pt_no_victim()
-		: pt_hold_victim(pt, new_parent.node, new_name,
-			VT_TO_CHILD_ATTR | VT_TO_CHILD_LIST, PT_GOES);
+		: pt_hold_victim(pt, new_parent.node, VT_TO_NAME, new_name, PT_GOES);
 	PT_NODE struct pt_node_ref node = pt_hold_named(pt, parent.node, name);
 	PT_NODE struct pt_node_ref new_node = pt_hold_named(pt, new_parent.node, new_name);
 	return rename_nodes(pt, &(struct pt_end){parent.node, node.node, name, &moved},

@@ -12,6 +12,7 @@ int pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_o
 	struct vtable_request *v = vtable_request_now();
 	struct pt_inode inode = pt_inode_of(node);
 	uint32_t slots[2];
+	uint64_t hash;
 
 	*own = (struct pt_own){.t = v ? v->t : inside};
 	if (!own->t) {
@@ -27,8 +28,9 @@ int pt_own_begin(struct passthrough *pt, const struct pt_node *node, struct pt_o
 		own->t = NULL;
 		return -EIO;
 	}
-	slots[0] = vtable_slot(own->t, VTABLE_ATTR, inode.dev, inode.ino);
-	slots[1] = vtable_slot(own->t, VTABLE_DATA, inode.dev, inode.ino);
+	hash = vtable_hash_of_inode(own->t, inode.dev, inode.ino);
+	slots[0] = vtable_slot_of_kind(own->t, hash, VTABLE_ATTR);
+	slots[1] = vtable_slot_of_kind(own->t, hash, VTABLE_DATA);
 	if (v && !v->settled && vtable_touch_of(&v->change, slots[0]) &&
 		vtable_touch_of(&v->change, slots[1]))
 		own->t = NULL;

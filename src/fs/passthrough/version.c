@@ -36,6 +36,7 @@ static enum vtable_kind kind_of(unsigned int bit)
 static unsigned int operands(const struct vtable_request *v, const struct pt_inode *inode,
 	unsigned int bits, struct vtable_operand *o)
 {
+	uint64_t hash = vtable_hash_of_inode(v->t, inode->dev, inode->ino);
 	unsigned int n = 0;
 
 	for (; bits; bits &= bits - 1) {
@@ -43,7 +44,7 @@ static unsigned int operands(const struct vtable_request *v, const struct pt_ino
 
 		o[n++] = (struct vtable_operand){
 			.bit = bit,
-			.slot = vtable_slot(v->t, kind_of(bit), inode->dev, inode->ino),
+			.slot = vtable_slot_of_kind(v->t, hash, kind_of(bit)),
 			.flags = inode->timed ? VT_TIMED : 0,
 		};
 	}
@@ -137,20 +138,42 @@ void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 		vtable_request_expect(v, guess.slot);
 }
 
-void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
-	struct fs_entry *entry)
+void pt_expect_listed(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
+	struct pt_listed *l)
 {
 	struct vtable_request *v = vtable_request_now();
-	struct vtable_operand o;
 
-	entry->looks = (struct vt_entry_looks){0};
 	if (!v || !v->words)
 		return;
-	o = name_operand(pt, v, dir, name, VT_NAME, &v->name);
-	entry->looks.name = vtable_request_glance(v, o.slot, o.flags);
-	v->early_dev = pt_inode_of(dir).dev;
-	v->early_ino = ino;
-	vtable_request_expect(v, vtable_slot(v->t, VTABLE_ATTR, v->early_dev, ino));
+	l->name = name_operand(pt, v, dir, name, VT_NAME, &l->hash);
+	l->dev = pt_inode_of(dir).dev;
+	l->ino = ino;
+	l->attr = vtable_slot(v->t, VTABLE_ATTR, l->dev, ino);
+	vtable_will_look(v->t, l->name.slot);
+	vtable_will_look(v->t, l->attr);
+	pt_guess_will_find(pt->guesses, l->hash);
+}
+
+void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry)
+{
+	struct vtable_request *v = vtable_request_now();
+
+	if (!v || !v->words)
+		return;
+	v->name = l->hash;
+	entry->looks.name = vtable_request_glance(v, l->name.slot, l->name.flags);
+	v->early_dev = l->dev;
+	v->early_ino = l->ino;
+	vtable_request_expect(v, l->attr);
+}
+
+/* What a name stood for last is likely to be marked next. */
+static void expect_mark(struct passthrough *pt, const struct vtable_request *v, uint64_t hash)
+{
+	struct pt_guess guess;
+
+	if (pt_guess_find(pt->guesses, hash, &guess) && guess.slot != PT_NO_SLOT)
+		vtable_will_mark(v->t, guess.slot);
 }
 
 /* The spelling's own slot is marked too: another server, which may read the directory where we may
@@ -199,6 +222,8 @@ void pt_mark_names(struct passthrough *pt, struct pt_node *dir, const char *name
 		return;
 	n = operands_of_name(pt, v, dir, name, o);
 	o[n] = name_operand(pt, v, to_dir, to_name, VT_TO_NAME, &v->to_name);
+	expect_mark(pt, v, v->name);
+	expect_mark(pt, v, v->to_name);
 	if (to_dir != dir) {
 		inode = pt_inode_of(to_dir);
 		operands(v, &inode, VT_TO_ATTR | VT_TO_LIST, &o[n + 1]);

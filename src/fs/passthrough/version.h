@@ -60,12 +60,22 @@ static inline void pt_mark(const struct pt_node *node, unsigned int bits)
 		pt_mark_node(v, node, bits);
 }
 
-/* Before a name is looked up (VT_NAME), in this request or for an entry of a listing, which says of
- * which inode it is. "." and ".." are told by the listing of the directory, which a move of it
- * changes. */
+/* Before a name is looked up (VT_NAME). "." and ".." are told by the listing of the directory,
+ * which a move of it changes. */
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name);
-void pt_glance_name(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
-	struct fs_entry *entry);
+
+/* The same for an entry of a listing, which says of which inode the name is. What is expected while
+ * the host is asked about the entry before need not be waited for then. */
+struct pt_listed {
+	struct vtable_operand name;
+	uint64_t hash; /* of the name */
+	dev_t dev;
+	ino_t ino;
+	uint32_t attr; /* the inode's slot */
+};
+void pt_expect_listed(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
+	struct pt_listed *l);
+void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry);
 
 /* Before a name is made, removed or moved: its directory, and the name; both of a rename. May take
  * the daemon's credentials. */
@@ -164,10 +174,10 @@ struct pt_victim {
 	uint32_t links;   /* of one that was found, and goes, when it was marked */
 };
 
-/* After pt_mark_name(). */
+/* After pt_mark_name(), of one of its bits: VT_NAME or VT_TO_NAME. */
 enum pt_fate { PT_GOES, PT_MOVES };
 struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *dir,
-	const char *name, unsigned int bits, enum pt_fate fate);
+	unsigned int bit, const char *name, enum pt_fate fate);
 
 /* Of a name that the system call demands to be nobody's. */
 struct pt_victim pt_no_victim(void);
@@ -182,7 +192,7 @@ struct pt_end {
 };
 
 /* An end's name is somebody's after all. */
-void pt_find_victim(struct passthrough *pt, const struct pt_end *end, unsigned int bits);
+void pt_find_victim(struct passthrough *pt, const struct pt_end *end);
 
 /* After the system call, whose result is r: settles, and has everybody forget what he has where
  * another inode may have been changed than those that were marked. */

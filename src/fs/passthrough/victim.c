@@ -64,8 +64,15 @@ static bool recall(struct passthrough *pt, const struct vtable_request *v,
 		vtable_request_is_trusted(v);
 }
 
-static bool hold_known(struct passthrough *pt, struct vtable_request *v, unsigned int bits,
-	struct pt_victim *x)
+/* Only of a directory is there a listing, which has its "..". */
+static void mark_victim(struct pt_victim *x, mode_t mode)
+{
+	unsigned int listing = x->name == VT_NAME ? VT_CHILD_LIST : VT_TO_CHILD_LIST;
+
+	pt_mark_inode(vtable_request_now(), &x->inode, x->bit | (S_ISDIR(mode) ? listing : 0));
+}
+
+static bool hold_known(struct passthrough *pt, struct vtable_request *v, struct pt_victim *x)
 {
 	struct pt_guess guess;
 
@@ -80,7 +87,7 @@ static bool hold_known(struct passthrough *pt, struct vtable_request *v, unsigne
 		x->known = true;
 		x->inode = pt_inode_of(x->held.node);
 		x->fd = x->held.node->fd;
-		pt_mark_inode(v, &x->inode, bits);
+		mark_victim(x, x->held.node->type);
 		return true;
 	}
 	pt_release_victim(x);
@@ -103,8 +110,7 @@ struct pt_victim pt_no_victim(void)
 }
 
 /* Opens what the name stands for, and marks it. */
-static void find(struct passthrough *pt, const char *name, unsigned int bits, enum pt_fate fate,
-	struct pt_victim *x)
+static void find(struct passthrough *pt, const char *name, enum pt_fate fate, struct pt_victim *x)
 {
 	struct statx attr;
 
@@ -118,31 +124,31 @@ static void find(struct passthrough *pt, const char *name, unsigned int bits, en
 	}
 	x->inode.dev = makedev(attr.stx_dev_major, attr.stx_dev_minor);
 	x->inode.ino = attr.stx_ino;
-	pt_mark_inode(vtable_request_now(), &x->inode, bits);
+	mark_victim(x, attr.stx_mode);
 	x->links = count_links(x, fate);
 	if (fate == PT_MOVES)
 		hold_found(pt, x, &attr);
 }
 
 struct pt_victim pt_hold_victim(struct passthrough *pt, const struct pt_node *dir,
-	const char *name, unsigned int bits, enum pt_fate fate)
+	unsigned int bit, const char *name, enum pt_fate fate)
 {
 	struct vtable_request *v = vtable_request_now();
 	struct pt_victim x = {
 		.fd = -1,
 		.dir = dir,
-		.bit = bits & (VT_CHILD_ATTR | VT_TO_CHILD_ATTR),
-		.name = bits & VT_CHILD_ATTR ? VT_NAME : VT_TO_NAME,
+		.bit = bit == VT_NAME ? VT_CHILD_ATTR : VT_TO_CHILD_ATTR,
+		.name = bit,
 	};
 
-	if (v && !hold_known(pt, v, bits, &x))
-		find(pt, name, bits, fate, &x);
+	if (v && !hold_known(pt, v, &x))
+		find(pt, name, fate, &x);
 	return x;
 }
 
-void pt_find_victim(struct passthrough *pt, const struct pt_end *end, unsigned int bits)
+void pt_find_victim(struct passthrough *pt, const struct pt_end *end)
 {
-	find(pt, end->name, bits, PT_GOES, end->victim);
+	find(pt, end->name, PT_GOES, end->victim);
 }
 
 void pt_release_victim(struct pt_victim *x)
