@@ -12,50 +12,85 @@
 #define NAME_BYTES 255
 
 /* What is hashed begins with what it is of. */
-enum { OF_INODE, OF_NAME, OF_KINDS };
+enum { OF_INODES, OF_NAME };
+
+#define GROUPS 64
 
 /*
- * Then comes its device, for a name the inode of its directory too: the same again and again, as in
- * a listing. So each thread keeps what came of the last beginnings.
+ * The same is asked for again and again: by a request, by the next one of the same file, by a
+ * listing. So each thread keeps the hashes of groups of inodes that it had to do with lately, and
+ * that of what comes before a name, which is its directory.
  */
 static _Thread_local struct {
-	uint8_t key[HASH_KEY_SIZE];
-	dev_t dev;
-	ino_t ino;
-	bool begun;
-	struct hash_begun hash;
-} begun[OF_KINDS];
+	uint8_t key[HASH_KEY_SIZE]; /* of the table that all of this is of */
+	struct {
+		bool there;
+		dev_t dev;
+		uint64_t group;
+		uint64_t hash;
+	} groups[GROUPS];
+	struct {
+		bool there;
+		dev_t dev;
+		ino_t ino;
+		struct hash_begun hash;
+	} directory;
+} lately;
 
-static const struct hash_begun *begin(const struct vtable *t, unsigned int of, dev_t dev, ino_t ino)
+static void be_of(const struct vtable *t)
 {
-	typeof(begun[0]) *b = &begun[of];
+	if (memcmp(lately.key, t->key, sizeof(lately.key)) == 0)
+		return;
+	memset(&lately, 0, sizeof(lately));
+	memcpy(lately.key, t->key, sizeof(lately.key));
+}
 
-	if (b->begun && b->dev == dev && b->ino == ino &&
-		memcmp(b->key, t->key, sizeof(b->key)) == 0)
-		return &b->hash;
-	b->begun = true;
-	b->dev = dev;
-	b->ino = ino;
-	memcpy(b->key, t->key, sizeof(b->key));
-	hash_begin(&b->hash, t->key);
-	hash_word(&b->hash, of);
-	hash_word(&b->hash, dev);
-	if (of == OF_NAME)
-		hash_word(&b->hash, ino);
-	return &b->hash;
+static uint64_t hash_of_group(const struct vtable *t, dev_t dev, uint64_t group)
+{
+	struct hash_begun hash;
+
+	hash_begin(&hash, t->key);
+	hash_word(&hash, OF_INODES);
+	hash_word(&hash, dev);
+	return hash_end(&hash, &group, sizeof(group));
 }
 
 uint64_t vtable_hash_of_inode(const struct vtable *t, dev_t dev, ino_t ino)
 {
-	const uint64_t number = ino;
+	const uint64_t group = ino / VTABLE_GROUP;
+	typeof(lately.groups[0]) *g = &lately.groups[group % GROUPS];
 
-	return hash_end(begin(t, OF_INODE, dev, 0), &number, sizeof(number));
+	be_of(t);
+	if (!g->there || g->dev != dev || g->group != group) {
+		g->there = true;
+		g->dev = dev;
+		g->group = group;
+		g->hash = hash_of_group(t, dev, group);
+	}
+	return g->hash ^ ino % VTABLE_GROUP * VTABLE_KINDS;
+}
+
+static const struct hash_begun *begin_name(const struct vtable *t, dev_t dev, ino_t ino)
+{
+	typeof(lately.directory) *d = &lately.directory;
+
+	be_of(t);
+	if (d->there && d->dev == dev && d->ino == ino)
+		return &d->hash;
+	d->there = true;
+	d->dev = dev;
+	d->ino = ino;
+	hash_begin(&d->hash, t->key);
+	hash_word(&d->hash, OF_NAME);
+	hash_word(&d->hash, dev);
+	hash_word(&d->hash, ino);
+	return &d->hash;
 }
 
 uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
 {
 	/* No directory has a longer one; if two such share a slot, it costs nothing. */
-	return hash_end(begin(t, OF_NAME, dev, ino), name, strnlen(name, NAME_BYTES));
+	return hash_end(begin_name(t, dev, ino), name, strnlen(name, NAME_BYTES));
 }
 
 uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)

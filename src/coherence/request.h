@@ -29,6 +29,7 @@ struct vtable_request {
 	unsigned int timed;           /* of those touched: kept by time */
 	struct vt_look look[VT_TOUCH_BITS];
 	uint32_t slot[VT_TOUCH_BITS];
+	uint8_t touch[VT_TOUCH_BITS]; /* which of the change's */
 	struct vt_stamp early; /* of vtable_request_expect(); slot VT_SLOTS_MAX: of none */
 	dev_t early_dev;       /* of which inode's attributes that slot is, where that is known: */
 	ino_t early_ino;       /* 0: it is not */

@@ -121,9 +121,14 @@ enum vtable_kind {
 	VTABLE_LIST, /* of a directory */
 };
 
-/* The hash of an inode, and the slots by it: four beside each other have all kinds, so that one
- * hash leads to them, and one line of a cache has them. Each kind may be in any of the four, or
- * only a fourth of the table would have attributes. */
+/*
+ * The hash of an inode, and the slots by it. Those of an inode are beside each other, and so are
+ * those of inodes whose numbers are, as files that are made one after the other mostly have them:
+ * few lines of a cache and few pages have what is made or listed together. The lowest bits of a
+ * hash are as good as any, or only a fourth of the table would have attributes.
+ */
+#define VTABLE_KINDS 4 /* there is room for */
+#define VTABLE_GROUP 16
 uint64_t vtable_hash_of_inode(const struct vtable *t, dev_t dev, ino_t ino);
 static inline uint32_t vtable_slot_of_kind(const struct vtable *t, uint64_t hash,
 	enum vtable_kind kind)

@@ -185,7 +185,8 @@ class Table:
     def slot(self, kind, of, text=None):
         """Of attributes, data, listing (0, 1, 2) of what stat(2) says, or of a name in it."""
         if text is None:
-            return (siphash(self.key, struct.pack("<3Q", 0, of.st_dev, of.st_ino)) ^ kind) & (self.slots - 1)
+            group, at = divmod(of.st_ino, 16)
+            return (siphash(self.key, struct.pack("<3Q", 0, of.st_dev, group)) ^ at * 4 ^ kind) & (self.slots - 1)
         data = struct.pack("<3Q", 1, of.st_dev, of.st_ino)
         return siphash(self.key, data + text.encode()) & (self.slots - 1)
 

@@ -79,7 +79,7 @@ static void test_hash(void **state)
 	assert_true(hash_siphash(key, data, 15) != 0xa129ca6149be45e5ull);
 }
 
-/* The hash of what is found (0: an inode, 1: a name in it) in one piece. */
+/* The hash of what is found (0: inodes, 1: a name in one) in one piece. */
 static uint64_t hash_by_piece(const struct vtable *t, uint64_t what, dev_t dev, ino_t ino,
 	const char *name)
 {
@@ -104,13 +104,13 @@ static void test_slots_of_many(void **state)
 	for (unsigned int i = 0; i < 64; i++) {
 		const struct vtable *one = t[i % 2];
 		const dev_t dev = 1 + i / 2 % 2;
-		const ino_t ino = 100 + i / 4 % 4;
+		const ino_t ino = 100 + i / 4 % 4 * 9;
 		const char *name = names[i % ARRAY_SIZE(names)];
 
-		/* Those of one inode are beside each other. */
+		/* Those of one inode are beside each other, and those of 16. */
 		for (unsigned int kind = VTABLE_ATTR; kind <= VTABLE_LIST; kind++)
 			assert_int_equal(vtable_slot(one, kind, dev, ino),
-				(hash_by_piece(one, 0, dev, ino, "") ^ kind) & 1023);
+				(hash_by_piece(one, 0, dev, ino / 16, "") ^ ino % 16 * 4 ^ kind) & 1023);
 		assert_int_equal(vtable_slot_of_name(one, dev, ino, name),
 			hash_by_piece(one, 1, dev, ino, name) & 1023);
 	}

@@ -330,10 +330,11 @@ bool pt_settle_attr(const struct pt_node *node, unsigned int bit)
 	return false;
 }
 
-/* Whether what the request has marked as its child's attributes is what an inode has. */
-static bool is_marked_child(const struct vtable_request *v, const struct pt_inode *inode)
+/* Whether what the request has marked as its child's attributes is what was found. */
+static bool is_marked_child(const struct vtable_request *v, const struct statx *attr)
 {
-	uint32_t slot = vtable_slot(v->t, VTABLE_ATTR, inode->dev, inode->ino);
+	uint32_t slot = vtable_slot(v->t, VTABLE_ATTR,
+		makedev(attr->stx_dev_major, attr->stx_dev_minor), attr->stx_ino);
 
 	return v->touched & VT_CHILD_ATTR && v->slot[__builtin_ctz(VT_CHILD_ATTR)] == slot;
 }
@@ -341,22 +342,19 @@ static bool is_marked_child(const struct vtable_request *v, const struct pt_inod
 void pt_settle_entry(struct passthrough *pt, struct fs_entry *entry)
 {
 	struct vtable_request *v = vtable_request_now();
-	struct pt_inode inode;
 
 	if (!v)
 		return;
 	vtable_request_settle(v);
 	if (v->touched & VT_NAME && v->touched & VT_CHILD_ATTR)
 		pt_note_changed(pt, VT_NAME, entry->node, false);
-	if (!v->words)
+	if (!v->words || (is_marked_child(v, &entry->attr) &&
+				vtable_request_was_alone(v, VT_CHILD_ATTR)))
 		return;
 	PT_NODE struct pt_node_ref ref = pt_ref(pt, entry->node);
 	if (!ref.node)
 		return;
-	inode = pt_inode_of(ref.node);
-	if (is_marked_child(v, &inode) && vtable_request_was_alone(v, VT_CHILD_ATTR))
-		return;
-	look_inode(v, &inode, VT_CHILD_ATTR);
+	pt_look_node(v, ref.node, VT_CHILD_ATTR);
 	/* What was read before is no lie, but nothing to keep. */
 	if (pt_stat(ref.node->fd, &entry->attr) < 0)
 		v->looked &= ~VT_CHILD_ATTR;
