@@ -110,7 +110,8 @@ static void test_slots_of_many(void **state)
 		/* Those of one inode are beside each other, and those of 16. */
 		for (unsigned int kind = VTABLE_ATTR; kind <= VTABLE_LIST; kind++)
 			assert_int_equal(vtable_slot(one, kind, dev, ino),
-				(hash_by_piece(one, 0, dev, ino / 16, "") ^ ino % 16 * 4 ^ kind) & 1023);
+				(hash_by_piece(one, 0, dev, ino / 16, "") ^ ino % 16 * 4 ^ kind) &
+					1023);
 		assert_int_equal(vtable_slot_of_name(one, dev, ino, name),
 			hash_by_piece(one, 1, dev, ino, name) & 1023);
 	}
@@ -220,6 +221,29 @@ static void test_slots(void **state)
 			same += some[i] == some[k];
 	assert_in_range(same, 0, 1);
 	vtable_close(a);
+}
+
+#define PAGE        4096
+#define PRESENT     (1ull << 63) /* of an entry of /proc/PID/pagemap */
+#define MAPPED      (1u << 14)
+#define MAPPED_SIZE (VT_HEADER_SIZE + MAPPED * 8)
+
+/* No request waits for a page of the table to be mapped. */
+static void test_mapped(void **state)
+{
+	uint64_t entries[MAPPED_SIZE / PAGE];
+	struct vtable *t;
+	int fd;
+
+	assert_int_equal(vtable_open(&t, "mapped", MAPPED, 0), 0);
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, entries, sizeof(entries),
+		(off_t)((uintptr_t)t->map / PAGE * sizeof(entries[0]))), sizeof(entries));
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+		assert_true(entries[i] & PRESENT);
+	close(fd);
+	vtable_close(t);
 }
 
 static void test_shared(void **state)
@@ -637,6 +661,7 @@ int main(void)
 		cmocka_unit_test(test_trust),
 		cmocka_unit_test(test_wire),
 		CASE(test_slots),
+		CASE(test_mapped),
 		CASE(test_shared),
 		cmocka_unit_test(test_change),
 		cmocka_unit_test(test_one_slot),
