@@ -31,10 +31,18 @@ void vtable_distrust(struct vtable *t)
 		be_timed(t);
 }
 
+bool vtable_is_watched(struct vtable *t)
+{
+	return vtable_beat_holds(&t->beat,
+		atomic_load_explicit(words_head(t, watcher), memory_order_acquire),
+		clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000);
+}
+
 void vtable_tick(struct vtable *t)
 {
 	uint64_t now = clock_ms(), timed = atomic_load(words_head(t, timed));
 
+	vtable_is_watched(t);
 	if (timed == 0 || timed != t->timed) {
 		t->timed = timed;
 		t->timed_since_ms = now;

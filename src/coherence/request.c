@@ -170,6 +170,12 @@ bool vtable_request_is_trusted(const struct vtable_request *v)
 		vtable_request_is_current(v) && !vtable_is_poisoned(v->t);
 }
 
+bool vtable_request_is_watched(const struct vtable_request *v)
+{
+	/* Before the epoch, which moves before somebody watches again. */
+	return vtable_is_watched(v->t) && vtable_request_is_trusted(v);
+}
+
 unsigned int vtable_request_words(const struct vtable_request *v, unsigned int looks,
 	unsigned int changes, void *out)
 {

@@ -99,6 +99,10 @@ bool vtable_request_is_alone(const struct vtable_request *v, unsigned int bit);
 bool vtable_request_is_current(const struct vtable_request *v);
 bool vtable_request_is_trusted(const struct vtable_request *v);
 
+/* The same where besides somebody watches the host's processes: what a guest would not ask for
+ * again is so. */
+bool vtable_request_is_watched(const struct vtable_request *v);
+
 /* Writes the words of a reply to `out`, for an operation with these bits; bits without a look or a
  * mark have words that say nothing. Returns vt_words_size(). */
 unsigned int vtable_request_words(const struct vtable_request *v, unsigned int looks,

@@ -30,6 +30,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "coherence/beat.h"
 #include "coherence/door.h"
 #include "coherence/hash.h"
 #include "proto/version_table.h"
@@ -52,6 +53,7 @@ struct vtable {
 	void (*share)(void *opaque, int fd);
 	void *opaque;
 	uint64_t wanted; /* slots of a table that we make; 0: as many as the one before had */
+	struct vtable_beat beat;        /* of the watcher */
 	_Atomic uint64_t moved_ms;      /* when we last moved the epoch (limit.c) */
 	uint64_t timed, timed_since_ms; /* as vtable_tick() last saw it */
 };
@@ -175,6 +177,10 @@ void vtable_bump_epoch(struct vtable *t);
  */
 void vtable_distrust(struct vtable *t);
 void vtable_tick(struct vtable *t);
+
+/* Whether somebody watches the host's processes. vtable_tick() asks, too: a watcher that stops is
+ * not believed for long, whoever asks first. */
+bool vtable_is_watched(struct vtable *t);
 
 /* A change and the slots that it touches. The most that one operation has: a rename, with two
  * directories (attributes, listing), two names and two inodes (attributes, listing). */

@@ -47,16 +47,7 @@ bool vtable_view_is_watched(struct vtable_view *v, uint64_t now_ms)
 	uint64_t beat = atomic_load_explicit(words_head(v, watcher), memory_order_acquire);
 	uint64_t timed = atomic_load_explicit(words_head(v, timed), memory_order_acquire);
 
-	if (!beat || timed)
-		return false;
-	if (atomic_load_explicit(&v->beat, memory_order_acquire) == beat)
-		/* Another thread's moment may be after ours. */
-		return (int64_t)(now_ms - atomic_load_explicit(&v->beat_ms,
-				memory_order_relaxed)) < VT_LEASE_MS;
-	/* In this order: another thread that has the beat has its time too. */
-	atomic_store_explicit(&v->beat_ms, now_ms, memory_order_relaxed);
-	atomic_store_explicit(&v->beat, beat, memory_order_release);
-	return true;
+	return !timed && vtable_beat_holds(&v->beat, beat, now_ms);
 }
 
 void vtable_view_unmap(struct vtable_view *v)

@@ -11,14 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coherence/beat.h"
 #include "coherence/words.h"
 
 struct vtable_view {
 	const char *map;
 	size_t bytes;
 	uint64_t slots;
-	/* The watcher's word when it last moved, and when that was; any thread may find out. */
-	_Atomic uint64_t beat, beat_ms;
+	struct vtable_beat beat;
 };
 
 /*
@@ -53,7 +53,7 @@ static inline bool vtable_view_trusts(const struct vtable_view *v, const struct 
 /*
  * Whether objects that are trusted are so for as long as their words stay, at this time (of a clock
  * that only goes forward, in milliseconds). Otherwise they are good by time only: nobody watches
- * the host's processes, or epochs are held back. A watcher that dies is believed for VT_LEASE_MS.
+ * the host's processes (beat.h), or epochs are held back.
  */
 bool vtable_view_is_watched(struct vtable_view *v, uint64_t now_ms);
 

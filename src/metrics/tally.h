@@ -31,6 +31,8 @@
 		"Names that were looked up: whether they had to be opened") \
 	X(NAME_LATER, "names_total", "opened=\"later\"", "") \
 	X(NAME_OPENED, "names_total", "opened=\"yes\"", "") \
+	X(NAME_TOLD, "names_told_again_total", "", \
+		"Entries of listings whose attributes were told as they had been told before") \
 	X(INSIDE_BELIEVED, "inside_checks_total", "asked=\"no\"", \
 		"Requests in directories: whether the host was asked if it had moved the " \
 		"directory out of the share, or had been just now") \

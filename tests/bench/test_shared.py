@@ -30,7 +30,8 @@ LOOKS = ("fstat", "lstat", "walk")
 # Requests of one operation that no cache answers.
 REQUESTS = {"request-getattr": 1, "request-lookup": 1, "request-create": 4, "request-rename": 2,
             "request-replace": 4,
-            "request-setattr": 1, "request-mkdir": 3, "request-list": 1, "request-read-4k": 1,
+            "request-setattr": 1, "request-mkdir": 3, "request-list": 1, "request-list-new": 2,
+            "request-read-4k": 1,
             "request-write-4k": 1}
 # Files that change before a walk.
 CHANGES = 16

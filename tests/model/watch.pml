@@ -9,7 +9,8 @@
  * is time enough for a watcher to pass on what waits, and for guests to miss the beat of a dead one.
  *
  * What is shown is on a file system of a server that has another watcher than the one that leads; it
- * tells each of these of it, and waits for the answer before it shows it first.
+ * tells each of these of it, and waits for the answer before it shows it first. It tells again what
+ * it told before as a guest would use it again, but not by time.
  *
  * without FORGET_OVERFLOW: the epoch stays when events are lost
  * without FORGET_MOUNT: the epoch stays when something is mounted
@@ -21,8 +22,13 @@
  * without CATCH_UP: the next watcher's word moves while something older than that waits
  * without COUNT_EARLY: the next watcher's word moves though a server has not told what it shows
  * without ENTER_FIRST: a file system is shown first and watched then
+ * without TELL_OLD_WORD: a server tells again what it told of another word
+ * without TELL_OLD_EPOCH: or of another epoch
+ * without TELL_UNWATCHED: or while nobody watches
+ * without TELL_LEASE_LAST: it loads the watcher's word after the epoch
  * reaches HIT: what is kept is used, while somebody watches
  * reaches AGED: what is kept is used by time
+ * reaches AGAIN: the server tells again what it told before
  * reaches OVERFLOWN: the queue is full
  * reaches TAKEN: another watcher takes over
  */
@@ -56,6 +62,23 @@ bool old;              /* what waits happened before that */
 #define no_lease true
 #else
 #define no_lease false
+#endif
+
+/* What a server that has told something compares when it is asked again. */
+#ifdef TELL_OLD_WORD
+#define same_word true
+#else
+#define same_word (told_word == w)
+#endif
+#ifdef TELL_OLD_EPOCH
+#define same_epoch true
+#else
+#define same_epoch (told_epoch == e)
+#endif
+#ifdef TELL_UNWATCHED
+#define is_watched true
+#else
+#define is_watched watched
 #endif
 
 active proctype host()
@@ -171,8 +194,8 @@ end:
 
 active proctype guest()
 {
-	byte value, w, e, least, by_time, kept_word, kept_epoch;
-	bool kept, watched;
+	byte value, w, e, least, by_time, kept_word, kept_epoch, told_value, told_word, told_epoch;
+	bool kept, watched, has_told;
 
 end:
 	do
@@ -201,11 +224,31 @@ end:
 			/* Should there be no watcher now, the next one is told. */
 			told || !alive;
 #endif
+#ifndef TELL_LEASE_LAST
+			watched = lease;
+#endif
 #ifndef EPOCH_LAST
 			e = epoch;
 #endif
+#ifdef TELL_LEASE_LAST
+			watched = lease;
+#endif
 			w = word;
-			atomic { value = truth; fresh = true }
+			atomic {
+				if
+				:: has_told && same_word && same_epoch && is_watched ->
+					value = told_value;
+					assert(value >= by_time && value >= least);
+					reached(AGAIN)
+				:: else ->
+					value = truth;
+					has_told = quiet(w);
+					told_value = (has_told -> value : 0);
+					told_word = (has_told -> w : 0);
+					told_epoch = (has_told -> e : 0)
+				fi;
+				fresh = true
+			}
 #ifdef EPOCH_LAST
 			e = epoch;
 #endif

@@ -94,6 +94,8 @@ static inline int from_call(int ret)
 int shared_open_listing(struct shared_turn *turn);
 void shared_close_listing(struct shared_turn *turn);
 int shared_list(struct shared_turn *turn, size_t file);
+// The same of files that nobody knows yet, and BATCH_FORGET of them.
+int shared_list_new(struct shared_turn *turn, size_t file);
 
 extern const struct shared_op shared_ops[];
 extern const unsigned int nshared_ops;

@@ -3,6 +3,7 @@
 // Listings, for `causeway bench --shared`.
 
 #include "bench.h"
+#include "proto/version_wire.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -80,16 +81,52 @@ static int list_plainly(int dir, char *entries)
 	return from_call((int)n);
 }
 
-// As with LOOKUP, what is counted here is forgotten with the client.
-int shared_list(struct shared_turn *turn, size_t file)
+static _Thread_local char entries[LISTING] __attribute__((aligned(8)));
+
+static int ask_for_listing(struct shared_turn *turn)
 {
 	struct fuse_read_in in = {.fh = turn->fh, .size = LISTING};
-	static _Thread_local char entries[LISTING] __attribute__((aligned(8)));
 	struct request r = REQUEST(FUSE_READDIRPLUS, turn->node, entries, sizeof(entries),
 		ARGUMENT(in));
 
-	if (!turn->client)
-		return list_plainly(turn->fd, entries);
+	memset(entries, 0, sizeof(struct fuse_direntplus));
 	r.least = sizeof(struct fuse_direntplus);
 	return shared_ask(turn, &r);
+}
+
+// As with LOOKUP, what is counted here is forgotten with the client.
+int shared_list(struct shared_turn *turn, size_t file)
+{
+	return turn->client ? ask_for_listing(turn) : list_plainly(turn->fd, entries);
+}
+
+// Takes back what the last listing has counted.
+static int forget_listed(struct shared_turn *turn)
+{
+	const size_t more = turn->words ? sizeof(struct vt_entry_looks) : 0;
+	struct fuse_batch_forget_in in = {.count = 0};
+	static _Thread_local struct fuse_forget_one all[LISTING / sizeof(struct fuse_direntplus)];
+
+	for (size_t at = 0; at + sizeof(struct fuse_direntplus) <= sizeof(entries);) {
+		const struct fuse_direntplus *e = (const void *)(entries + at);
+
+		if (e->dirent.namelen == 0)
+			break;
+		if (e->entry_out.nodeid)
+			all[in.count++] = (struct fuse_forget_one){e->entry_out.nodeid, 1};
+		at += FUSE_DIRENTPLUS_SIZE(e) + more;
+	}
+	return shared_ask(turn, &REQUEST(FUSE_BATCH_FORGET, 0, NULL, 0, ARGUMENT(in),
+					((struct iovec){all, in.count * sizeof(all[0])})));
+}
+
+int shared_list_new(struct shared_turn *turn, size_t file)
+{
+	int ret;
+
+	if (!turn->client)
+		return list_plainly(turn->fd, entries);
+	memset(entries, 0, sizeof(entries));
+	ret = ask_for_listing(turn);
+	return ret ? ret : forget_listed(turn);
 }

@@ -50,7 +50,7 @@ static int stat_path(struct shared_turn *turn, size_t file)
 int shared_ask(struct shared_turn *turn, const struct request *r)
 {
 	const unsigned int words = turn->words ? vt_row_size(vt_row(r->opcode)) : 0;
-	const bool answered = r->opcode != FUSE_FORGET;
+	const bool answered = r->opcode != FUSE_FORGET && r->opcode != FUSE_BATCH_FORGET;
 	struct fuse_in_header head = {.opcode = r->opcode,
 		.nodeid = r->node,
 		.uid = bench_uid,
@@ -323,6 +323,8 @@ const struct shared_op shared_ops[] = {
 	{"request-mkdir", "MKDIR, RMDIR and FORGET", false, true, 1, NULL, request_mkdir, NULL},
 	{"request-list", "READDIRPLUS of the directory of a file", false, true, 1, shared_open_listing,
 		shared_list, shared_close_listing},
+	{"request-list-new", "the same of files that nobody knows yet, and BATCH_FORGET", false,
+		true, 1, shared_open_listing, shared_list_new, shared_close_listing},
 	{"request-read-4k", "READ of 4 KiB", false, true, 1, make_block, request_read, drop_kept},
 	{"request-write-4k", "WRITE of 4 KiB", false, true, 1, make_kept, request_write, drop_kept},
 };

@@ -40,37 +40,47 @@ static void note_stamp(struct stamps *all, const struct vt_stamp *stamp)
 	all->some = true;
 }
 
-/* What is expected of an entry that comes next. */
-struct ahead {
-	const struct pt_dirent *entry; /* NULL: nothing */
+/* A listing that looks up what it lists. */
+struct finder {
+	bool recalls; /* what was told before may be told again */
+	const struct pt_dirent *ahead; /* the entry that comes next, or NULL; what is expected: */
 	struct pt_listed listed;
 };
 
 static void expect(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *entry,
-	struct ahead *ahead)
+	struct finder *f)
 {
-	ahead->entry = entry;
+	f->ahead = entry;
 	if (entry)
-		pt_expect_listed(pt, handle->node, entry->name, entry->ino, &ahead->listed);
+		pt_expect_listed(pt, handle->node, entry->name, entry->ino, &f->listed);
 }
 
 /* Looks at the words of an entry, and has those of the one behind it come meanwhile. */
 static void glance(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *host,
-	struct ahead *ahead, struct fs_entry *entry)
+	struct finder *f, struct fs_entry *entry)
 {
-	if (ahead->entry != host)
-		expect(pt, handle, host, ahead);
-	pt_glance_listed(&ahead->listed, entry);
-	expect(pt, handle, pt_dir_second(handle->dir), ahead);
+	if (f->ahead != host)
+		expect(pt, handle, host, f);
+	pt_glance_listed(&f->listed, entry);
+	expect(pt, handle, pt_dir_second(handle->dir), f);
 }
 
-/* Looks up a listed name. What cannot be looked up is listed all the same, without a node. */
-static void find_entry(struct passthrough *pt, struct pt_handle *handle,
-	struct fs_dirent *d, struct fs_entry *entry)
+static bool enter(struct passthrough *pt, struct pt_handle *handle, const struct fs_dirent *d,
+	const struct finder *f, struct fs_entry *entry)
 {
 	enum pt_as as = d->type == DT_DIR ? PT_LISTED_DIRECTORY : PT_LISTED;
 
-	if (is_dots(d->name) || pt_enter(pt, handle->node, handle->fd, d->name, as, entry) < 0) {
+	if (is_dots(d->name))
+		return false;
+	return (f->recalls && pt_recall_listed(pt, handle->node, d->name, entry)) ||
+		pt_enter(pt, handle->node, handle->fd, d->name, as, entry) == 0;
+}
+
+/* Looks up a listed name. What cannot be looked up is listed all the same, without a node. */
+static void find_entry(struct passthrough *pt, struct pt_handle *handle, struct fs_dirent *d,
+	const struct finder *f, struct fs_entry *entry)
+{
+	if (!enter(pt, handle, d, f, entry)) {
 		drop_entry(entry);
 		return;
 	}
@@ -83,7 +93,7 @@ static void find_entry(struct passthrough *pt, struct pt_handle *handle,
 }
 
 static void add(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *host,
-	size_t name_len, struct ahead *ahead, struct fs_listing *listing)
+	size_t name_len, struct finder *f, struct fs_listing *listing)
 {
 	struct fs_dirent d = {
 		.name = host->name,
@@ -95,8 +105,8 @@ static void add(struct passthrough *pt, struct pt_handle *handle, const struct p
 	struct fs_entry entry = {0};
 
 	if (listing->with_entries) {
-		glance(pt, handle, host, ahead, &entry);
-		find_entry(pt, handle, &d, &entry);
+		glance(pt, handle, host, f, &entry);
+		find_entry(pt, handle, &d, f, &entry);
 	}
 	listing->add(listing, &d, listing->with_entries ? &entry : NULL);
 }
@@ -106,7 +116,8 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 {
 	const struct pt_dirent *host;
 	struct stamps stamps = {0};
-	struct ahead ahead = {0};
+	struct finder f = {.recalls = listing->with_entries &&
+			pt_may_recall(pt, handle->node)};
 	uint64_t first = 0;
 	bool some = false;
 	int r;
@@ -129,7 +140,7 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 				r = some ? 0 : -EINVAL;
 				break;
 			}
-			add(pt, handle, host, name_len, &ahead, listing);
+			add(pt, handle, host, name_len, &f, listing);
 			some = true;
 		}
 		pt_dir_step(handle->dir);

@@ -81,24 +81,24 @@ bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess
 	return load(&p->turn) == turn;
 }
 
-void pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess)
+bool pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess)
 {
 	struct place *p = all ? place_of(all, hash) : NULL;
 	struct pt_guess known;
 	uint32_t turn;
 
 	if (!p)
-		return;
+		return false;
 	if (pt_guess_find(all, hash, &known)) {
 		if (known.disputed > guess.disputed)
 			guess.disputed = known.disputed;
 		/* The line stays everybody's as long as nobody writes to it. */
 		if (is_same(&known, &guess))
-			return;
+			return true;
 	}
 	turn = load(&p->turn);
 	if (turn % 2 || !atomic_compare_exchange_strong(&p->turn, &turn, turn + 1))
-		return;
+		return false;
 	store(&p->hash, hash);
 	store(&p->epoch, guess.epoch);
 	store(&p->word, guess.word);
@@ -106,6 +106,7 @@ void pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess)
 	store(&p->slot, guess.slot);
 	store(&p->disputed, guess.disputed);
 	store(&p->turn, turn + 2);
+	return false;
 }
 
 /* A word of the name's own slot. Where names share that of the listing, so much else happens there
@@ -115,15 +116,16 @@ static uint64_t own_word(const struct vtable_request *v, uint64_t hash, const st
 	return look->slot == vtable_slot_of_hash(v->t, hash) ? look->word : VT_BEGIN;
 }
 
-/* By looks of a request whose guest has agreed to words; attr: NULL for an absent name. */
-static void note(struct passthrough *pt, const struct vt_look *name, const struct vt_look *attr,
+/* By looks of a request whose guest has agreed to words; attr: NULL for an absent name. True: it is
+ * what it was. */
+static bool note(struct passthrough *pt, const struct vt_look *name, const struct vt_look *attr,
 	uint64_t node)
 {
 	const struct vtable_request *v = vtable_request_now();
 
 	if (!(name->flags & VT_KEEP))
-		return;
-	pt_guess_note(pt->guesses, v->name,
+		return false;
+	return pt_guess_note(pt->guesses, v->name,
 		(struct pt_guess){
 			.epoch = v->epoch,
 			.word = own_word(v, v->name, name),
@@ -138,11 +140,13 @@ void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry 
 
 	if (!v || !v->words)
 		return;
-	if (as == PT_LISTED || as == PT_LISTED_DIRECTORY)
-		note(pt, &entry->looks.name, &entry->looks.attr, entry->node);
-	else if (as == PT_LOOKED_UP)
+	if (as == PT_LISTED || as == PT_LISTED_DIRECTORY) {
+		if (note(pt, &entry->looks.name, &entry->looks.attr, entry->node))
+			pt_note_told(pt, entry);
+	} else if (as == PT_LOOKED_UP) {
 		note(pt, &v->look[__builtin_ctz(VT_NAME)], &v->look[__builtin_ctz(VT_CHILD_ATTR)],
 			entry->node);
+	}
 }
 
 void pt_note_absent(struct passthrough *pt, const struct pt_node *dir)

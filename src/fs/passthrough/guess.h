@@ -47,6 +47,7 @@ void pt_guess_will_find(const struct pt_guesses *all, uint64_t hash);
 
 /* By the hash of a name (coherence/table.h). False: there is none. `all` may be NULL. */
 bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess);
-void pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess);
+/* True: it was there already. */
+bool pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess);
 
 #endif

@@ -10,6 +10,7 @@
 #include "fs/passthrough/known.h"
 #include "fs/passthrough/seen.h"
 #include "fs/passthrough/spare.h"
+#include "fs/passthrough/told.h"
 #include "fs/passthrough/version.h"
 #include "fs/passthrough/xattr.h"
 
@@ -191,6 +192,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	pthread_mutex_init(&pt->streams.lock, NULL);
 	pt_dir_pool_init(&pt->dirs, config->dir_bytes ? config->dir_bytes : DIR_BYTES);
 	pt->guesses = config->table ? pt_guesses_new() : NULL;
+	pt->told = config->table && !config->opens_names ? pt_told_new() : NULL;
 	pt->known = config->opens_names ? NULL : pt_known_new();
 	/* Who does not say what he opens has it open from when it is found. */
 	if (!config->starts_hot && !config->no_open &&
@@ -239,6 +241,7 @@ void passthrough_free(struct fs *fs)
 	idtab_free(pt->nodes);
 	pt_locks_destroy(pt);
 	pt_guesses_free(pt->guesses);
+	pt_told_free(pt->told);
 	pt_known_free(pt->known);
 	pt_spares_free(pt->spares);
 	pt_seen_free(pt->seen);

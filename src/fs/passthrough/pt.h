@@ -129,13 +129,13 @@ struct passthrough {
 	struct idtab *handles;
 	struct pt_shard shards[PT_SHARDS];
 	struct passthrough_config config;
-	/* What --xattrmap makes of security.capability, or "": the host knows it. */
-	char capability[XATTR_NAME_MAX + 1];
+	char capability[XATTR_NAME_MAX + 1]; /* --xattrmap's of security's; "": the host knows it */
 	bool labels_by_kernel; /* the host's SELinux sets its labels itself (label.c) */
 	struct pt_streams streams;
 	_Atomic bool goes_direct; /* some handle has, or had, O_DIRECT (direct.c) */
 	struct pt_dir_pool dirs;
 	struct pt_guesses *guesses; /* NULL: there is no version table, or no memory */
+	struct pt_told *told;       /* told.h; or NULL */
 	pthread_mutex_t mount_lock; /* of the list */
 	struct pt_mount *mounts;
 

@@ -77,6 +77,16 @@ void pt_expect_listed(struct passthrough *pt, struct pt_node *dir, const char *n
 	struct pt_listed *l);
 void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry);
 
+/*
+ * Attributes of entries that were listed before (told.h). Whether they are to be told again as far
+ * as they are still good, in a listing of a directory; whether those of a name are, after
+ * pt_glance_listed(), which fills the entry as pt_enter() would; and what has been found is noted.
+ */
+bool pt_may_recall(const struct passthrough *pt, const struct pt_node *dir);
+bool pt_recall_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
+	struct fs_entry *entry);
+void pt_note_told(struct passthrough *pt, const struct fs_entry *entry);
+
 /* Before a name is made, removed or moved: its directory, and the name; both of a rename. May take
  * the daemon's credentials. */
 void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name);
