@@ -100,7 +100,7 @@ int shared_list(struct shared_turn *turn, size_t file)
 	return turn->client ? ask_for_listing(turn) : list_plainly(turn->fd, entries);
 }
 
-// Takes back what the last listing has counted.
+// Takes back what the last listing has counted, and all that was counted before.
 static int forget_listed(struct shared_turn *turn)
 {
 	const size_t more = turn->words ? sizeof(struct vt_entry_looks) : 0;
@@ -113,7 +113,7 @@ static int forget_listed(struct shared_turn *turn)
 		if (e->dirent.namelen == 0)
 			break;
 		if (e->entry_out.nodeid)
-			all[in.count++] = (struct fuse_forget_one){e->entry_out.nodeid, 1};
+			all[in.count++] = (struct fuse_forget_one){e->entry_out.nodeid, UINT64_MAX};
 		at += FUSE_DIRENTPLUS_SIZE(e) + more;
 	}
 	return shared_ask(turn, &REQUEST(FUSE_BATCH_FORGET, 0, NULL, 0, ARGUMENT(in),

@@ -58,10 +58,12 @@ void pt_guess_will_find(const struct pt_guesses *all, uint64_t hash)
 		__builtin_prefetch(place_of(all, hash));
 }
 
-static bool is_same(const struct pt_guess *a, const struct pt_guess *b)
+/* Who writes meanwhile may have written half of it: then it is as good as his. */
+static bool has(struct place *p, const struct pt_guess *guess)
 {
-	return a->epoch == b->epoch && a->word == b->word && a->node == b->node &&
-		a->slot == b->slot && a->disputed == b->disputed;
+	return load(&p->epoch) == guess->epoch && load(&p->word) == guess->word &&
+		load(&p->node) == guess->node && load(&p->slot) == guess->slot &&
+		load(&p->disputed) == guess->disputed;
 }
 
 bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess)
@@ -84,16 +86,16 @@ bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess
 bool pt_guess_note(struct pt_guesses *all, uint64_t hash, struct pt_guess guess)
 {
 	struct place *p = all ? place_of(all, hash) : NULL;
-	struct pt_guess known;
-	uint32_t turn;
+	uint32_t turn, disputed;
 
 	if (!p)
 		return false;
-	if (pt_guess_find(all, hash, &known)) {
-		if (known.disputed > guess.disputed)
-			guess.disputed = known.disputed;
+	if (load(&p->hash) == hash) {
+		disputed = load(&p->disputed);
+		if (disputed > guess.disputed)
+			guess.disputed = disputed;
 		/* The line stays everybody's as long as nobody writes to it. */
-		if (is_same(&known, &guess))
+		if (has(p, &guess))
 			return true;
 	}
 	turn = load(&p->turn);
@@ -140,7 +142,7 @@ void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry 
 
 	if (!v || !v->words)
 		return;
-	if (as == PT_LISTED || as == PT_LISTED_DIRECTORY) {
+	if (pt_is_listed(as)) {
 		if (note(pt, &entry->looks.name, &entry->looks.attr, entry->node))
 			pt_note_told(pt, entry);
 	} else if (as == PT_LOOKED_UP) {

@@ -88,45 +88,48 @@ bool pt_may_recall(const struct passthrough *pt, const struct pt_node *dir)
 		vtable_request_is_watched(v);
 }
 
-/* What a listed name stands for, if that is still believed: referenced. */
-static struct pt_node *recall_node(struct passthrough *pt, const struct pt_node *dir,
-	const struct vt_look *name, struct pt_guess *guess)
+/* What a listed name stood for when it was last told, if that is still believed. */
+static bool recall_name(struct passthrough *pt, const struct vt_look *name, struct pt_guess *guess)
 {
 	const struct vtable_request *v = vtable_request_now();
-	struct pt_node *node;
 
-	if (!(name->flags & VT_KEEP) || !pt_guess_find(pt->guesses, v->name, guess) ||
-		guess->slot == PT_NO_SLOT || guess->word != name->word || guess->epoch != v->epoch)
-		return NULL;
-	node = pt_node_get(pt, guess->node);
-	if (node && node->mount != dir->mount) {
-		pt_node_put(pt, node);
-		return NULL;
-	}
-	return node;
+	return name->flags & VT_KEEP && pt_guess_find(pt->guesses, v->name, guess) &&
+		guess->slot != PT_NO_SLOT && guess->word == name->word && guess->epoch == v->epoch;
+}
+
+/* Counts a lookup of a node, if the guest knows it still. */
+static bool count_node(struct passthrough *pt, uint64_t id, struct pt_node *dir, const char *name)
+{
+	struct pt_node *node = pt_node_get(pt, id);
+	bool counted;
+
+	if (!node)
+		return false;
+	counted = node->mount == dir->mount && pt_known_count(pt, node, dir, name);
+	pt_node_put(pt, node);
+	return counted;
 }
 
 bool pt_recall_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
 	struct fs_entry *entry)
 {
 	const struct vtable_request *v = vtable_request_now();
-	struct vt_look *look = &entry->looks.attr;
 	struct pt_guess guess;
-	struct pt_node *node = recall_node(pt, dir, &entry->looks.name, &guess);
-	bool told;
+	struct vt_look look;
 
-	if (!node)
+	if (!recall_name(pt, &entry->looks.name, &guess))
 		return false;
-	*look = vtable_request_glance(v, guess.slot, 0);
-	told = look->flags & VT_KEEP && pt_told_find(pt->told, v->name,
-		&(struct pt_told_of){guess.node, v->epoch, look->word}, &entry->attr);
+	look = vtable_request_glance(v, guess.slot, 0);
+	if (!(look.flags & VT_KEEP) || !pt_told_find(pt->told, v->name,
+			&(struct pt_told_of){guess.node, v->epoch, look.word}, &entry->attr))
+		return false;
 	/* The directory itself has been asked, which may know of a process of the host earlier. */
-	if (told && entry->attr.stx_ino == v->early_ino && pt_known_count(pt, node, dir, name))
-		entry->node = guess.node;
-	pt_node_put(pt, node);
-	if (entry->node)
-		tally_add(TALLY_NAME_TOLD, 1);
-	return entry->node;
+	if (entry->attr.stx_ino != v->early_ino || !count_node(pt, guess.node, dir, name))
+		return false;
+	entry->looks.attr = look;
+	entry->node = guess.node;
+	tally_add(TALLY_NAME_TOLD, 1);
+	return true;
 }
 
 void pt_note_told(struct passthrough *pt, const struct fs_entry *entry)

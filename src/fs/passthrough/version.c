@@ -165,6 +165,7 @@ void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry)
 	v->early_dev = l->dev;
 	v->early_ino = l->ino;
 	vtable_request_expect(v, l->attr);
+	vtable_request_found(v, l->attr, l->name.flags, &entry->looks.attr);
 }
 
 /* What a name stood for last is likely to be marked next. */
@@ -277,6 +278,10 @@ bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct 
 	bool good = true;
 
 	if (as == PT_MARKED || (as != PT_MADE && !v->words))
+		return false;
+	/* Mostly it is the inode that the directory has said, whose word has been looked at. */
+	if (pt_is_listed(as) && v->early_ino == entry->attr.stx_ino &&
+		pt_is_beside(&entry->attr, parent))
 		return false;
 	inode = inode_found(pt, &entry->attr, parent, fd);
 	o = (struct vtable_operand){

@@ -60,6 +60,11 @@ static inline void pt_mark(const struct pt_node *node, unsigned int bits)
 		pt_mark_node(v, node, bits);
 }
 
+static inline bool pt_is_listed(enum pt_as as)
+{
+	return as == PT_LISTED || as == PT_LISTED_DIRECTORY;
+}
+
 /* Before a name is looked up (VT_NAME). "." and ".." are told by the listing of the directory,
  * which a move of it changes. */
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name);
