@@ -311,19 +311,12 @@ static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const str
 	listed.kept += !!(e->looks.attr.flags & VT_KEEP);
 }
 
-/* Each entry of a listing is looked at once: the listing says which inode it will be. */
-static void test_listing(void **state)
+/* Lists a directory of so many files; how many descriptors that left. */
+static int list_files(uint64_t directory, unsigned int files)
 {
-	struct fs_target t = {.node = look_up("d").node, .has_handle = true};
-	char path[32];
+	struct fs_target t = {.node = directory, .has_handle = true};
 	int fds;
 
-	need_births();
-	for (int i = 0; i < FILES; i++) {
-		snprintf(path, sizeof(path), "export/d/n%d", i);
-		write_file(path);
-		change(path, 0600);
-	}
 	assert_int_equal(w.fs->ops->opendir(w.fs, t.node, &t.handle), 0);
 	fds = unit_open_fds();
 	listed = (struct listed){
@@ -332,11 +325,54 @@ static void test_listing(void **state)
 	vtable_request_begin(&w.v, w.t, true);
 	assert_int_equal(w.fs->ops->readdir(w.fs, &t, 0, &listed.l), 0);
 	vtable_request_end(&w.v);
-	assert_int_equal(listed.n, FILES);
+	assert_int_equal(listed.n, files);
+	fds = unit_open_fds() - fds;
+	assert_int_equal(w.fs->ops->release(w.fs, t.handle), 0);
+	return fds;
+}
+
+/* Into "d": files that have been changed. */
+static void write_listed(unsigned int files)
+{
+	char path[32];
+
+	for (unsigned int i = 0; i < files; i++) {
+		snprintf(path, sizeof(path), "export/d/n%u", i);
+		write_file(path);
+		change(path, 0600);
+	}
+}
+
+/* Each entry of a listing is looked at once: the listing says which inode it will be. */
+static void test_listing(void **state)
+{
+	need_births();
+	write_listed(FILES);
+	assert_int_equal(list_files(look_up("d").node, FILES), 0);
 	assert_int_equal(listed.kept, FILES);
 	assert_int_equal(w.looks, FILES);
-	assert_int_equal(unit_open_fds(), fds);
-	assert_int_equal(w.fs->ops->release(w.fs, t.handle), 0);
+}
+
+static void end_alias(void)
+{
+	w.alias.from = 0;
+}
+
+/* The name leads to another inode first, and then to the one that the listing has said. */
+static void test_listing_other_first(void **state)
+{
+	uint64_t directory = look_up("d").node;
+
+	need_births();
+	write_listed(1);
+	change("export/g", 0600);
+	w.alias.from = number_of("export/d/n0");
+	w.alias.to = number_of("export/g");
+	w.happens = end_alias;
+	w.at = 1;
+	list_files(directory, 1);
+	assert_int_equal(listed.kept, 1);
+	assert_true(w.looks > 2);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
@@ -355,6 +391,7 @@ int main(void)
 		CASE(test_marks),
 		CASE(test_marks_untold),
 		CASE(test_listing),
+		CASE(test_listing_other_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

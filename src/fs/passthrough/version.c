@@ -146,9 +146,8 @@ void pt_expect_listed(struct passthrough *pt, struct pt_node *dir, const char *n
 	if (!v || !v->words)
 		return;
 	l->name = name_operand(pt, v, dir, name, VT_NAME, &l->hash);
-	l->dev = pt_inode_of(dir).dev;
 	l->ino = ino;
-	l->attr = vtable_slot(v->t, VTABLE_ATTR, l->dev, ino);
+	l->attr = vtable_slot(v->t, VTABLE_ATTR, pt_inode_of(dir).dev, ino);
 	vtable_will_look(v->t, l->name.slot);
 	vtable_will_look(v->t, l->attr);
 	pt_guess_will_find(pt->guesses, l->hash);
@@ -162,10 +161,8 @@ void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry)
 		return;
 	v->name = l->hash;
 	entry->looks.name = vtable_request_glance(v, l->name.slot, l->name.flags);
-	v->early_dev = l->dev;
 	v->early_ino = l->ino;
 	vtable_request_expect(v, l->attr);
-	vtable_request_found(v, l->attr, l->name.flags, &entry->looks.attr);
 }
 
 /* What a name stood for last is likely to be marked next. */
@@ -262,12 +259,16 @@ static struct pt_inode inode_found(struct passthrough *pt, const struct statx *a
 	};
 }
 
-/* Mostly the inode that was expected. */
-static uint32_t slot_found(const struct vtable_request *v, const struct pt_inode *inode)
+/* Whether it is the inode that the directory has said, whose word has been looked at, as it mostly
+ * is: then that is the entry's look, whatever the name has led to before. */
+static bool is_as_listed(const struct vtable_request *v, const struct pt_node *parent,
+	struct fs_entry *entry)
 {
-	if (v->early_ino == inode->ino && v->early_dev == inode->dev)
-		return (uint32_t)v->early.slot;
-	return vtable_slot(v->t, VTABLE_ATTR, inode->dev, inode->ino);
+	if (v->early_ino != entry->attr.stx_ino || !pt_is_beside(&entry->attr, parent))
+		return false;
+	vtable_request_found(v, (uint32_t)v->early.slot,
+		pt_mount_is_timed(parent->mount) ? VT_TIMED : 0, &entry->looks.attr);
+	return true;
 }
 
 bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct pt_node *parent,
@@ -279,14 +280,12 @@ bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct 
 
 	if (as == PT_MARKED || (as != PT_MADE && !v->words))
 		return false;
-	/* Mostly it is the inode that the directory has said, whose word has been looked at. */
-	if (pt_is_listed(as) && v->early_ino == entry->attr.stx_ino &&
-		pt_is_beside(&entry->attr, parent))
+	if (pt_is_listed(as) && is_as_listed(v, parent, entry))
 		return false;
 	inode = inode_found(pt, &entry->attr, parent, fd);
 	o = (struct vtable_operand){
 		.bit = VT_CHILD_ATTR,
-		.slot = slot_found(v, &inode),
+		.slot = vtable_slot(v->t, VTABLE_ATTR, inode.dev, inode.ino),
 		.flags = inode.timed ? VT_TIMED : 0,
 	};
 	if (as == PT_MADE) {

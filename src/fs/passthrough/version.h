@@ -74,7 +74,6 @@ void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 struct pt_listed {
 	struct vtable_operand name;
 	uint64_t hash; /* of the name */
-	dev_t dev;
 	ino_t ino;
 	uint32_t attr; /* the inode's slot */
 };
