@@ -98,7 +98,7 @@ void vtable_request_recall(struct vtable_request *v, struct vtable_operand o,
 
 void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *o, unsigned int n)
 {
-	uint32_t slots[VT_TOUCH_BITS] = {0};
+	uint32_t slots[VT_TOUCH_BITS];
 
 	for (unsigned int i = 0; i < n; i++) {
 		slots[i] = o[i].slot;
@@ -107,9 +107,6 @@ void vtable_request_mark(struct vtable_request *v, const struct vtable_operand *
 		v->touched |= o[i].bit;
 	}
 	vtable_begin(v->t, &v->change, slots, n);
-	for (unsigned int i = 0; i < n; i++)
-		v->touch[index_of(o[i].bit)] = (uint8_t)(vtable_touch_of(&v->change, slots[i]) -
-			v->change.touch);
 }
 
 void vtable_request_settle(struct vtable_request *v)
@@ -128,7 +125,7 @@ static const struct vtable_touch *touch_of(const struct vtable_request *v, unsig
 {
 	if (!(v->touched & bit))
 		return NULL;
-	return &v->change.touch[v->touch[index_of(bit)]];
+	return vtable_touch_of(&v->change, v->slot[index_of(bit)]);
 }
 
 bool vtable_request_is_alone(const struct vtable_request *v, unsigned int bit)

@@ -29,7 +29,6 @@ struct vtable_request {
 	unsigned int timed;           /* of those touched: kept by time */
 	struct vt_look look[VT_TOUCH_BITS];
 	uint32_t slot[VT_TOUCH_BITS];
-	uint8_t touch[VT_TOUCH_BITS]; /* which of the change's */
 	struct vt_stamp early; /* of vtable_request_expect(); slot VT_SLOTS_MAX: of none */
 	ino_t early_ino;       /* of which inode's attributes that slot is; 0: it is not known */
 	uint64_t name, to_name; /* hashes of what the file system calls VT_NAME and VT_TO_NAME */

@@ -157,17 +157,29 @@ static void test_in_flight(void **state)
 	check_now(F, true);
 }
 
+static void exchange(void)
+{
+	assert_int_equal(renameat2(AT_FDCWD, "export/f", AT_FDCWD, "export/g", RENAME_EXCHANGE), 0);
+}
+
+/* By another server. */
+static void exchange_told(const uint32_t *slots, unsigned int n)
+{
+	struct vtable_change c = {0};
+
+	vtable_begin(w.t, &c, slots, n);
+	exchange();
+	vtable_end(w.t, &c);
+}
+
 /* The name is another file's. */
 static void test_renamed(void **state)
 {
 	uint32_t slots[] = {name_slot_of("f"), name_slot_of("g"), slot_of("export/f"),
 		slot_of("export/g")};
-	struct vtable_change c = {0};
 
 	assert_int_equal(list(true), 0);
-	vtable_begin(w.t, &c, slots, ARRAY_SIZE(slots));
-	assert_int_equal(renameat2(AT_FDCWD, "export/f", AT_FDCWD, "export/g", RENAME_EXCHANGE), 0);
-	vtable_end(w.t, &c);
+	exchange_told(slots, ARRAY_SIZE(slots));
 	list(true);
 	check_now(F, true);
 	check_now(G, true);
@@ -177,12 +189,9 @@ static void test_renamed(void **state)
 static void test_names_changed(void **state)
 {
 	uint32_t slots[] = {name_slot_of("f"), name_slot_of("g")};
-	struct vtable_change c = {0};
 	uint64_t node = listed.entry[F].node;
 
-	vtable_begin(w.t, &c, slots, ARRAY_SIZE(slots));
-	assert_int_equal(renameat2(AT_FDCWD, "export/f", AT_FDCWD, "export/g", RENAME_EXCHANGE), 0);
-	vtable_end(w.t, &c);
+	exchange_told(slots, ARRAY_SIZE(slots));
 	list(true);
 	assert_int_equal(listed.entry[G].node, node);
 	check_now(F, true);
@@ -199,7 +208,7 @@ static void test_host(void **state)
 	vtable_pass_on(w.t, slot_of("export/f"));
 	assert_int_equal(list(true), 1);
 	check_now(F, true);
-	assert_int_equal(renameat2(AT_FDCWD, "export/f", AT_FDCWD, "export/g", RENAME_EXCHANGE), 0);
+	exchange();
 	assert_true(list(true) >= FILES);
 	assert_int_equal(mode_of(G), NEWER);
 	assert_int_equal(mode_of(F), 0644);

@@ -89,7 +89,6 @@ static int ask_for_listing(struct shared_turn *turn)
 	struct request r = REQUEST(FUSE_READDIRPLUS, turn->node, entries, sizeof(entries),
 		ARGUMENT(in));
 
-	memset(entries, 0, sizeof(struct fuse_direntplus));
 	r.least = sizeof(struct fuse_direntplus);
 	return shared_ask(turn, &r);
 }

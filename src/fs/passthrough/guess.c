@@ -47,12 +47,12 @@ void pt_guesses_free(struct pt_guesses *all)
 }
 
 /* Slots have the low bits of a hash: names that share one need not share a place. */
-static struct place *place_of(const struct pt_guesses *all, uint64_t hash)
+static struct place *place_of(struct pt_guesses *all, uint64_t hash)
 {
-	return (struct place *)&all->at[hash >> 32 & (PT_GUESSES - 1)];
+	return &all->at[hash >> 32 & (PT_GUESSES - 1)];
 }
 
-void pt_guess_will_find(const struct pt_guesses *all, uint64_t hash)
+void pt_guess_will_find(struct pt_guesses *all, uint64_t hash)
 {
 	if (all)
 		__builtin_prefetch(place_of(all, hash));

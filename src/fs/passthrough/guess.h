@@ -43,7 +43,7 @@ struct pt_guesses *pt_guesses_new(void);
 void pt_guesses_free(struct pt_guesses *all);
 
 /* A name is about to be asked for. */
-void pt_guess_will_find(const struct pt_guesses *all, uint64_t hash);
+void pt_guess_will_find(struct pt_guesses *all, uint64_t hash);
 
 /* By the hash of a name (coherence/table.h). False: there is none. `all` may be NULL. */
 bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess);
