@@ -105,6 +105,8 @@ static size_t listing(char *reply, uint64_t dir, bool plus, uint8_t kind)
 		struct fuse_dirent d = {
 			.ino = 7, .off = i + 1, .namelen = 3 + i, .type = DT_REG};
 
+		if (plus && c->table.words)
+			words_of_entry(dir, &entry);
 		if (plus) {
 			memcpy(reply + at, &entry, sizeof(entry));
 			at += sizeof(entry);
@@ -112,12 +114,6 @@ static size_t listing(char *reply, uint64_t dir, bool plus, uint8_t kind)
 		memcpy(reply + at, &d, sizeof(d));
 		memcpy(reply + at + sizeof(d), "names", d.namelen);
 		at += FUSE_DIRENT_ALIGN(sizeof(d) + d.namelen);
-		if (plus && c->table.words) {
-			struct vt_entry_looks looks = words_of_entry(dir, entry.nodeid);
-
-			memcpy(reply + at, &looks, sizeof(looks));
-			at += sizeof(looks);
-		}
 	}
 	return at;
 }

@@ -242,23 +242,22 @@ static void read_reply(struct guest *g, uint32_t opcode, const char *payload, si
 }
 
 /* A listing must be whole entries; nodes of READDIRPLUS are remembered. */
-static void read_listing(struct guest *g, bool plus, bool words, const char *payload, size_t len)
+static void read_listing(struct guest *g, bool plus, const char *payload, size_t len)
 {
 	size_t at = 0, head = plus ? sizeof(struct fuse_entry_out) : 0;
-	size_t looks = plus && words ? sizeof(struct vt_entry_looks) : 0;
 
 	while (at < len) {
 		const struct fuse_entry_out *entry = (const void *)(payload + at);
 		const struct fuse_dirent *d = (const void *)(payload + at + head);
 
 		must(len - at >= head + FUSE_NAME_OFFSET);
-		must(d->namelen > 0 && len - at >= head + FUSE_DIRENT_SIZE(d) + looks);
+		must(d->namelen > 0 && len - at >= head + FUSE_DIRENT_SIZE(d));
 		must(!memchr(d->name, '/', d->namelen) && !memchr(d->name, 0, d->namelen));
 		if (plus && entry->nodeid) {
 			see_attr(entry->attr.ino);
 			learn(g->nodes, &g->nnodes, entry->nodeid);
 		}
-		at += head + FUSE_DIRENT_SIZE(d) + looks;
+		at += head + FUSE_DIRENT_SIZE(d);
 	}
 	must(at == len);
 }
@@ -283,7 +282,7 @@ static void read_good(struct guest *g, uint32_t opcode, size_t words, const char
 	payload += words;
 	len -= words;
 	if (opcode == FUSE_READDIR || opcode == FUSE_READDIRPLUS)
-		read_listing(g, opcode == FUSE_READDIRPLUS, words > 0, payload, len);
+		read_listing(g, opcode == FUSE_READDIRPLUS, payload, len);
 	else
 		read_reply(g, opcode, payload, len);
 }

@@ -183,14 +183,15 @@ size_t words_of_reply(uint32_t opcode, uint64_t node, uint64_t child, char *to)
 	return vt_row_size(row);
 }
 
-struct vt_entry_looks words_of_entry(uint64_t dir, uint64_t node)
+void words_of_entry(uint64_t dir, struct fuse_entry_out *entry)
 {
-	struct vt_entry_looks looks = {
-		.name = look_at(slot_of(VT_NAME, dir, node)),
-		.attr = look_at(slot_of(VT_CHILD_ATTR, dir, node)),
-	};
+	struct vt_look of_name = look_at(slot_of(VT_NAME, dir, entry->nodeid));
+	struct vt_look of_attr = look_at(slot_of(VT_CHILD_ATTR, dir, entry->nodeid));
 
-	if (node == 0)
-		looks.name.flags = looks.attr.flags = 0;
-	return looks;
+	if (entry->nodeid == 0)
+		return;
+	entry->entry_valid = of_name.word;
+	entry->entry_valid_nsec = vt_pack_look(&of_name);
+	entry->attr_valid = of_attr.word;
+	entry->attr_valid_nsec = vt_pack_look(&of_attr);
 }

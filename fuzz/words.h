@@ -31,7 +31,7 @@ bool words_change(uint8_t where, uint8_t by);
  * change moves words in the table. */
 size_t words_of_reply(uint32_t opcode, uint64_t node, uint64_t child, char *to);
 
-/* The looks of an entry of READDIRPLUS. */
-struct vt_entry_looks words_of_entry(uint64_t dir, uint64_t node);
+/* Those of an entry of READDIRPLUS. */
+void words_of_entry(uint64_t dir, struct fuse_entry_out *entry);
 
 #endif

@@ -78,37 +78,33 @@ unsigned int cw_words_size(const struct cw_conn *c, u32 opcode)
 	return READ_ONCE(c->words) ? vt_row_size(vt_row(opcode)) : 0;
 }
 
-unsigned int cw_entry_looks_size(const struct cw_conn *c)
-{
-	return READ_ONCE(c->words) ? sizeof(struct vt_entry_looks) : 0;
-}
-
 static bool have(const struct cw_words *w)
 {
 	return w && w->came;
 }
 
-u64 cw_words_epoch(const struct cw_words *w)
+static u64 epoch_of(const struct cw_words *w)
 {
 	struct vt_reply head;
 
-	if (!have(w))
-		return 0;
 	memcpy(&head, w->bytes, sizeof(head));
 	return head.epoch;
 }
 
-struct cw_valid cw_shown_look(const struct cw_conn *c, u64 epoch, const struct vt_look *look,
-			      enum cw_what what, u64 sec, u32 nsec)
+/* What a look of a reply lets be kept. */
+static struct cw_valid by_look(const struct cw_conn *c, const struct cw_words *w,
+			       const struct vt_look *look, enum cw_what what)
 {
-	const struct vt_stamp stamp = { .epoch = epoch, .word = look->word, .slot = look->slot };
+	const struct vt_stamp stamp = {
+		.epoch = epoch_of(w),
+		.word = look->word,
+		.slot = look->slot,
+	};
 	const unsigned int told = told_ms(c, what);
 	struct cw_valid v = { .until = 0 };
 	const struct cw_table *t;
 	bool keep;
 
-	if (c->opt.cache != CW_CACHE_SHARED)
-		return cw_valid_for(c, what, sec, nsec);
 	rcu_read_lock();
 	t = rcu_dereference(c->table);
 	keep = t && (look->flags & VT_KEEP) && vt_may_keep(&stamp, t->slots);
@@ -117,9 +113,9 @@ struct cw_valid cw_shown_look(const struct cw_conn *c, u64 epoch, const struct v
 		return v;
 	return (struct cw_valid){
 		.until = after_ms(told == CW_UNSET ? TIMED_MS : told),
-		.value = look->word,
-		.epoch = epoch,
-		.slot = look->slot,
+		.value = stamp.word,
+		.epoch = stamp.epoch,
+		.slot = stamp.slot,
 		.by_word = true,
 		.timed = look->flags & VT_TIMED,
 	};
@@ -137,7 +133,15 @@ struct cw_valid cw_shown(const struct cw_conn *c, const struct cw_words *w, unsi
 	if (!(row.looks & bit))
 		return cw_valid_for(c, what, sec, nsec);
 	memcpy(&look, w->bytes + vt_look_at(row, bit), sizeof(look));
-	return cw_shown_look(c, cw_words_epoch(w), &look, what, sec, nsec);
+	return by_look(c, w, &look, what);
+}
+
+struct cw_valid cw_shown_listed(const struct cw_conn *c, const struct cw_words *w,
+				enum cw_what what, u64 valid, u32 nsec)
+{
+	const struct vt_look look = vt_entry_look(valid, nsec);
+
+	return have(w) ? by_look(c, w, &look, what) : cw_valid_for(c, what, valid, nsec);
 }
 
 bool cw_moves(const struct cw_conn *c, const struct cw_words *w, unsigned int bit,
@@ -156,7 +160,7 @@ bool cw_moves(const struct cw_conn *c, const struct cw_words *w, unsigned int bi
 	memcpy(&move, w->bytes + vt_move_at(row, bit), sizeof(move));
 	/* That the change was alone is not only to be said. */
 	if (!(move.flags & VT_ALONE) || !vt_is_alone(move.before, move.after) ||
-	    v->slot != move.slot || v->value != move.before || v->epoch != cw_words_epoch(w))
+	    v->slot != move.slot || v->value != move.before || v->epoch != epoch_of(w))
 		return false;
 	v->value = move.after;
 	return true;

@@ -67,8 +67,6 @@ struct cw_words {
 
 /* How many bytes of words a successful reply to an opcode has on this connection, now. */
 unsigned int cw_words_size(const struct cw_conn *c, u32 opcode);
-/* Behind each entry of READDIRPLUS. */
-unsigned int cw_entry_looks_size(const struct cw_conn *c);
 
 enum cw_what { CW_ATTR, CW_ENTRY, CW_NEGATIVE, CW_DATA, CW_LIST };
 
@@ -84,9 +82,10 @@ struct cw_valid cw_valid_for(const struct cw_conn *c, enum cw_what what, u64 sec
  * word came, or the word may not be kept: not at all. */
 struct cw_valid cw_shown(const struct cw_conn *c, const struct cw_words *w, unsigned int bit,
 			 enum cw_what what, u64 sec, u32 nsec);
-struct cw_valid cw_shown_look(const struct cw_conn *c, u64 epoch, const struct vt_look *look,
-			      enum cw_what what, u64 sec, u32 nsec);
-u64 cw_words_epoch(const struct cw_words *w);
+
+/* The same of an entry in a listing, which has its words in the place of a time. */
+struct cw_valid cw_shown_listed(const struct cw_conn *c, const struct cw_words *w,
+				enum cw_what what, u64 valid, u32 nsec);
 
 /* Any context, RCU walk too. Some loads. */
 bool cw_valid_holds(const struct cw_conn *c, const struct cw_valid *v);

@@ -158,11 +158,9 @@ static bool is_dots(const struct qstr *name)
 	       name->name[0] == '.';
 }
 
-static void take_plus(struct file *file, const struct piece *p, const struct fuse_direntplus *plus,
-		      const struct vt_entry_looks *looks)
+static void take_plus(struct file *file, const struct piece *p, const struct fuse_direntplus *plus)
 {
 	const struct fuse_entry_out *entry = &plus->entry_out;
-	const u64 epoch = cw_words_epoch(&p->words);
 	struct cw_conn *c = cw_conn_of(file_inode(file));
 	struct qstr name = QSTR_INIT(plus->dirent.name, plus->dirent.namelen);
 	struct cw_valid attr, valid;
@@ -174,15 +172,9 @@ static void take_plus(struct file *file, const struct piece *p, const struct fus
 		cw_forget(c, NULL, entry->nodeid, 1);
 		return;
 	}
-	if (looks) {
-		attr = cw_shown_look(c, epoch, &looks->attr, CW_ATTR, entry->attr_valid,
-				     entry->attr_valid_nsec);
-		valid = cw_shown_look(c, epoch, &looks->name, CW_ENTRY, entry->entry_valid,
-				      entry->entry_valid_nsec);
-	} else {
-		attr = cw_valid_for(c, CW_ATTR, entry->attr_valid, entry->attr_valid_nsec);
-		valid = cw_valid_for(c, CW_ENTRY, entry->entry_valid, entry->entry_valid_nsec);
-	}
+	attr = cw_shown_listed(c, &p->words, CW_ATTR, entry->attr_valid, entry->attr_valid_nsec);
+	valid = cw_shown_listed(c, &p->words, CW_ENTRY, entry->entry_valid,
+				entry->entry_valid_nsec);
 	link_entry(file->f_path.dentry, &name, entry, &attr, &valid, p->version);
 }
 
@@ -195,7 +187,7 @@ static bool is_name(const char *name, unsigned int len)
 }
 
 /* The record at `at`: its entry and all of its size, or NULL where there is no whole one. */
-static const struct fuse_dirent *record(const struct piece *p, unsigned int looks, unsigned int at,
+static const struct fuse_dirent *record(const struct piece *p, unsigned int at,
 					unsigned int *size)
 {
 	const unsigned int head = p->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
@@ -207,20 +199,19 @@ static const struct fuse_dirent *record(const struct piece *p, unsigned int look
 	entry = (const struct fuse_dirent *)(bytes + at + head - FUSE_NAME_OFFSET);
 	if (entry->namelen > CW_NAME_MAX)
 		return NULL;
-	*size = FUSE_REC_ALIGN(head + entry->namelen) + (p->plus ? looks : 0);
+	*size = FUSE_REC_ALIGN(head + entry->namelen);
 	return *size <= p->len - at ? entry : NULL;
 }
 
 static int take_piece(struct file *file, struct dir_context *ctx, const struct piece *p)
 {
-	const unsigned int looks = cw_entry_looks_size(cw_conn_of(file_inode(file)));
 	const char *bytes = page_address(p->page);
 	const struct fuse_dirent *entry;
 	struct cw_file *f = CW_F(file);
 	unsigned int at = 0, size;
 	bool full = false;
 
-	for (; (entry = record(p, looks, at, &size)); at += size) {
+	for (; (entry = record(p, at, &size)); at += size) {
 		if (!is_name(entry->name, entry->namelen))
 			return -EIO;
 		if (f->draft && !cw_draft_add(f->draft, entry)) {
@@ -231,8 +222,7 @@ static int take_piece(struct file *file, struct dir_context *ctx, const struct p
 		if (!full)
 			ctx->pos = entry->off;
 		if (p->plus)
-			take_plus(file, p, (const struct fuse_direntplus *)(bytes + at),
-				  looks ? (const void *)(bytes + at + size - looks) : NULL);
+			take_plus(file, p, (const struct fuse_direntplus *)(bytes + at));
 	}
 	/* A record that is cut off comes again, but not the first. */
 	return at ? 0 : -EIO;
@@ -241,12 +231,11 @@ static int take_piece(struct file *file, struct dir_context *ctx, const struct p
 void cw_forget_listed(struct cw_conn *c, struct page *page, unsigned int len)
 {
 	const struct piece p = { .page = page, .len = len, .plus = true };
-	const unsigned int looks = cw_entry_looks_size(c);
 	const char *bytes = page_address(page);
 	const struct fuse_dirent *entry;
 	unsigned int at = 0, size;
 
-	for (; (entry = record(&p, looks, at, &size)); at += size) {
+	for (; (entry = record(&p, at, &size)); at += size) {
 		const struct qstr name = QSTR_INIT(entry->name, entry->namelen);
 		const struct fuse_direntplus *plus = (const void *)(bytes + at);
 

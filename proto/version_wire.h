@@ -57,10 +57,29 @@ struct vt_move {
 	uint32_t flags;
 };
 
-/* Behind each entry of READDIRPLUS, which is padded to 8 bytes: of its name, and its attributes. */
-struct vt_entry_looks {
-	struct vt_look name, attr;
-};
+/*
+ * In an entry of READDIRPLUS (fuse_entry_out) words are where the times are that nobody needs who
+ * has words, so that a listing is as long as without: a look at the name in entry_valid and its
+ * nanoseconds, one at the attributes in attr_valid and its; flags are above the bits of a slot.
+ */
+#define VT_FLAGS_SHIFT 28
+_Static_assert(VT_SLOTS_MAX == 1ull << VT_FLAGS_SHIFT, "each slot fits below the flags");
+
+static inline uint32_t vt_pack_look(const struct vt_look *look)
+{
+	return look->slot | look->flags << VT_FLAGS_SHIFT;
+}
+
+static inline struct vt_look vt_entry_look(uint64_t valid, uint32_t nanoseconds)
+{
+	struct vt_look look = {
+		.word = valid,
+		.slot = nanoseconds & ((1u << VT_FLAGS_SHIFT) - 1),
+		.flags = nanoseconds >> VT_FLAGS_SHIFT,
+	};
+
+	return look;
+}
 
 static inline unsigned int vt_bits(unsigned int touches)
 {

@@ -25,7 +25,6 @@
 /* An entry of a listing, as it was found there. */
 struct listed {
 	struct fuse_entry_out entry; /* without a node where there is none to it */
-	struct vt_entry_looks looks; /* where it has words */
 	uint64_t ino, next;
 	unsigned int type;
 	const char *name;
@@ -38,13 +37,10 @@ static bool sensible_name(const char *name, size_t len)
 	return len > 0 && len <= NAME_MAX && !memchr(name, '/', len) && !memchr(name, '\0', len);
 }
 
-/* Of what the entries of a listing consist. */
-enum kind { NAMES, PLUS, PLUS_WORDS };
-
-/* Looks at the next entry of the listing: 1, or -EPROTO. */
-static int look_at(const char *at, size_t left, enum kind kind, struct listed *e)
+/* Looks at the next entry of the listing, which consists of names, or of entries: 1, or -EPROTO. */
+static int look_at(const char *at, size_t left, bool entries, struct listed *e)
 {
-	size_t head = kind == NAMES ? 0 : sizeof(e->entry);
+	size_t head = entries ? sizeof(e->entry) : 0;
 	struct fuse_dirent d;
 
 	e->entry.nodeid = 0;
@@ -60,24 +56,13 @@ static int look_at(const char *at, size_t left, enum kind kind, struct listed *e
 	e->next = d.off;
 	e->type = d.type & 15;
 	e->size = head + FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + e->name_len);
-	if (kind == PLUS_WORDS) {
-		if (left < e->size + sizeof(e->looks))
-			return -EPROTO;
-		memcpy(&e->looks, at + e->size, sizeof(e->looks));
-		e->size += sizeof(e->looks);
-	}
 	e->size = min_t(size_t, left, e->size);
 	return 1;
 }
 
-static enum kind kind_of(const struct causeway_file *f)
-{
-	return !f->entries ? NAMES : f->c->table.words ? PLUS_WORDS : PLUS;
-}
-
 static int look(const struct causeway_file *f, struct listed *e)
 {
-	return look_at(f->listing + f->at, f->len - f->at, kind_of(f), e);
+	return look_at(f->listing + f->at, f->len - f->at, f->entries, e);
 }
 
 void client_drop_listing(struct causeway_file *f)
@@ -130,7 +115,7 @@ static void keep(struct causeway_file *f, const struct call *call, uint64_t offs
 	struct listed e;
 
 	for (size_t at = 0; good && at < f->len; at += e.size) {
-		good = look_at(f->listing + at, f->len - at, kind_of(f), &e) == 1;
+		good = look_at(f->listing + at, f->len - at, f->entries, &e) == 1;
 		if (!good)
 			break;
 		memcpy(names + piece.len, e.name - FUSE_NAME_OFFSET, FUSE_NAME_OFFSET + e.name_len);
@@ -184,6 +169,7 @@ static int fetch(struct causeway_file *f)
 	f->len = r < 0 ? 0 : call.taken;
 	f->asof = call.asof;
 	f->entries = f->plus;
+	f->words = call.words.came;
 	f->epoch = words_epoch(&call.words);
 	if (r == 0 && f->kept)
 		keep(f, &call, in.offset);
@@ -247,11 +233,14 @@ struct source {
 	bool words;
 };
 
-static struct validity valid_of(struct causeway *c, const struct source *from,
-	const struct vt_look *look, uint64_t seconds, uint32_t nanoseconds)
+/* Of what an entry says of its name or its attributes. */
+static struct validity valid_of(struct causeway *c, const struct source *from, uint64_t valid,
+	uint32_t nanoseconds)
 {
-	return from->words ? words_look(c, from->epoch, look) :
-			     cache_validity(c, NULL, 0, seconds, nanoseconds);
+	const struct vt_look look = vt_entry_look(valid, nanoseconds);
+
+	return from->words ? words_look(c, from->epoch, &look) :
+			     cache_validity(c, NULL, 0, valid, nanoseconds);
 }
 
 /* Attributes that came with an entry: they are news but for what we changed since. */
@@ -263,13 +252,13 @@ static int stat_entry(struct causeway_file *f, const char *name, const struct li
 	uint64_t asof = from->asof;
 	struct node *node;
 	int r = node_take(f->c, "READDIRPLUS", entry,
-		valid_of(f->c, from, &e->looks.attr, entry->attr_valid, entry->attr_valid_nsec),
+		valid_of(f->c, from, entry->attr_valid, entry->attr_valid_nsec),
 		asof, &node);
 
 	if (r < 0)
 		return r;
 	entry_learn(f->c, f->node, name, node,
-		valid_of(f->c, from, &e->looks.name, entry->entry_valid, entry->entry_valid_nsec),
+		valid_of(f->c, from, entry->entry_valid, entry->entry_valid_nsec),
 		asof);
 	/* A piece of a listing is used up later; by its words it is known what still is so. */
 	if (from->words || node_has_changed(f->c, node, asof))
@@ -323,7 +312,7 @@ EXPORT int causeway_readdirplus(struct causeway_file *f, struct causeway_dirent 
 		return r;
 	pthread_mutex_lock(&f->lock);
 	r = take_entry(f, f->c->session.flags & FUSE_DO_READDIRPLUS, &e, entry);
-	from = (struct source){.asof = f->asof, .epoch = f->epoch, .words = f->c->table.words};
+	from = (struct source){.asof = f->asof, .epoch = f->epoch, .words = f->words};
 	pthread_mutex_unlock(&f->lock);
 	if (r <= 0)
 		return r;

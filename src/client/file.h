@@ -35,9 +35,10 @@ struct causeway_file {
 	char *listing;        /* of a directory: what READDIR brought last */
 	bool plus;            /* READDIRPLUS is wanted */
 	bool entries;         /* it has been, for what is in listing */
+	bool words;           /* and its entries have those, of epoch */
 	size_t at, len;
 	uint64_t asof; /* the count of changes when it was asked for */
-	uint64_t epoch; /* that its words are of, where it has some */
+	uint64_t epoch;
 	uint64_t next; /* what follows the last entry that was taken */
 	struct listing *kept; /* what came since the beginning, to be kept; or NULL */
 	struct lock_owner *owners; /* who locks through this handle; see lock.c */

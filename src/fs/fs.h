@@ -66,7 +66,8 @@ struct fs_entry {
 	struct statx attr;
 	bool local; /* of a file that was created: as in fs_opened */
 	bool submount; /* a directory of another device or mount than the one it was found in */
-	struct vt_entry_looks looks; /* of an entry in a listing, where a guest reads words */
+	/* Of its name and its attributes, in a listing, where a guest reads words. */
+	struct vt_look name_look, attr_look;
 };
 
 /* What open() says of a file beside its handle. */

@@ -41,23 +41,19 @@ struct reply_listing {
 
 static size_t entry_cost(const struct fs_listing *l, size_t name_len)
 {
-	const struct reply_listing *rl = container_of(l, struct reply_listing, l);
-
 	return (l->with_entries ? sizeof(struct fuse_entry_out) : 0) +
-		FUSE_DIRENT_ALIGN(sizeof(struct fuse_dirent) + name_len) +
-		(rl->words ? sizeof(struct vt_entry_looks) : 0);
+		FUSE_DIRENT_ALIGN(sizeof(struct fuse_dirent) + name_len);
 }
 
-/* A name without a node is none that could be kept. */
-static void add_looks(char *to, const struct fs_entry *e)
+static void fill_entry(const struct reply_listing *rl, struct fuse_entry_out *out,
+	const struct fs_entry *e)
 {
-	struct vt_entry_looks looks = e->looks;
-
-	if (e->node == 0) {
-		looks.name.flags &= ~VT_KEEP;
-		looks.attr.flags &= ~VT_KEEP;
-	}
-	memcpy(to, &looks, sizeof(looks));
+	if (e->node == 0)
+		memset(out, 0, sizeof(*out));
+	else if (rl->words)
+		fuse_fill_entry_words(rl->se, out, e);
+	else
+		fuse_fill_entry(rl->se, out, e);
 }
 
 static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const struct fs_entry *e)
@@ -71,22 +67,19 @@ static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const str
 	};
 	size_t cost = entry_cost(l, d->name_len);
 	char *p = rl->buffer + rl->used;
+	struct fuse_entry_out out;
 
-	memset(p, 0, cost);
+	rl->used += cost;
+	l->left -= cost;
+	/* What the name is padded with. */
+	memset(p + cost - sizeof(uint64_t), 0, sizeof(uint64_t));
 	if (l->with_entries) {
-		struct fuse_entry_out out = {0};
-
-		if (e->node != 0)
-			fuse_fill_entry(rl->se, &out, e);
+		fill_entry(rl, &out, e);
 		memcpy(p, &out, sizeof(out));
 		p += sizeof(out);
 	}
 	memcpy(p, &head, sizeof(head));
 	memcpy(p + sizeof(head), d->name, d->name_len);
-	if (rl->words)
-		add_looks(rl->buffer + rl->used + cost - sizeof(struct vt_entry_looks), e);
-	rl->used += cost;
-	l->left -= cost;
 }
 
 static int list(struct fuse_req *req, bool with_entries)

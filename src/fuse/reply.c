@@ -53,6 +53,17 @@ uint64_t fuse_attr_ns(const struct fuse_session *se, const struct statx *st)
 	return is_restless(se, st) ? 0 : se->config.attr_ns;
 }
 
+/* All but for how long. */
+static void fill_node(const struct fuse_session *se, struct fuse_entry_out *out,
+	const struct fs_entry *entry)
+{
+	out->nodeid = entry->node;
+	out->generation = 0;
+	fuse_fill_attr(se, &out->attr, &entry->attr);
+	if (entry->submount && fuse_has(se, FUSE_SUBMOUNTS))
+		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
+}
+
 void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 	const struct fs_entry *entry)
 {
@@ -65,16 +76,21 @@ void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 	if (entry->node && !dax && is_restless(se, &entry->attr))
 		entry_ns = 0;
 
-	*out = (struct fuse_entry_out){
-		.nodeid = entry->node,
-		.entry_valid = entry_ns / SECOND_NS,
-		.entry_valid_nsec = (uint32_t)(entry_ns % SECOND_NS),
-		.attr_valid = attr_ns / SECOND_NS,
-		.attr_valid_nsec = (uint32_t)(attr_ns % SECOND_NS),
-	};
-	fuse_fill_attr(se, &out->attr, &entry->attr);
-	if (entry->submount && fuse_has(se, FUSE_SUBMOUNTS))
-		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
+	fill_node(se, out, entry);
+	out->entry_valid = entry_ns / SECOND_NS;
+	out->entry_valid_nsec = (uint32_t)(entry_ns % SECOND_NS);
+	out->attr_valid = attr_ns / SECOND_NS;
+	out->attr_valid_nsec = (uint32_t)(attr_ns % SECOND_NS);
+}
+
+void fuse_fill_entry_words(const struct fuse_session *se, struct fuse_entry_out *out,
+	const struct fs_entry *entry)
+{
+	fill_node(se, out, entry);
+	out->entry_valid = entry->name_look.word;
+	out->entry_valid_nsec = vt_pack_look(&entry->name_look);
+	out->attr_valid = entry->attr_look.word;
+	out->attr_valid_nsec = vt_pack_look(&entry->attr_look);
 }
 
 void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, uint64_t handle,

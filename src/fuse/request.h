@@ -107,6 +107,9 @@ uint64_t fuse_attr_ns(const struct fuse_session *se, const struct statx *st);
 void fuse_fill_attr(const struct fuse_session *se, struct fuse_attr *attr, const struct statx *st);
 void fuse_fill_entry(const struct fuse_session *se, struct fuse_entry_out *out,
 	const struct fs_entry *entry);
+/* The same with words in the place of times, for a listing (proto/version_wire.h). */
+void fuse_fill_entry_words(const struct fuse_session *se, struct fuse_entry_out *out,
+	const struct fs_entry *entry);
 void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, uint64_t handle,
 	bool directory);
 int fuse_reply_entry(struct fuse_req *req, const struct fs_entry *entry);

@@ -10,7 +10,7 @@ import time
 from daemon import Daemon
 from fuse import FATTR_SIZE, name, parse_dirents, parse_entry, read_in, setattr_in, write_in
 from harness import case, check, equal, main, until
-from versions import ALONE, KEEP, ROWS, Guest, Table, folder, names
+from versions import ALONE, KEEP, ROWS, Guest, Table, folder, looks_of_entry, names
 from world import World
 
 ATTR, DATA, LIST = range(3)
@@ -119,18 +119,14 @@ def _():
     c.check("READDIR", root)
     data = fs.good("READDIRPLUS", 1, read_in(dh, 0, 4096), 4096 + 16)
     c.check("READDIRPLUS", root, without=("NAME", "CHILD_ATTR"))
-    at = n = 0
-    while at < len(data):
-        end = at + (128 + 24 + struct.unpack_from("<I", data, at + 144)[0] + 7 & ~7)
-        entry = parse_dirents(data[at:end], plus=True)[0]
-        name_look, attr_look = list(struct.iter_unpack("<QII", data[end:end + 32]))
-        if entry.entry.nodeid:
-            st = c.stat(entry.name)
-            for look, slot in ((name_look, t.slot(None, root, entry.name)),
-                               (attr_look, t.slot(ATTR, st))):
-                equal(look, (t.word(slot), slot, KEEP), f"look of {entry.name}")
-            n += 1
-        at = end + 32
+    n = 0
+    for d in parse_dirents(data, plus=True):
+        if not d.entry.nodeid:
+            continue
+        slots = t.slot(None, root, d.name), t.slot(ATTR, c.stat(d.name))
+        equal(looks_of_entry(d.entry), tuple((t.word(slot), slot, KEEP) for slot in slots),
+              f"looks of {d.name}")
+        n += 1
     check(n >= 5, "entries with nodes", n)
 
 

@@ -15,7 +15,8 @@ from fuse import (INIT_FLAGS, name, parse_attr, parse_dirents, parse_entry, read
                   write_in)
 from harness import Skip, case, check, equal, main, until
 from mem import PAGE
-from versions import BEGIN, HELLO, POISON, Guest, Table, folder, words_size
+from versions import (BEGIN, HELLO, KEEP, POISON, Guest, Table, folder, looks_of_entry,
+                      words_size)
 from vu import VERSION
 from window import MAP, NAMES, Window, WindowFrontend
 from world import World
@@ -189,22 +190,20 @@ def _():
 def _():
     w = world()
     dh = w.fs.opendir()
-    plain = {d.name for d in w.fs.readdir(1, dh, plus=True)}
+    plain = w.fs.good("READDIRPLUS", 1, read_in(dh, 0, 4096), 4096)
     w.fs.begin()
     data = w.fs.good("READDIRPLUS", 1, read_in(dh, 0, 4096), 4096 + 16)
-    seen, at = set(), 0
-    while at < len(data):
-        n = struct.unpack_from("<I", data, at + 128 + 16)[0]
-        end = at + (128 + 24 + n + 7 & ~7)
-        entry = parse_dirents(data[at:end], plus=True)[0]
-        looks = struct.unpack_from("<QIIQII", data, end)
-        check(entry.entry.nodeid or not (looks[2] | looks[5]) & 1, "no node, nothing to keep")
-        check(looks[1] < SLOTS and looks[4] < SLOTS, "slots", looks)
-        seen.add(entry.name)
-        at = end + 32
-    equal((at, seen), (len(data), plain), "entries")
-    # An entry and its looks fit, or it is left for the next request.
-    first = 128 + 32 + 32
+    equal(len(data), len(plain), "bytes")
+    for d, before in zip(parse_dirents(data, plus=True), parse_dirents(plain, plus=True)):
+        looks = looks_of_entry(d.entry)
+        times = dict(entry_valid=0, entry_nsec=0, attr_valid=0, attr_nsec=0)
+        equal((d.name, d.entry._replace(**times)),
+              (before.name, before.entry._replace(**times)), "all but the times")
+        check(all(x.slot < SLOTS for x in looks), "slots", looks)
+        equal([x.flags for x in looks], [KEEP if d.entry.nodeid else 0] * 2,
+              f"flags of {d.name}: without a node there is nothing to keep")
+        check(not d.entry.nodeid or looks[0].slot != looks[1].slot, "looks at two things", looks)
+    first = 128 + 32
     w.fs.fails(-errno.EINVAL, "READDIRPLUS", 1, read_in(dh, 0, first - 1), 4096)
     equal(len(w.fs.good("READDIRPLUS", 1, read_in(dh, 0, first), 4096)), first, "one entry")
 

@@ -60,6 +60,13 @@ def words_size(op):
     return 16 + 16 * len(names(looks)) + 24 * len(names(marks | more))
 
 
+def looks_of_entry(entry):
+    """Of the name and of the attributes, from where an entry of a listing has times else."""
+    return tuple(Look(word, packed & (1 << 28) - 1, packed >> 28)
+                 for word, packed in ((entry.entry_valid, entry.entry_nsec),
+                                      (entry.attr_valid, entry.attr_nsec)))
+
+
 def parse_words(op, data):
     """What stands before the payload of a reply, and the payload."""
     looks, marks, more, _ = ROWS[op]

@@ -267,7 +267,29 @@ static void put_dirent(struct serving *s, size_t i)
 
 	*d = (struct fuse_dirent){.ino = n->ino, .off = i + 1, .namelen = (uint32_t)len};
 	memcpy(d->name, n->name, len);
-	put(s, bytes, FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + len));
+	if (world->both->fault == ENTRY_SHORT)
+		put(s, bytes, FUSE_NAME_OFFSET + len - 1);
+	else
+		put(s, bytes, FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + len));
+}
+
+/* What is said of a name in a listing: where words are agreed to, they are in it. */
+static void put_listed(struct serving *s, const struct world_name *name)
+{
+	struct fuse_entry_out entry = {.nodeid = name->ino, .attr = attr_of(name->ino)};
+	struct vt_look of_name = vtable_request_glance(&s->v,
+		vtable_slot_of_name(table, DEV, s->ino, name->name), 0);
+	struct vt_look of_attr = vtable_request_glance(&s->v, slot(VTABLE_ATTR, name->ino), 0);
+
+	if (world->both->fault == SLOT_BEYOND)
+		of_name.slot = of_attr.slot = VT_SLOTS_MAX - 1;
+	if (framed) {
+		entry.entry_valid = of_name.word;
+		entry.entry_valid_nsec = vt_pack_look(&of_name);
+		entry.attr_valid = of_attr.word;
+		entry.attr_valid_nsec = vt_pack_look(&of_attr);
+	}
+	put(s, &entry, sizeof(entry));
 }
 
 /* Two entries at most in a piece, so that listings have several. */
@@ -280,20 +302,12 @@ static int do_readdir(struct serving *s)
 	look(s, VT_NODE_LIST, slot(VTABLE_LIST, s->ino));
 	for (size_t i = in->offset; i < INODES && n < 2; i++) {
 		const struct world_name *name = &world->both->names[i];
-		struct vt_entry_looks looks;
 
 		if (!name->ino || name->dir != s->ino)
 			continue;
-		looks.name = vtable_request_glance(&s->v,
-			vtable_slot_of_name(table, DEV, s->ino, name->name), 0);
-		looks.attr = vtable_request_glance(&s->v, slot(VTABLE_ATTR, name->ino), 0);
 		if (plus)
-			put_entry(s, name->ino);
+			put_listed(s, name);
 		put_dirent(s, i);
-		if (plus && framed)
-			put(s, &looks,
-				world->both->fault == LOOKS_SHORT ? sizeof(looks) - 1 :
-								    sizeof(looks));
 		n++;
 	}
 	return 0;

@@ -33,7 +33,7 @@ enum world_fault {
 	FALSE_ALONE,  /* changes that say they were alone, and were not */
 	TWO_STATES,   /* the pieces of a listing are of two states, the first of today's */
 	USE_ONCE,     /* what is said may not be kept */
-	LOOKS_SHORT,  /* an entry of READDIRPLUS ends before its looks */
+	ENTRY_SHORT,  /* an entry of a listing ends before its name does */
 	ALL_TIMED,    /* all looks are good by time only */
 	NO_ACCESS,    /* ENOSYS */
 	FINDS_ANYWAY, /* not hostile: finds names in directories that ACCESS refuses */

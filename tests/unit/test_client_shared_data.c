@@ -207,7 +207,12 @@ static void test_entries(void **state)
 	/* The listing is kept without them. */
 	assert_int_equal(COST(assert_int_equal(list_plus(d), 3)), 0);
 	assert_int_equal(COST(assert_int_equal(list(d), 3)), 0);
-	w.both->fault = LOOKS_SHORT;
+	/* What has words of slots that there are not is not kept. */
+	w.both->fault = SLOT_BEYOND;
+	vtable_bump_epoch(w.t);
+	assert_int_equal(list_plus(d), 3);
+	assert_true(COST(assert_int_equal(causeway_stat(w.c, NULL, "d/g", &st, 0), 0)) > 0);
+	w.both->fault = ENTRY_SHORT;
 	vtable_bump_epoch(w.t);
 	assert_int_equal(list_plus(d), -EPROTO);
 	causeway_close(d);

@@ -306,9 +306,9 @@ static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const str
 	if (!e || d->name[0] != 'n')
 		return;
 	snprintf(path, sizeof(path), "export/d/%s", d->name);
-	check_entry(e, &e->looks.attr, path);
+	check_entry(e, &e->attr_look, path);
 	listed.n++;
-	listed.kept += !!(e->looks.attr.flags & VT_KEEP);
+	listed.kept += !!(e->attr_look.flags & VT_KEEP);
 }
 
 /* Lists a directory of so many files; how many descriptors that left. */

@@ -81,11 +81,11 @@ static void check_now(int file, bool keep)
 	assert_int_equal(e->attr.stx_mode, st.st_mode);
 	assert_int_equal(e->attr.stx_size, st.st_size);
 	assert_int_equal(e->attr.stx_mtime.tv_nsec, st.st_mtim.tv_nsec);
-	assert_int_equal(e->looks.attr.slot, slot_of(path));
-	assert_int_equal(e->looks.name.slot, name_slot_of(path + strlen("export/")));
-	assert_int_equal(e->looks.attr.flags, keep ? VT_KEEP : 0);
+	assert_int_equal(e->attr_look.slot, slot_of(path));
+	assert_int_equal(e->name_look.slot, name_slot_of(path + strlen("export/")));
+	assert_int_equal(e->attr_look.flags, keep ? VT_KEEP : 0);
 	if (keep)
-		assert_int_equal(e->looks.attr.word, word_of(e->looks.attr.slot));
+		assert_int_equal(e->attr_look.word, word_of(e->attr_look.slot));
 }
 
 /* After this all is told again. */

@@ -82,7 +82,6 @@ static void add(struct forged *f, const void *bytes, size_t len)
 static void list(struct forged *f, bool plus)
 {
 	const struct fuse_read_in *in = (const void *)f->args;
-	const struct vt_entry_looks looks = {0};
 
 	for (size_t i = in->offset; i < ARRAY_SIZE(tree); i++) {
 		struct fuse_entry_out entry = entry_of(tree[i].node);
@@ -97,8 +96,6 @@ static void list(struct forged *f, bool plus)
 			add(f, &entry, sizeof(entry));
 		add(f, &dirent, offsetof(struct fuse_dirent, name));
 		add(f, tree[i].name, FUSE_DIRENT_ALIGN(dirent.namelen));
-		if (plus)
-			add(f, &looks, liar_listed_looks());
 	}
 }
 

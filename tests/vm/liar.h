@@ -46,7 +46,6 @@ void liar_answer(struct forged *f);
  * what stands behind each entry of READDIRPLUS; and before each reply. */
 void liar_set_tables(char *const *of);
 bool liar_hello(struct forged *f);
-unsigned int liar_listed_looks(void);
 void liar_add_words(struct forged *f);
 
 /* liar_window.c: before it starts; and the good answers to SETUPMAPPING and REMOVEMAPPING. */

@@ -145,11 +145,6 @@ bool liar_hello(struct forged *f)
 	return true;
 }
 
-unsigned int liar_listed_looks(void)
-{
-	return atomic_load(&spoken) ? sizeof(struct vt_entry_looks) : 0;
-}
-
 /* Words that let nothing be kept. */
 void liar_add_words(struct forged *f)
 {
@@ -215,7 +210,7 @@ static void hello_endless_slots(struct forged *f)
 
 /* ---- Words ----------------------------------------------------------------------------------- */
 
-/* All of a reply are that look, of that epoch, also those behind the entries of a listing. */
+/* All of a reply are that look, of that epoch, also those in the entries of a listing. */
 static void set_words(struct forged *f, const struct vt_look *look, uint64_t epoch)
 {
 	const struct vt_row row = vt_row(f->in.opcode);
@@ -228,11 +223,12 @@ static void set_words(struct forged *f, const struct vt_look *look, uint64_t epo
 	for (unsigned int i = 0; i < vt_bits(row.looks); i++)
 		memcpy(f->reply + sizeof(head) + i * sizeof(*look), look, sizeof(*look));
 	while (f->in.opcode == FUSE_READDIRPLUS && at < f->reply_len) {
-		const struct fuse_direntplus *entry = (const void *)(f->reply + at);
+		struct fuse_direntplus *entry = (void *)(f->reply + at);
 
+		entry->entry_out.entry_valid = entry->entry_out.attr_valid = look->word;
+		entry->entry_out.entry_valid_nsec = entry->entry_out.attr_valid_nsec =
+			vt_pack_look(look);
 		at += FUSE_DIRENTPLUS_SIZE(entry);
-		for (int i = 0; i < 2; i++, at += sizeof(*look))
-			memcpy(f->reply + at, look, sizeof(*look));
 	}
 }
 

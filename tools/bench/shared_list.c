@@ -102,7 +102,6 @@ int shared_list(struct shared_turn *turn, size_t file)
 // Takes back what the last listing has counted, and all that was counted before.
 static int forget_listed(struct shared_turn *turn)
 {
-	const size_t more = turn->words ? sizeof(struct vt_entry_looks) : 0;
 	struct fuse_batch_forget_in in = {.count = 0};
 	static _Thread_local struct fuse_forget_one all[LISTING / sizeof(struct fuse_direntplus)];
 
@@ -113,7 +112,7 @@ static int forget_listed(struct shared_turn *turn)
 			break;
 		if (e->entry_out.nodeid)
 			all[in.count++] = (struct fuse_forget_one){e->entry_out.nodeid, UINT64_MAX};
-		at += FUSE_DIRENTPLUS_SIZE(e) + more;
+		at += FUSE_DIRENTPLUS_SIZE(e);
 	}
 	return shared_ask(turn, &REQUEST(FUSE_BATCH_FORGET, 0, NULL, 0, ARGUMENT(in),
 					((struct iovec){all, in.count * sizeof(all[0])})));

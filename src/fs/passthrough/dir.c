@@ -23,7 +23,7 @@ static bool is_dots(const char *name)
 static void drop_entry(struct fs_entry *entry)
 {
 	entry->node = 0;
-	entry->looks = (struct vt_entry_looks){0};
+	entry->name_look = entry->attr_look = (struct vt_look){0};
 }
 
 /* What the pieces of a listing that a reply shows were read with. */

@@ -143,7 +143,7 @@ void pt_note_found(struct passthrough *pt, enum pt_as as, const struct fs_entry 
 	if (!v || !v->words)
 		return;
 	if (pt_is_listed(as)) {
-		if (note(pt, &entry->looks.name, &entry->looks.attr, entry->node))
+		if (note(pt, &entry->name_look, &entry->attr_look, entry->node))
 			pt_note_told(pt, entry);
 	} else if (as == PT_LOOKED_UP) {
 		note(pt, &v->look[__builtin_ctz(VT_NAME)], &v->look[__builtin_ctz(VT_CHILD_ATTR)],

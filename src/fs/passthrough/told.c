@@ -117,7 +117,7 @@ bool pt_recall_listed(struct passthrough *pt, struct pt_node *dir, const char *n
 	struct pt_guess guess;
 	struct vt_look look;
 
-	if (!recall_name(pt, &entry->looks.name, &guess))
+	if (!recall_name(pt, &entry->name_look, &guess))
 		return false;
 	look = vtable_request_glance(v, guess.slot, 0);
 	if (!(look.flags & VT_KEEP) || !pt_told_find(pt->told, v->name,
@@ -126,7 +126,7 @@ bool pt_recall_listed(struct passthrough *pt, struct pt_node *dir, const char *n
 	/* The directory itself has been asked, which may know of a process of the host earlier. */
 	if (entry->attr.stx_ino != v->early_ino || !count_node(pt, guess.node, dir, name))
 		return false;
-	entry->looks.attr = look;
+	entry->attr_look = look;
 	entry->node = guess.node;
 	tally_add(TALLY_NAME_TOLD, 1);
 	return true;
@@ -135,7 +135,7 @@ bool pt_recall_listed(struct passthrough *pt, struct pt_node *dir, const char *n
 void pt_note_told(struct passthrough *pt, const struct fs_entry *entry)
 {
 	const struct vtable_request *v = vtable_request_now();
-	const struct vt_look *look = &entry->looks.attr;
+	const struct vt_look *look = &entry->attr_look;
 
 	if (!pt->dax && (look->flags & (VT_KEEP | VT_TIMED)) == VT_KEEP)
 		pt_told_note(pt->told, v->name,

@@ -160,7 +160,7 @@ void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry)
 	if (!v || !v->words)
 		return;
 	v->name = l->hash;
-	entry->looks.name = vtable_request_glance(v, l->name.slot, l->name.flags);
+	entry->name_look = vtable_request_glance(v, l->name.slot, l->name.flags);
 	v->early_ino = l->ino;
 	vtable_request_expect(v, l->attr);
 }
@@ -267,7 +267,7 @@ static bool is_as_listed(const struct vtable_request *v, const struct pt_node *p
 	if (v->early_ino != entry->attr.stx_ino || !pt_is_beside(&entry->attr, parent))
 		return false;
 	vtable_request_found(v, (uint32_t)v->early.slot,
-		pt_mount_is_timed(parent->mount) ? VT_TIMED : 0, &entry->looks.attr);
+		pt_mount_is_timed(parent->mount) ? VT_TIMED : 0, &entry->attr_look);
 	return true;
 }
 
@@ -294,7 +294,7 @@ bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct 
 	} else if (as == PT_LOOKED_UP) {
 		good = vtable_request_look_found(v, o);
 	} else {
-		good = vtable_request_found(v, o.slot, o.flags, &entry->looks.attr);
+		good = vtable_request_found(v, o.slot, o.flags, &entry->attr_look);
 	}
 	/* Another mount may be watched only since it was read. */
 	return !good || !parent || !pt_is_beside(&entry->attr, parent);
