@@ -98,14 +98,23 @@ uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const
 	return vtable_slot_of_hash(t, vtable_hash_of_name(t, dev, ino, name));
 }
 
-bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp)
+uint64_t vtable_look_all(const struct vtable *t, const uint32_t *slots, unsigned int n,
+	uint64_t *words)
 {
-	tally_add(TALLY_TABLE_LOOKS, 1);
 	/* Before whatever is read after us: acquire holds it back, and system calls are further
 	 * away than that. */
-	stamp->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
-	stamp->word = atomic_load_explicit(words_slot(t, slot), memory_order_acquire);
+	uint64_t epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
+
+	tally_add(TALLY_TABLE_LOOKS, n);
+	for (unsigned int i = 0; i < n; i++)
+		words[i] = atomic_load_explicit(words_slot(t, slots[i]), memory_order_acquire);
+	return epoch;
+}
+
+bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp)
+{
 	stamp->slot = slot;
+	stamp->epoch = vtable_look_all(t, &slot, 1, &stamp->word);
 	return vt_is_quiet(stamp->word) && !vtable_is_poisoned(t);
 }
 

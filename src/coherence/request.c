@@ -21,7 +21,7 @@ void vtable_request_begin(struct vtable_request *v, struct vtable *t, bool words
 	v->looked = v->touched = v->timed = 0;
 	v->change.n = 0;
 	v->early.slot = VT_SLOTS_MAX;
-	v->early_ino = 0;
+	v->listed_ino = 0;
 	vtable_enter(t);
 	v->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
 	now = v;
@@ -59,6 +59,20 @@ struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t sl
 
 	vtable_look(v->t, slot, &stamp);
 	return look_of(v, &stamp, flags);
+}
+
+void vtable_request_glances(const struct vtable_request *v, const uint32_t *slots, unsigned int n,
+	uint32_t flags, struct vt_look *looks)
+{
+	uint64_t words[VTABLE_LOOKS];
+	uint64_t epoch = vtable_look_all(v->t, slots, n, words);
+	bool good = epoch == v->epoch && !vtable_is_poisoned(v->t);
+
+	for (unsigned int i = 0; i < n; i++) {
+		bool keep = good && vt_is_quiet(words[i]);
+
+		looks[i] = (struct vt_look){words[i], slots[i], flags | (keep ? VT_KEEP : 0)};
+	}
 }
 
 void vtable_request_look(struct vtable_request *v, struct vtable_operand o)

@@ -30,7 +30,8 @@ struct vtable_request {
 	struct vt_look look[VT_TOUCH_BITS];
 	uint32_t slot[VT_TOUCH_BITS];
 	struct vt_stamp early; /* of vtable_request_expect(); slot VT_SLOTS_MAX: of none */
-	ino_t early_ino;       /* of which inode's attributes that slot is; 0: it is not known */
+	struct vt_look listed; /* of the attributes of what a listing's entry is of, which is: */
+	ino_t listed_ino;      /* or 0: there is none */
 	uint64_t name, to_name; /* hashes of what the file system calls VT_NAME and VT_TO_NAME */
 	struct vtable_change change;
 };
@@ -56,6 +57,10 @@ void vtable_request_look(struct vtable_request *v, struct vtable_operand o);
 
 /* A word of a single thing beside those with bits, of an entry in a listing. */
 struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t slot, uint32_t flags);
+
+/* The same of up to VTABLE_LOOKS things, for less than that many times as much. */
+void vtable_request_glances(const struct vtable_request *v, const uint32_t *slots, unsigned int n,
+	uint32_t flags, struct vt_look *looks);
 
 /*
  * What is found by what is read has a slot that is known too late: the word must be loaded first.

@@ -151,10 +151,6 @@ uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const
 
 /* Soon: a table is larger than a processor's caches, and of several slots all come in the time of
  * one. To be marked, a slot has to come from the caches of those who look at it, too. */
-static inline void vtable_will_look(const struct vtable *t, uint32_t slot)
-{
-	__builtin_prefetch(t->map + vt_slot_at(slot));
-}
 static inline void vtable_will_mark(const struct vtable *t, uint32_t slot)
 {
 	__builtin_prefetch(t->map + vt_slot_at(slot), 1);
@@ -165,6 +161,11 @@ static inline void vtable_will_mark(const struct vtable *t, uint32_t slot)
  * loaded after the epoch. False where it may be used but not kept: a change is in flight.
  */
 bool vtable_look(const struct vtable *t, uint32_t slot, struct vt_stamp *stamp);
+
+/* The same for up to VTABLE_LOOKS slots: their words, and the epoch that was loaded before any. */
+#define VTABLE_LOOKS 32
+uint64_t vtable_look_all(const struct vtable *t, const uint32_t *slots, unsigned int n,
+	uint64_t *words);
 
 /* Nothing that anybody remembers is trusted any more. */
 void vtable_bump_epoch(struct vtable *t);

@@ -17,8 +17,6 @@
 #include "fs/passthrough/version.h"
 #include "version_world.h"
 
-#define FILES 8
-
 static int fds_before;
 
 static int start(void **state)
@@ -33,21 +31,6 @@ static int finish(void **state)
 {
 	version_world_finish();
 	return 0;
-}
-
-/* Nothing can be told where the file system keeps no times of birth. */
-static void need_births(void)
-{
-	if (!pt_of(w.fs)->root->mount->born)
-		skip();
-}
-
-static ino_t number_of(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(lstat(path, &st), 0);
-	return st.st_ino;
 }
 
 static void rename_told(const char *from, const char *to)
@@ -288,93 +271,6 @@ static void test_marks_untold(void **state)
 	assert_int_equal(epoch_now(), epoch);
 }
 
-static struct listed {
-	struct fs_listing l;
-	unsigned int n, kept;
-} listed;
-
-static size_t cost_of(const struct fs_listing *l, size_t name_len)
-{
-	return 1;
-}
-
-static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const struct fs_entry *e)
-{
-	char path[300];
-
-	l->left--;
-	if (!e || d->name[0] != 'n')
-		return;
-	snprintf(path, sizeof(path), "export/d/%s", d->name);
-	check_entry(e, &e->attr_look, path);
-	listed.n++;
-	listed.kept += !!(e->attr_look.flags & VT_KEEP);
-}
-
-/* Lists a directory of so many files; how many descriptors that left. */
-static int list_files(uint64_t directory, unsigned int files)
-{
-	struct fs_target t = {.node = directory, .has_handle = true};
-	int fds;
-
-	assert_int_equal(w.fs->ops->opendir(w.fs, t.node, &t.handle), 0);
-	fds = unit_open_fds();
-	listed = (struct listed){
-		.l = {.with_entries = true, .left = 1000, .cost = cost_of, .add = add_entry}};
-	w.looks = 0;
-	vtable_request_begin(&w.v, w.t, true);
-	assert_int_equal(w.fs->ops->readdir(w.fs, &t, 0, &listed.l), 0);
-	vtable_request_end(&w.v);
-	assert_int_equal(listed.n, files);
-	fds = unit_open_fds() - fds;
-	assert_int_equal(w.fs->ops->release(w.fs, t.handle), 0);
-	return fds;
-}
-
-/* Into "d": files that have been changed. */
-static void write_listed(unsigned int files)
-{
-	char path[32];
-
-	for (unsigned int i = 0; i < files; i++) {
-		snprintf(path, sizeof(path), "export/d/n%u", i);
-		write_file(path);
-		change(path, 0600);
-	}
-}
-
-/* Each entry of a listing is looked at once: the listing says which inode it will be. */
-static void test_listing(void **state)
-{
-	need_births();
-	write_listed(FILES);
-	assert_int_equal(list_files(look_up("d").node, FILES), 0);
-	assert_int_equal(listed.kept, FILES);
-	assert_int_equal(w.looks, FILES);
-}
-
-static void end_alias(void)
-{
-	w.alias.from = 0;
-}
-
-/* The name leads to another inode first, and then to the one that the listing has said. */
-static void test_listing_other_first(void **state)
-{
-	uint64_t directory = look_up("d").node;
-
-	need_births();
-	write_listed(1);
-	change("export/g", 0600);
-	w.alias.from = number_of("export/d/n0");
-	w.alias.to = number_of("export/g");
-	w.happens = end_alias;
-	w.at = 1;
-	list_files(directory, 1);
-	assert_int_equal(listed.kept, 1);
-	assert_true(w.looks > 2);
-}
-
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
 
 int main(void)
@@ -390,8 +286,6 @@ int main(void)
 		CASE(test_renamed_elsewhere),
 		CASE(test_marks),
 		CASE(test_marks_untold),
-		CASE(test_listing),
-		CASE(test_listing_other_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

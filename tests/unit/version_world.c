@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "fs/passthrough/pt.h"
 
 #define SLOTS (1u << 16)
 #define AGE_S 10
@@ -66,6 +67,20 @@ void version_world_finish(void)
 	passthrough_free(w.fs);
 	vtable_close(w.t);
 	unit_leave_directory(w.directory);
+}
+
+void need_births(void)
+{
+	if (!pt_of(w.fs)->root->mount->born)
+		skip();
+}
+
+ino_t number_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	return st.st_ino;
 }
 
 uint32_t slot_of(const char *path)

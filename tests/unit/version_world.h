@@ -30,7 +30,11 @@ extern struct version_world {
 void version_world_start(bool hot);
 void version_world_finish(void);
 
+/* Skips where the file system keeps no times of birth: then nodes have descriptors. */
+void need_births(void);
+
 void write_file(const char *path);
+ino_t number_of(const char *path);
 
 /* Of a file's attributes; and what there is in a slot, and the table. */
 uint32_t slot_of(const char *path);

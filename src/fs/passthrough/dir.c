@@ -23,7 +23,6 @@ static bool is_dots(const char *name)
 static void drop_entry(struct fs_entry *entry)
 {
 	entry->node = 0;
-	entry->name_look = entry->attr_look = (struct vt_look){0};
 }
 
 /* What the pieces of a listing that a reply shows were read with. */
@@ -42,37 +41,51 @@ static void note_stamp(struct stamps *all, const struct vt_stamp *stamp)
 
 /* A listing that looks up what it lists. */
 struct finder {
+	bool words;   /* entries have them */
 	bool recalls; /* what was told before may be told again */
-	const struct pt_dirent *ahead; /* the entry that comes next, or NULL; what is expected: */
-	struct pt_listed listed;
+	struct pt_ahead ahead;
 };
 
-static void expect(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *entry,
-	struct finder *f)
+static struct finder finder(struct passthrough *pt, struct pt_handle *handle, bool with_entries)
 {
-	f->ahead = entry;
-	if (entry)
-		pt_expect_listed(pt, handle->node, entry->name, entry->ino, &f->listed);
+	const struct vtable_request *v = vtable_request_now();
+	struct finder f;
+
+	f.words = with_entries && v && v->words;
+	f.recalls = with_entries && pt_may_recall(pt, handle->node);
+	f.ahead.at = f.ahead.n = 0;
+	return f;
 }
 
-/* Looks at the words of an entry, and has those of the one behind it come meanwhile. */
-static void glance(struct passthrough *pt, struct pt_handle *handle, const struct pt_dirent *host,
-	struct finder *f, struct fs_entry *entry)
+/* Fills in the words of an entry: those of as many as there may be room for are looked at with the
+ * first. */
+static void tell_words(struct passthrough *pt, struct pt_handle *handle,
+	const struct pt_dirent *host, const struct fs_listing *listing, struct pt_ahead *ahead,
+	struct fs_entry *entry)
 {
-	if (f->ahead != host)
-		expect(pt, handle, host, f);
-	pt_glance_listed(&f->listed, entry);
-	expect(pt, handle, pt_dir_second(handle->dir), f);
+	size_t room = listing->left / listing->cost(listing, 1);
+
+	if (ahead->at == ahead->n || ahead->entry[ahead->at] != host) {
+		ahead->n = pt_dir_ahead(handle->dir, ahead->entry,
+			(unsigned int)min_t(size_t, room, PT_AHEAD));
+		pt_look_ahead(pt, handle->node, ahead);
+	}
+	pt_tell_ahead(ahead, entry);
 }
 
 static bool enter(struct passthrough *pt, struct pt_handle *handle, const struct fs_dirent *d,
 	const struct finder *f, struct fs_entry *entry)
 {
 	enum pt_as as = d->type == DT_DIR ? PT_LISTED_DIRECTORY : PT_LISTED;
+	enum pt_met met = PT_MET;
 
 	if (is_dots(d->name))
 		return false;
-	return (f->recalls && pt_recall_listed(pt, handle->node, d->name, entry)) ||
+	if (f->words)
+		met = pt_meet_listed(pt, handle->node, d->name, f->recalls, entry);
+	if (met == PT_UNMET && as == PT_LISTED)
+		as = PT_LISTED_FIRST;
+	return met == PT_MET_AND_TOLD ||
 		pt_enter(pt, handle->node, handle->fd, d->name, as, entry) == 0;
 }
 
@@ -105,7 +118,8 @@ static void add(struct passthrough *pt, struct pt_handle *handle, const struct p
 	struct fs_entry entry = {0};
 
 	if (listing->with_entries) {
-		glance(pt, handle, host, f, &entry);
+		if (f->words)
+			tell_words(pt, handle, host, listing, &f->ahead, &entry);
 		find_entry(pt, handle, &d, f, &entry);
 	}
 	listing->add(listing, &d, listing->with_entries ? &entry : NULL);
@@ -116,8 +130,7 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 {
 	const struct pt_dirent *host;
 	struct stamps stamps = {0};
-	struct finder f = {.recalls = listing->with_entries &&
-			pt_may_recall(pt, handle->node)};
+	struct finder f = finder(pt, handle, listing->with_entries);
 	uint64_t first = 0;
 	bool some = false;
 	int r;

@@ -249,12 +249,15 @@ int pt_dir_next(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t *
 	return 0;
 }
 
-const struct pt_dirent *pt_dir_second(const struct pt_dir *dir)
+unsigned int pt_dir_ahead(const struct pt_dir *dir, const struct pt_dirent **entries,
+	unsigned int max)
 {
 	const struct pt_dir_piece *piece = dir->piece[dir->at];
-	size_t pos = dir->pos + entry_at(piece, dir->pos)->reclen;
+	unsigned int n = 0;
 
-	return pos < piece->len ? entry_at(piece, pos) : NULL;
+	for (size_t pos = dir->pos; n < max && pos < piece->len; pos += entries[n++]->reclen)
+		entries[n] = entry_at(piece, pos);
+	return n;
 }
 
 void pt_dir_step(struct pt_dir *dir)

@@ -79,8 +79,9 @@ int pt_dir_next(struct pt_dir_pool *pool, struct pt_dir *dir, int fd, uint64_t *
 	const struct pt_dirent **entry);
 void pt_dir_step(struct pt_dir *dir);
 
-/* The one behind that; NULL where it is not in the same piece. */
-const struct pt_dirent *pt_dir_second(const struct pt_dir *dir);
+/* That one and those behind it in the same piece, up to max of them; how many. */
+unsigned int pt_dir_ahead(const struct pt_dir *dir, const struct pt_dirent **entries,
+	unsigned int max);
 
 /* Whether pt_dir_next() will point into what is there, and not read. */
 bool pt_dir_has_next(const struct pt_dir *dir);

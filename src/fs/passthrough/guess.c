@@ -52,12 +52,6 @@ static struct place *place_of(struct pt_guesses *all, uint64_t hash)
 	return &all->at[hash >> 32 & (PT_GUESSES - 1)];
 }
 
-void pt_guess_will_find(struct pt_guesses *all, uint64_t hash)
-{
-	if (all)
-		__builtin_prefetch(place_of(all, hash));
-}
-
 /* Who writes meanwhile may have written half of it: then it is as good as his. */
 static bool has(struct place *p, const struct pt_guess *guess)
 {

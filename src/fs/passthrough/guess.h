@@ -42,9 +42,6 @@ bool pt_guess_is_disputed(const struct pt_guess *guess);
 struct pt_guesses *pt_guesses_new(void);
 void pt_guesses_free(struct pt_guesses *all);
 
-/* A name is about to be asked for. */
-void pt_guess_will_find(struct pt_guesses *all, uint64_t hash);
-
 /* By the hash of a name (coherence/table.h). False: there is none. `all` may be NULL. */
 bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess);
 /* True: it was there already. */

@@ -177,11 +177,18 @@ static int enter_cold(struct passthrough *pt, struct sought *s, struct fs_entry 
 	return r;
 }
 
+static struct pt_node_ref find_known(struct passthrough *pt, const struct sought *s)
+{
+	if (s->as == PT_LISTED_FIRST)
+		return (struct pt_node_ref){.pt = pt};
+	return pt_known_find(pt, s->hash);
+}
+
 /* Of a name that leads where it led before, or to nothing (known.h), or to what need not be opened;
  * -EAGAIN: it has to be. */
 static int enter_unopened(struct passthrough *pt, struct sought *s, struct fs_entry *entry)
 {
-	PT_NODE struct pt_node_ref known = pt_known_find(pt, s->hash);
+	PT_NODE struct pt_node_ref known = find_known(pt, s);
 	bool cold = may_stay_cold(pt, s);
 	int r = known.node || cold || pt_known_is_absent(pt, s->hash)
 		? stat_name(s, &entry->attr) : -EAGAIN;

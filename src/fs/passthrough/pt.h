@@ -384,8 +384,8 @@ int pt_open_child(int dir_fd, const char *name);
 /* What an inode is entered for, and so what becomes of it in the version table (version.h). */
 enum pt_as {
 	PT_LOOKED_UP,
-	PT_LISTED,
-	PT_LISTED_DIRECTORY,
+	PT_LISTED, PT_LISTED_DIRECTORY,
+	PT_LISTED_FIRST, /* no directory, and the guest knows no node of that name */
 	PT_MADE,   /* or is to be changed now */
 	PT_MARKED, /* the same, and it was known before */
 };

@@ -88,48 +88,49 @@ bool pt_may_recall(const struct passthrough *pt, const struct pt_node *dir)
 		vtable_request_is_watched(v);
 }
 
-/* What a listed name stood for when it was last told, if that is still believed. */
-static bool recall_name(struct passthrough *pt, const struct vt_look *name, struct pt_guess *guess)
+/* What a listed name stood for when it was last told, if that is still believed, and is the inode
+ * that the listing has said: the directory has been asked, which may know of a process of the host
+ * earlier. */
+static bool is_good(const struct vtable_request *v, const struct vt_look *name,
+	const struct pt_guess *guess)
+{
+	return name->flags & v->listed.flags & VT_KEEP && guess->slot == v->listed.slot &&
+		guess->word == name->word && guess->epoch == v->epoch;
+}
+
+/* Tells again of a node that the guest knows still, and counts a lookup of it. */
+static bool recall(struct passthrough *pt, struct pt_node *dir, const char *name,
+	struct pt_node *node, const struct pt_guess *guess, struct fs_entry *entry)
 {
 	const struct vtable_request *v = vtable_request_now();
+	const struct pt_told_of of = {guess->node, v->epoch, v->listed.word};
 
-	return name->flags & VT_KEEP && pt_guess_find(pt->guesses, v->name, guess) &&
-		guess->slot != PT_NO_SLOT && guess->word == name->word && guess->epoch == v->epoch;
-}
-
-/* Counts a lookup of a node, if the guest knows it still. */
-static bool count_node(struct passthrough *pt, uint64_t id, struct pt_node *dir, const char *name)
-{
-	struct pt_node *node = pt_node_get(pt, id);
-	bool counted;
-
-	if (!node)
+	if (!is_good(v, &entry->name_look, guess) || node->mount != dir->mount ||
+		node->key.ino != v->listed_ino ||
+		!pt_told_find(pt->told, v->name, &of, &entry->attr) ||
+		!pt_known_count(pt, node, dir, name))
 		return false;
-	counted = node->mount == dir->mount && pt_known_count(pt, node, dir, name);
-	pt_node_put(pt, node);
-	return counted;
+	entry->attr_look = v->listed;
+	entry->node = guess->node;
+	tally_add(TALLY_NAME_TOLD, 1);
+	return true;
 }
 
-bool pt_recall_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
-	struct fs_entry *entry)
+enum pt_met pt_meet_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
+	bool recalls, struct fs_entry *entry)
 {
 	const struct vtable_request *v = vtable_request_now();
 	struct pt_guess guess;
-	struct vt_look look;
+	struct pt_node *node = NULL;
+	bool told;
 
-	if (!recall_name(pt, &entry->name_look, &guess))
-		return false;
-	look = vtable_request_glance(v, guess.slot, 0);
-	if (!(look.flags & VT_KEEP) || !pt_told_find(pt->told, v->name,
-			&(struct pt_told_of){guess.node, v->epoch, look.word}, &entry->attr))
-		return false;
-	/* The directory itself has been asked, which may know of a process of the host earlier. */
-	if (entry->attr.stx_ino != v->early_ino || !count_node(pt, guess.node, dir, name))
-		return false;
-	entry->attr_look = look;
-	entry->node = guess.node;
-	tally_add(TALLY_NAME_TOLD, 1);
-	return true;
+	if (pt_guess_find(pt->guesses, v->name, &guess) && guess.slot != PT_NO_SLOT)
+		node = pt_node_get(pt, guess.node);
+	if (!node)
+		return PT_UNMET;
+	told = recalls && recall(pt, dir, name, node, &guess, entry);
+	pt_node_put(pt, node);
+	return told ? PT_MET_AND_TOLD : PT_MET;
 }
 
 void pt_note_told(struct passthrough *pt, const struct fs_entry *entry)

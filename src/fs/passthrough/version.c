@@ -87,7 +87,7 @@ void pt_mark_node(struct vtable_request *v, const struct pt_node *node, unsigned
  * again when the epoch has moved: who changes it moves that (fileattr.c). What cannot be asked may
  * be one. #syscalls: ioctl:1=FS_IOC_GETFLAGS close
  */
-static bool folds(struct passthrough *pt, const struct vtable_request *v, struct pt_node *dir)
+bool pt_folds(struct passthrough *pt, const struct vtable_request *v, struct pt_node *dir)
 {
 	uint64_t known = atomic_load_explicit(&dir->folds, memory_order_relaxed);
 	CLEANUP_FD int fd = -1;
@@ -110,20 +110,28 @@ static bool folds(struct passthrough *pt, const struct vtable_request *v, struct
 	return flags & FS_CASEFOLD_FL;
 }
 
-/* The operand of a name, and the hash of its spelling, whose slot may be another one. */
+uint32_t pt_slot_of_name(const struct vtable_request *v, const struct pt_inode *dir, bool folds,
+	const char *name, uint64_t *hash)
+{
+	bool dots = name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+
+	*hash = vtable_hash_of_name(v->t, dir->dev, dir->ino, name);
+	if (dots || folds)
+		return vtable_slot(v->t, VTABLE_LIST, dir->dev, dir->ino);
+	return vtable_slot_of_hash(v->t, *hash);
+}
+
+/* The operand of a name, and the hash of its spelling. */
 static struct vtable_operand name_operand(struct passthrough *pt, const struct vtable_request *v,
 	struct pt_node *dir, const char *name, unsigned int bit, uint64_t *hash)
 {
 	struct pt_inode inode = pt_inode_of(dir);
-	struct vtable_operand o = {.bit = bit, .flags = inode.timed ? VT_TIMED : 0};
-	bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 
-	*hash = vtable_hash_of_name(v->t, inode.dev, inode.ino, name);
-	if (dots || folds(pt, v, dir))
-		o.slot = vtable_slot(v->t, VTABLE_LIST, inode.dev, inode.ino);
-	else
-		o.slot = vtable_slot_of_hash(v->t, *hash);
-	return o;
+	return (struct vtable_operand){
+		.bit = bit,
+		.slot = pt_slot_of_name(v, &inode, pt_folds(pt, v, dir), name, hash),
+		.flags = inode.timed ? VT_TIMED : 0,
+	};
 }
 
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
@@ -136,33 +144,6 @@ void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 	vtable_request_look(v, name_operand(pt, v, dir, name, VT_NAME, &v->name));
 	if (pt_guess_find(pt->guesses, v->name, &guess) && guess.slot != PT_NO_SLOT)
 		vtable_request_expect(v, guess.slot);
-}
-
-void pt_expect_listed(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
-	struct pt_listed *l)
-{
-	struct vtable_request *v = vtable_request_now();
-
-	if (!v || !v->words)
-		return;
-	l->name = name_operand(pt, v, dir, name, VT_NAME, &l->hash);
-	l->ino = ino;
-	l->attr = vtable_slot(v->t, VTABLE_ATTR, pt_inode_of(dir).dev, ino);
-	vtable_will_look(v->t, l->name.slot);
-	vtable_will_look(v->t, l->attr);
-	pt_guess_will_find(pt->guesses, l->hash);
-}
-
-void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry)
-{
-	struct vtable_request *v = vtable_request_now();
-
-	if (!v || !v->words)
-		return;
-	v->name = l->hash;
-	entry->name_look = vtable_request_glance(v, l->name.slot, l->name.flags);
-	v->early_ino = l->ino;
-	vtable_request_expect(v, l->attr);
 }
 
 /* What a name stood for last is likely to be marked next. */
@@ -259,18 +240,6 @@ static struct pt_inode inode_found(struct passthrough *pt, const struct statx *a
 	};
 }
 
-/* Whether it is the inode that the directory has said, whose word has been looked at, as it mostly
- * is: then that is the entry's look, whatever the name has led to before. */
-static bool is_as_listed(const struct vtable_request *v, const struct pt_node *parent,
-	struct fs_entry *entry)
-{
-	if (v->early_ino != entry->attr.stx_ino || !pt_is_beside(&entry->attr, parent))
-		return false;
-	vtable_request_found(v, (uint32_t)v->early.slot,
-		pt_mount_is_timed(parent->mount) ? VT_TIMED : 0, &entry->attr_look);
-	return true;
-}
-
 bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct pt_node *parent,
 	int fd, enum pt_as as, struct fs_entry *entry)
 {
@@ -280,7 +249,7 @@ bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct 
 
 	if (as == PT_MARKED || (as != PT_MADE && !v->words))
 		return false;
-	if (pt_is_listed(as) && is_as_listed(v, parent, entry))
+	if (pt_is_listed(as) && pt_is_as_listed(v, parent, entry))
 		return false;
 	inode = inode_found(pt, &entry->attr, parent, fd);
 	o = (struct vtable_operand){

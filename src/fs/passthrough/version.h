@@ -62,33 +62,47 @@ static inline void pt_mark(const struct pt_node *node, unsigned int bits)
 
 static inline bool pt_is_listed(enum pt_as as)
 {
-	return as == PT_LISTED || as == PT_LISTED_DIRECTORY;
+	return as >= PT_LISTED && as <= PT_LISTED_FIRST;
 }
 
 /* Before a name is looked up (VT_NAME). "." and ".." are told by the listing of the directory,
  * which a move of it changes. */
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name);
 
-/* The same for an entry of a listing, which says of which inode the name is. What is expected while
- * the host is asked about the entry before need not be waited for then. */
-struct pt_listed {
-	struct vtable_operand name;
-	uint64_t hash; /* of the name */
-	ino_t ino;
-	uint32_t attr; /* the inode's slot */
-};
-void pt_expect_listed(struct passthrough *pt, struct pt_node *dir, const char *name, ino_t ino,
-	struct pt_listed *l);
-void pt_glance_listed(const struct pt_listed *l, struct fs_entry *entry);
+/* Whether a directory has names that are not compared byte by byte; and the slot of a name in it,
+ * and the hash of its spelling, whose slot may be another one. */
+bool pt_folds(struct passthrough *pt, const struct vtable_request *v, struct pt_node *dir);
+uint32_t pt_slot_of_name(const struct vtable_request *v, const struct pt_inode *dir, bool folds,
+	const char *name, uint64_t *hash);
 
 /*
- * Attributes of entries that were listed before (told.h). Whether they are to be told again as far
- * as they are still good, in a listing of a directory; whether those of a name are, after
- * pt_glance_listed(), which fills the entry as pt_enter() would; and what has been found is noted.
+ * Entries of a listing, which says of which inode each name is. pt_look_ahead() looks at what is in
+ * `entry`, of one directory; pt_tell_ahead() has the request go on with the next of them, and tells
+ * of its name; pt_is_as_listed() tells of what was found, if it is the inode that the listing has
+ * said, as it mostly is: whatever the name may have led to before. In ahead.c.
  */
-bool pt_may_recall(const struct passthrough *pt, const struct pt_node *dir);
-bool pt_recall_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
+#define PT_AHEAD 16
+struct pt_ahead {
+	unsigned int at, n; /* the next one, of how many */
+	const struct pt_dirent *entry[PT_AHEAD];
+	uint64_t hash[PT_AHEAD]; /* of the name */
+	struct vt_look name[PT_AHEAD], attr[PT_AHEAD];
+};
+void pt_look_ahead(struct passthrough *pt, struct pt_node *dir, struct pt_ahead *ahead);
+void pt_tell_ahead(struct pt_ahead *ahead, struct fs_entry *entry);
+bool pt_is_as_listed(const struct vtable_request *v, const struct pt_node *parent,
 	struct fs_entry *entry);
+
+/*
+ * Whether attributes of entries that were listed before are to be told again, as far as they are
+ * still good, in a listing of a directory (told.h). After pt_tell_ahead(): whether those of a name
+ * are, and the entry has been filled in as pt_enter() would; or else whether the guest knows what
+ * the name stood for last. And what has been found is noted.
+ */
+enum pt_met { PT_UNMET, PT_MET, PT_MET_AND_TOLD };
+bool pt_may_recall(const struct passthrough *pt, const struct pt_node *dir);
+enum pt_met pt_meet_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
+	bool recalls, struct fs_entry *entry);
 void pt_note_told(struct passthrough *pt, const struct fs_entry *entry);
 
 /* Before a name is made, removed or moved: its directory, and the name; both of a rename. May take
