@@ -13,7 +13,8 @@ A test is a file. A line `check: ...` among its first 30 lines says what it need
 Under --full, what failed or hung with another test beside it is run once more at the end, alone, and
 that run counts: guests are emulated, and a machine may be busy. The first run is shown all the same,
 and the names are repeated at the end, since such a test, or what it tests, is not good. What
-crashed or had a sanitizer's report is not run again.
+crashed or had a sanitizer's report is not run again. What has failed alone as well is run a third
+time where a guest died of the emulator (died_of_emulator()).
 """
 import argparse
 import fnmatch
@@ -173,14 +174,16 @@ class Report:
 
     def __init__(self):
         self.count = {"ok": 0, "FAIL": 0, "skip": 0}
-        self.later = {}  # tests to run again: how they failed
+        self.later = {}  # tests that were run again: how they failed at first
+        self.waiting = []  # those that are to be run again
 
     def add(self, verdict, name, seconds, reason="", log=None):
         self.count[verdict] += 1
         self.show(verdict, name, seconds, reason, log)
 
     def put_off(self, test, seconds, reason, log):
-        self.later[test] = reason
+        self.later.setdefault(test, reason)
+        self.waiting.append(test)
         self.show("FAIL", test.name, seconds, f"{reason}; again at the end", log)
 
     @staticmethod
@@ -266,6 +269,14 @@ def may_be_load(reason):
     return re.match(r"no end after|exit status (?!99$)", reason)
 
 
+def died_of_emulator(log):
+    """Whether a guest's kernel met an int3 where there is none. Linux patches its code with them, and
+    QEMU's emulation of several processors may let one of them run such an int3 after the next byte has
+    replaced it: at boot, and seldom. Nothing of ours has any."""
+    with open(log, errors="replace") as f:
+        return "Oops: int3" in f.read()
+
+
 def in_order(tests):
     """As their folders, whose first ones are quick and tell of most mistakes; in a folder those that may
     take long before the others, lest one is left at the end. Those that want the machine for
@@ -274,7 +285,8 @@ def in_order(tests):
     return sorted(tests, key=lambda t: (t.alone, folders.index(t.name.split("/", 1)[0]), -t.timeout))
 
 
-def run_tests(tests, full, report, logs, parallel=PARALLEL):
+def run_tests(tests, full, report, logs, again, parallel=PARALLEL):
+    """again(reason, log): whether what has failed so is to be run once more, later."""
     waiting, running, idle = in_order(tests), [], Idle()
 
     def has_room(t):
@@ -298,7 +310,7 @@ def run_tests(tests, full, report, logs, parallel=PARALLEL):
                 if not verdict:
                     continue
                 running.remove(j)
-                if full and parallel > 1 and verdict[0] == "FAIL" and may_be_load(verdict[1]):
+                if verdict[0] == "FAIL" and full and again(verdict[1], j.log_path):
                     report.put_off(j.test, j.seconds(), verdict[1], j.log_path)
                 else:
                     report.add(verdict[0], j.test.name, j.seconds(), verdict[1], j.log_path)
@@ -328,8 +340,11 @@ def main():
     os.makedirs(logs, exist_ok=True)
     report = Report()
     good = build_all(tests, report, logs)
-    run_tests(runnable(tests, good, report), args.full, report, logs)
-    run_tests(report.later, args.full, report, logs, parallel=1)
+    run_tests(runnable(tests, good, report), args.full, report, logs,
+              lambda reason, log: may_be_load(reason))
+    for again in (lambda reason, log: died_of_emulator(log), lambda reason, log: False):
+        waiting, report.waiting = report.waiting, []
+        run_tests(waiting, args.full, report, logs, again, parallel=1)
     return report.finish()
 
 
