@@ -20,11 +20,6 @@ static bool is_dots(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static void drop_entry(struct fs_entry *entry)
-{
-	entry->node = 0;
-}
-
 /* What the pieces of a listing that a reply shows were read with. */
 struct stamps {
 	bool some, differ;
@@ -94,14 +89,14 @@ static void find_entry(struct passthrough *pt, struct pt_handle *handle, struct 
 	const struct finder *f, struct fs_entry *entry)
 {
 	if (!enter(pt, handle, d, f, entry)) {
-		drop_entry(entry);
+		entry->node = 0;
 		return;
 	}
 	d->type = IFTODT(entry->attr.stx_mode);
 	/* A listing cannot wait until the window follows the size that it would tell. */
 	if (pt->dax && pt_is_unsettled(&pt->fs, entry->node)) {
 		pt_node_forget(pt, entry->node, 1);
-		drop_entry(entry);
+		entry->node = 0;
 	}
 }
 

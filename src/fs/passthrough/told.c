@@ -88,9 +88,8 @@ bool pt_may_recall(const struct passthrough *pt, const struct pt_node *dir)
 		vtable_request_is_watched(v);
 }
 
-/* What a listed name stood for when it was last told, if that is still believed, and is the inode
- * that the listing has said: the directory has been asked, which may know of a process of the host
- * earlier. */
+/* Whether it is still believed what a listed name stood for last, and that is the inode which the
+ * listing has said: the directory has been asked, and may know of a process of the host earlier. */
 static bool is_good(const struct vtable_request *v, const struct vt_look *name,
 	const struct pt_guess *guess)
 {
