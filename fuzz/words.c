@@ -190,8 +190,6 @@ void words_of_entry(uint64_t dir, struct fuse_entry_out *entry)
 
 	if (entry->nodeid == 0)
 		return;
-	entry->entry_valid = of_name.word;
-	entry->entry_valid_nsec = vt_pack_look(&of_name);
-	entry->attr_valid = of_attr.word;
-	entry->attr_valid_nsec = vt_pack_look(&of_attr);
+	vt_put_look(&of_name, &entry->entry_valid, &entry->entry_valid_nsec);
+	vt_put_look(&of_attr, &entry->attr_valid, &entry->attr_valid_nsec);
 }

@@ -65,9 +65,10 @@ struct vt_move {
 #define VT_FLAGS_SHIFT 28
 _Static_assert(VT_SLOTS_MAX == 1ull << VT_FLAGS_SHIFT, "each slot fits below the flags");
 
-static inline uint32_t vt_pack_look(const struct vt_look *look)
+static inline void vt_put_look(const struct vt_look *look, uint64_t *valid, uint32_t *nanoseconds)
 {
-	return look->slot | look->flags << VT_FLAGS_SHIFT;
+	*valid = look->word;
+	*nanoseconds = look->slot | look->flags << VT_FLAGS_SHIFT;
 }
 
 static inline struct vt_look vt_entry_look(uint64_t valid, uint32_t nanoseconds)

@@ -65,13 +65,12 @@ void vtable_request_glances(const struct vtable_request *v, const uint32_t *slot
 	uint32_t flags, struct vt_look *looks)
 {
 	uint64_t words[VTABLE_LOOKS];
-	uint64_t epoch = vtable_look_all(v->t, slots, n, words);
-	bool good = epoch == v->epoch && !vtable_is_poisoned(v->t);
+	struct vt_stamp stamp = {.epoch = vtable_look_all(v->t, slots, n, words)};
 
 	for (unsigned int i = 0; i < n; i++) {
-		bool keep = good && vt_is_quiet(words[i]);
-
-		looks[i] = (struct vt_look){words[i], slots[i], flags | (keep ? VT_KEEP : 0)};
+		stamp.word = words[i];
+		stamp.slot = slots[i];
+		looks[i] = look_of(v, &stamp, flags);
 	}
 }
 

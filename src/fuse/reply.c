@@ -87,10 +87,8 @@ void fuse_fill_entry_words(const struct fuse_session *se, struct fuse_entry_out 
 	const struct fs_entry *entry)
 {
 	fill_node(se, out, entry);
-	out->entry_valid = entry->name_look.word;
-	out->entry_valid_nsec = vt_pack_look(&entry->name_look);
-	out->attr_valid = entry->attr_look.word;
-	out->attr_valid_nsec = vt_pack_look(&entry->attr_look);
+	vt_put_look(&entry->name_look, &out->entry_valid, &out->entry_valid_nsec);
+	vt_put_look(&entry->attr_look, &out->attr_valid, &out->attr_valid_nsec);
 }
 
 void fuse_fill_open(const struct fuse_session *se, struct fuse_open_out *out, uint64_t handle,

@@ -284,10 +284,8 @@ static void put_listed(struct serving *s, const struct world_name *name)
 	if (world->both->fault == SLOT_BEYOND)
 		of_name.slot = of_attr.slot = VT_SLOTS_MAX - 1;
 	if (framed) {
-		entry.entry_valid = of_name.word;
-		entry.entry_valid_nsec = vt_pack_look(&of_name);
-		entry.attr_valid = of_attr.word;
-		entry.attr_valid_nsec = vt_pack_look(&of_attr);
+		vt_put_look(&of_name, &entry.entry_valid, &entry.entry_valid_nsec);
+		vt_put_look(&of_attr, &entry.attr_valid, &entry.attr_valid_nsec);
 	}
 	put(s, &entry, sizeof(entry));
 }

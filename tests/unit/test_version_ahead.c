@@ -39,11 +39,6 @@ static int finish(void **state)
 	return 0;
 }
 
-static size_t cost_of(const struct fs_listing *l, size_t name_len)
-{
-	return 1;
-}
-
 static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const struct fs_entry *e)
 {
 	char path[300];
@@ -62,21 +57,12 @@ static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const str
 /* Lists the directory of so many files; how many descriptors that left. */
 static int list_files(unsigned int files)
 {
-	struct fs_target t = {.node = directory, .has_handle = true};
-	int fds;
+	int fds = unit_open_fds();
 
-	assert_int_equal(w.fs->ops->opendir(w.fs, t.node, &t.handle), 0);
-	fds = unit_open_fds();
-	listed = (struct listed){
-		.l = {.with_entries = true, .left = 1000, .cost = cost_of, .add = add_entry}};
-	w.looks = 0;
-	vtable_request_begin(&w.v, w.t, true);
-	assert_int_equal(w.fs->ops->readdir(w.fs, &t, 0, &listed.l), 0);
-	vtable_request_end(&w.v);
+	listed = (struct listed){.l = {.add = add_entry}};
+	list_directory(directory, true, &listed.l);
 	assert_int_equal(listed.n, files);
-	fds = unit_open_fds() - fds;
-	assert_int_equal(w.fs->ops->release(w.fs, t.handle), 0);
-	return fds;
+	return unit_open_fds() - fds;
 }
 
 static void change_listed(unsigned int files, mode_t mode)

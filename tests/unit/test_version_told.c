@@ -23,11 +23,6 @@ static struct listed {
 	unsigned int n;
 } listed;
 
-static size_t cost_of(const struct fs_listing *l, size_t name_len)
-{
-	return 1;
-}
-
 static void add_entry(struct fs_listing *l, const struct fs_dirent *d, const struct fs_entry *e)
 {
 	l->left--;
@@ -47,18 +42,10 @@ static bool move_it;
 /* Lists the share; how many looks at attributes that took. */
 static unsigned int list(bool words)
 {
-	struct fs_target t = {.node = FS_ROOT, .has_handle = true};
-
 	if (move_it)
 		move_watcher();
-	assert_int_equal(w.fs->ops->opendir(w.fs, t.node, &t.handle), 0);
-	listed = (struct listed){
-		.l = {.with_entries = true, .left = 1000, .cost = cost_of, .add = add_entry}};
-	w.looks = 0;
-	vtable_request_begin(&w.v, w.t, words);
-	assert_int_equal(w.fs->ops->readdir(w.fs, &t, 0, &listed.l), 0);
-	vtable_request_end(&w.v);
-	w.fs->ops->release(w.fs, t.handle);
+	listed = (struct listed){.l = {.add = add_entry}};
+	list_directory(FS_ROOT, words, &listed.l);
 	assert_int_equal(listed.n, FILES);
 	return w.looks;
 }

@@ -156,3 +156,23 @@ struct fs_entry look_up(const char *name)
 	check_entry(&e, look_of(VT_CHILD_ATTR), path);
 	return e;
 }
+
+static size_t cost_of(const struct fs_listing *l, size_t name_len)
+{
+	return 1;
+}
+
+void list_directory(uint64_t directory, bool words, struct fs_listing *l)
+{
+	struct fs_target t = {.node = directory, .has_handle = true};
+
+	l->with_entries = true;
+	l->left = 1000;
+	l->cost = cost_of;
+	assert_int_equal(w.fs->ops->opendir(w.fs, t.node, &t.handle), 0);
+	w.looks = 0;
+	vtable_request_begin(&w.v, w.t, words);
+	assert_int_equal(w.fs->ops->readdir(w.fs, &t, 0, l), 0);
+	vtable_request_end(&w.v);
+	assert_int_equal(w.fs->ops->release(w.fs, t.handle), 0);
+}

@@ -57,4 +57,7 @@ void check_entry(const struct fs_entry *e, const struct vt_look *l, const char *
 /* By a guest that has agreed to words. */
 struct fs_entry look_up(const char *name);
 
+/* All entries of a directory to l->add, whose duty l->left is; with words, or without. */
+void list_directory(uint64_t directory, bool words, struct fs_listing *l);
+
 #endif

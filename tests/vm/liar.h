@@ -43,7 +43,7 @@ struct fuse_attr liar_attr(uint64_t node);
 void liar_answer(struct forged *f);
 
 /* liar_ours.c: files of version tables, up to a NULL; whether a request is VT_HELLO, and answered;
- * what stands behind each entry of READDIRPLUS; and before each reply. */
+ * and what stands before each reply. */
 void liar_set_tables(char *const *of);
 bool liar_hello(struct forged *f);
 void liar_add_words(struct forged *f);

@@ -223,12 +223,12 @@ static void set_words(struct forged *f, const struct vt_look *look, uint64_t epo
 	for (unsigned int i = 0; i < vt_bits(row.looks); i++)
 		memcpy(f->reply + sizeof(head) + i * sizeof(*look), look, sizeof(*look));
 	while (f->in.opcode == FUSE_READDIRPLUS && at < f->reply_len) {
-		struct fuse_direntplus *entry = (void *)(f->reply + at);
+		struct fuse_direntplus *listed = (void *)(f->reply + at);
+		struct fuse_entry_out *entry = &listed->entry_out;
 
-		entry->entry_out.entry_valid = entry->entry_out.attr_valid = look->word;
-		entry->entry_out.entry_valid_nsec = entry->entry_out.attr_valid_nsec =
-			vt_pack_look(look);
-		at += FUSE_DIRENTPLUS_SIZE(entry);
+		vt_put_look(look, &entry->entry_valid, &entry->entry_valid_nsec);
+		vt_put_look(look, &entry->attr_valid, &entry->attr_valid_nsec);
+		at += FUSE_DIRENTPLUS_SIZE(listed);
 	}
 }
 

@@ -15,11 +15,6 @@
 
 /* #syscalls: getdents64 lseek */
 
-static bool is_dots(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* What the pieces of a listing that a reply shows were read with. */
 struct stamps {
 	bool some, differ;
@@ -74,7 +69,7 @@ static bool enter(struct passthrough *pt, struct pt_handle *handle, const struct
 	enum pt_as as = d->type == DT_DIR ? PT_LISTED_DIRECTORY : PT_LISTED;
 	enum pt_met met = PT_MET;
 
-	if (is_dots(d->name))
+	if (pt_is_dots(d->name))
 		return false;
 	if (f->words)
 		met = pt_meet_listed(pt, handle->node, d->name, f->recalls, entry);
@@ -143,7 +138,7 @@ static int list(struct passthrough *pt, struct pt_handle *handle, struct fs_list
 			break;
 		name_len = strlen(host->name);
 
-		if (!handle->node->barred || is_dots(host->name)) {
+		if (!handle->node->barred || pt_is_dots(host->name)) {
 			if (listing->cost(listing, name_len) > listing->left) {
 				r = some ? 0 : -EINVAL;
 				break;

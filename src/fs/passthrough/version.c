@@ -113,10 +113,8 @@ bool pt_folds(struct passthrough *pt, const struct vtable_request *v, struct pt_
 uint32_t pt_slot_of_name(const struct vtable_request *v, const struct pt_inode *dir, bool folds,
 	const char *name, uint64_t *hash)
 {
-	bool dots = name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
-
 	*hash = vtable_hash_of_name(v->t, dir->dev, dir->ino, name);
-	if (dots || folds)
+	if (folds || pt_is_dots(name))
 		return vtable_slot(v->t, VTABLE_LIST, dir->dev, dir->ino);
 	return vtable_slot_of_hash(v->t, *hash);
 }

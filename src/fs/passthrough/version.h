@@ -69,6 +69,11 @@ static inline bool pt_is_listed(enum pt_as as)
  * which a move of it changes. */
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name);
 
+static inline bool pt_is_dots(const char *name)
+{
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
 /* Whether a directory has names that are not compared byte by byte; and the slot of a name in it,
  * and the hash of its spelling, whose slot may be another one. */
 bool pt_folds(struct passthrough *pt, const struct vtable_request *v, struct pt_node *dir);
@@ -81,7 +86,7 @@ uint32_t pt_slot_of_name(const struct vtable_request *v, const struct pt_inode *
  * of its name; pt_is_as_listed() tells of what was found, if it is the inode that the listing has
  * said, as it mostly is: whatever the name may have led to before. In ahead.c.
  */
-#define PT_AHEAD 16
+#define PT_AHEAD (VTABLE_LOOKS / 2) /* two looks at each */
 struct pt_ahead {
 	unsigned int at, n; /* the next one, of how many */
 	const struct pt_dirent *entry[PT_AHEAD];
