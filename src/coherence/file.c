@@ -164,6 +164,19 @@ int file_lock(struct vtable *t, short type)
 	return 0;
 }
 
+/* Others go by another one from when they start: that would be two tables in one. */
+static int take_key(struct vtable *t, const struct key_file *file, const char **why)
+{
+	if (t->keyed && memcmp(t->key, file->key, sizeof(t->key)) != 0) {
+		*why = "the file of its key holds another one than before";
+		return -EINVAL;
+	}
+	if (!t->keyed)
+		memcpy(t->key, file->key, sizeof(t->key));
+	t->keyed = true;
+	return 0;
+}
+
 int file_read_key(struct vtable *t, bool *fresh, const char **why)
 {
 	struct key_file file;
@@ -172,10 +185,8 @@ int file_read_key(struct vtable *t, bool *fresh, const char **why)
 
 	if (n < 0)
 		return -errno;
-	if (n == sizeof(file) && memcmp(file.magic, KEY_MAGIC, sizeof(file.magic)) == 0) {
-		memcpy(t->key, file.key, sizeof(t->key));
-		return 0;
-	}
+	if (n == sizeof(file) && memcmp(file.magic, KEY_MAGIC, sizeof(file.magic)) == 0)
+		return take_key(t, &file, why);
 	*why = "the file of its key holds something else";
 	/* Shorter: whoever began it did not get to the end. */
 	if (n == sizeof(file) || memcmp(file.magic, KEY_MAGIC, min_t(size_t, (size_t)n, 8)) != 0)
@@ -183,14 +194,14 @@ int file_read_key(struct vtable *t, bool *fresh, const char **why)
 	if (!fresh)
 		return -EINVAL;
 	memcpy(file.magic, KEY_MAGIC, sizeof(file.magic));
-	r = file_random(file.key, sizeof(file.key));
+	memcpy(file.key, t->key, sizeof(file.key));
+	r = t->keyed ? 0 : file_random(file.key, sizeof(file.key));
 	if (r < 0)
 		return r;
 	if (pwrite(t->lock, &file, sizeof(file), 0) != sizeof(file))
 		return -EIO;
-	memcpy(t->key, file.key, sizeof(t->key));
 	*fresh = true;
-	return 0;
+	return take_key(t, &file, why);
 }
 
 /* The descriptor for clients cannot be made one for writing: it is of an opening of its own. */

@@ -28,8 +28,8 @@ int file_replace(struct vtable *t, const char **why);
 /* Opens the folder of a path and the key file in it, which is made where it is not there. */
 int file_find(struct vtable *t, const char *path, const char **why);
 
-/* Reads the key; with fresh, which needs the exclusive lock, makes one where there is none: *fresh
- * then says so. */
+/* Reads the key, which is to be the one that we have had, if any; with fresh, which needs the
+ * exclusive lock, makes one where there is none: *fresh then says so. */
 int file_read_key(struct vtable *t, bool *fresh, const char **why);
 
 /* Takes, changes or gives up (F_UNLCK) the lock, without waiting: -EAGAIN where others are in the

@@ -41,7 +41,8 @@ struct vtable {
 	size_t bytes;
 	uint64_t slots;
 	uint8_t id[VT_ID_SIZE];
-	uint8_t key[HASH_KEY_SIZE];
+	uint8_t key[HASH_KEY_SIZE]; /* the same in each table that we are attached to */
+	bool keyed;
 	int fd;        /* read-only: for clients */
 	bool lost;     /* FILE is attached to no more: see vtable_renew() */
 	bool told;     /* the log has said why there is no new one */
@@ -124,6 +125,8 @@ enum vtable_kind {
 };
 
 /*
+ * Hashes may be asked for from outside too, and are the same after vtable_renew().
+ *
  * The hash of an inode, and the slots by it. Those of an inode are beside each other, and so are
  * those of inodes whose numbers are, as files that are made one after the other mostly have them:
  * few lines of a cache and few pages have what is made or listed together. The lowest bits of a

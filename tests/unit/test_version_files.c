@@ -207,6 +207,32 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
+/* Of a table whose key is only half there: who is alone completes it, by what is remembered; and
+ * whatever it has become by the next time, nobody goes on by another. */
+static void check_renewal(struct vtable *t)
+{
+	uint8_t key[HASH_KEY_SIZE];
+	uint64_t name = vtable_hash_of_name(t, 1, 2, "n");
+	int fd = open("t.key", O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	vtable_poison(t);
+	assert_int_equal(vtable_renew(t, 0), 0);
+	assert_int_equal(pread(fd, key, sizeof(key), 8), sizeof(key));
+	assert_memory_equal(key, t->key, sizeof(key));
+	key[0] ^= 1;
+	assert_int_equal(pwrite(fd, key, sizeof(key), 8), sizeof(key));
+	vtable_poison(t);
+	assert_int_equal(vtable_renew(t, 0), -EINVAL);
+	assert_true(vtable_is_lost(t));
+	assert_true(vtable_hash_of_name(t, 1, 2, "n") == name);
+	key[0] ^= 1;
+	assert_int_equal(pwrite(fd, key, sizeof(key), 8), sizeof(key));
+	assert_int_equal(vtable_renew(t, 0), 0);
+	assert_false(vtable_is_lost(t));
+	close(fd);
+}
+
 static void test_keys(void **state)
 {
 	struct vtable *a, *b;
@@ -230,6 +256,7 @@ static void test_keys(void **state)
 	/* Not under those who use it. */
 	assert_int_equal(truncate("t.key", 9), 0);
 	assert_int_equal(vtable_open(&b, "t", 0, 0), -EINVAL);
+	check_renewal(a);
 	vtable_close(a);
 	/* What a server left that died over making a table is in nobody's way. */
 	put("t.new", "half of it");
