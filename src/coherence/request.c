@@ -22,6 +22,7 @@ void vtable_request_begin(struct vtable_request *v, struct vtable *t, bool words
 	v->change.n = 0;
 	v->early.slot = VT_SLOTS_MAX;
 	v->listed_ino = 0;
+	v->name = v->to_name = 0;
 	vtable_enter(t);
 	v->epoch = atomic_load_explicit(words_head(t, epoch), memory_order_acquire);
 	now = v;

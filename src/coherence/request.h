@@ -32,7 +32,8 @@ struct vtable_request {
 	struct vt_stamp early; /* of vtable_request_expect(); slot VT_SLOTS_MAX: of none */
 	struct vt_look listed; /* of the attributes of what a listing's entry is of, which is: */
 	ino_t listed_ino;      /* or 0: there is none */
-	uint64_t name, to_name; /* hashes of what the file system calls VT_NAME and VT_TO_NAME */
+	/* Hashes of what the file system calls VT_NAME and VT_TO_NAME, or 0. */
+	uint64_t name, to_name;
 	struct vtable_change change;
 };
 
@@ -51,6 +52,12 @@ void vtable_request_end(struct vtable_request *v);
 
 /* This thread's, or NULL. */
 struct vtable_request *vtable_request_now(void);
+
+/* The hash of the name with a bit. */
+static inline uint64_t vtable_request_name(const struct vtable_request *v, unsigned int bit)
+{
+	return bit == VT_NAME ? v->name : v->to_name;
+}
 
 /* Loads the word of what is read next; once more for a bit replaces the first. */
 void vtable_request_look(struct vtable_request *v, struct vtable_operand o);

@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/passthrough/known.h"
 #include "fs/passthrough/pt.h"
+#include "fs/passthrough/seen.h"
 #include "fs/passthrough/version.h"
 #include "version_world.h"
 
@@ -271,6 +273,56 @@ static void test_marks_untold(void **state)
 	assert_int_equal(epoch_now(), epoch);
 }
 
+enum way { BY_NOBODY, WITHOUT_WORDS, WITH_WORDS, LISTED, WAYS };
+
+static uint64_t listed_f;
+
+static void note_f(struct fs_listing *l, const struct fs_dirent *d, const struct fs_entry *e)
+{
+	l->left--;
+	if (e && strcmp(d->name, "f") == 0)
+		listed_f = e->node;
+}
+
+/* The node of "f"; by nobody: of whose request the table is told nothing. */
+static uint64_t find_f(enum way way)
+{
+	struct fs_listing l = {.add = note_f};
+	struct fs_entry e;
+
+	if (way == LISTED) {
+		list_directory(FS_ROOT, true, &l);
+		return listed_f;
+	}
+	if (way == BY_NOBODY)
+		assert_int_equal(w.fs->ops->lookup(w.fs, FS_ROOT, "f", &e), 0);
+	else
+		assert_int_equal(try_lookup("f", way == WITH_WORDS, &e), 0);
+	return e.node;
+}
+
+/* Who removes a name knows that it led to a node without descriptor, however that was found. */
+static void test_ways_to_find(void **state)
+{
+	struct passthrough *pt = pt_of(w.fs);
+	struct statx attr;
+
+	need_births();
+	for (enum way way = BY_NOBODY; way < WAYS; way++) {
+		uint64_t node;
+
+		w.fs->ops->reset(w.fs);
+		assert_false(pt_seen_has(pt->seen, pt_known_hash(pt, pt->root, "f")));
+		node = find_f(way);
+		assert_int_equal(pt->unopened, 1 + (way == LISTED));
+		assert_true(pt_seen_has(pt->seen, pt_known_hash(pt, pt->root, "f")));
+		assert_int_equal(unlink_name("f"), 0);
+		assert_int_equal(getattr(node, &attr), 0);
+		assert_int_equal(attr.stx_nlink, 0);
+		write_file("export/f");
+	}
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
 
 int main(void)
@@ -286,6 +338,7 @@ int main(void)
 		CASE(test_renamed_elsewhere),
 		CASE(test_marks),
 		CASE(test_marks_untold),
+		CASE(test_ways_to_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,7 +156,7 @@ void pt_note_absent(struct passthrough *pt, const struct pt_node *dir)
 void pt_note_changed(struct passthrough *pt, unsigned int bit, uint64_t node, bool absent)
 {
 	struct vtable_request *v = vtable_request_now();
-	uint64_t hash = bit == VT_NAME ? v->name : v->to_name;
+	uint64_t hash = vtable_request_name(v, bit);
 
 	if (!vtable_request_was_alone(v, bit))
 		return;
@@ -173,6 +173,6 @@ void pt_note_disputed(struct passthrough *pt, unsigned int bit)
 {
 	const struct vtable_request *v = vtable_request_now();
 
-	pt_guess_note(pt->guesses, bit == VT_NAME ? v->name : v->to_name,
+	pt_guess_note(pt->guesses, vtable_request_name(v, bit),
 		(struct pt_guess){.word = VT_BEGIN, .slot = PT_NO_SLOT, .disputed = seconds()});
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "fs/passthrough/sparse.h"
+#include "fs/passthrough/version.h"
 
 /* Two that write at once may leave one's hash with the other's node. What is not there has a table
  * of its own: who looks for one name in many directories does not push out what was found. */
@@ -29,8 +30,14 @@ void pt_known_free(struct pt_known *all)
 
 uint64_t pt_known_hash(const struct passthrough *pt, const struct pt_node *dir, const char *name)
 {
-	uint64_t h = pt_node_id(pt, dir) * 0x9e3779b97f4a7c15ull;
+	struct pt_inode inode;
+	uint64_t h;
 
+	if (pt->config.table) {
+		inode = pt_inode_of(dir);
+		return vtable_hash_of_name(pt->config.table, inode.dev, inode.ino, name);
+	}
+	h = pt_node_id(pt, dir) * 0x9e3779b97f4a7c15ull;
 	for (; *name; name++)
 		h = (h ^ (unsigned char)*name) * 0x100000001b3ull;
 	return (h ^ h >> 32) * 0x9e3779b97f4a7c15ull;

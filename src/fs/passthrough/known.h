@@ -30,7 +30,7 @@
 struct pt_known *pt_known_new(void);
 void pt_known_free(struct pt_known *all);
 
-/* Of a name in a directory. */
+/* Of a name in a directory: where there is a version table, the hash that this has of it. */
 uint64_t pt_known_hash(const struct passthrough *pt, const struct pt_node *dir, const char *name);
 
 /* The node that a name led to, referenced and pinned; none where it is cold, or cannot keep its

@@ -210,7 +210,7 @@ int pt_enter(struct passthrough *pt, struct pt_node *parent, int dir_fd, const c
 		.parent = parent,
 		.dir_fd = dir_fd,
 		.name = name,
-		.hash = pt_known_hash(pt, parent, name),
+		.hash = pt_hash_of(pt, parent, name, VT_NAME),
 		.as = as,
 		.how = TALLY_NAME_KNOWN,
 	};

@@ -120,7 +120,7 @@ static int remove_name(struct fs *fs, uint64_t parent_id, const char *name, int 
 	pt_mark_name(pt, parent.node, name);
 	PT_VICTIM struct pt_victim victim = pt_hold_victim(pt, parent.node, VT_NAME, name,
 		PT_GOES);
-	PT_NODE struct pt_node_ref held = pt_hold_named(pt, parent.node, name);
+	PT_NODE struct pt_node_ref held = pt_hold_named(pt, parent.node, name, VT_NAME);
 	r = neg_errno(unlinkat(parent.node->fd, name, flags));
 	pt_settle_removal(pt, &victim, r);
 	if (r == 0)
@@ -210,8 +210,9 @@ int pt_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_
 		PT_MOVES);
 	PT_VICTIM struct pt_victim other = flags & RENAME_NOREPLACE ? pt_no_victim()
 		: pt_hold_victim(pt, new_parent.node, VT_TO_NAME, new_name, PT_GOES);
-	PT_NODE struct pt_node_ref node = pt_hold_named(pt, parent.node, name);
-	PT_NODE struct pt_node_ref new_node = pt_hold_named(pt, new_parent.node, new_name);
+	PT_NODE struct pt_node_ref node = pt_hold_named(pt, parent.node, name, VT_NAME);
+	PT_NODE struct pt_node_ref new_node = pt_hold_named(pt, new_parent.node, new_name,
+		VT_TO_NAME);
 	return rename_nodes(pt, &(struct pt_end){parent.node, node.node, name, &moved},
 		&(struct pt_end){new_parent.node, new_node.node, new_name, &other}, flags);
 }

@@ -302,10 +302,10 @@ struct pt_node *pt_set_name(struct passthrough *pt, struct pt_node *node, struct
 /* Opens a cold node by its name: a descriptor or -errno. */
 int pt_open_by_name(struct passthrough *pt, struct pt_node *node, unsigned int ways, bool alone);
 
-/* The node of a name that is about to change or go: pinned, so that it outlives its name, and can
- * be told its next one. node is NULL where none is known, or where it does not matter. */
+/* The node of a name (bit: version.h) that is about to change or go: pinned, so that it outlives
+ * its name, and can be told its next one. node: NULL where none is known, or it does not matter. */
 struct pt_node_ref pt_hold_named(struct passthrough *pt, struct pt_node *parent,
-	const char *name);
+	const char *name, unsigned int bit);
 
 /* A name of a node (or NULL) has become another, or is gone. */
 void pt_node_renamed(struct passthrough *pt, struct pt_node *node, struct pt_node *parent,

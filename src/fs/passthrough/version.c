@@ -10,6 +10,7 @@
 #include "fs/passthrough/cred.h"
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
+#include "fs/passthrough/known.h"
 
 /* What is in flight is good for nothing: a stamp of what nobody looked at. */
 #define NO_STAMP ((struct vt_stamp){.word = VT_BEGIN})
@@ -117,6 +118,15 @@ uint32_t pt_slot_of_name(const struct vtable_request *v, const struct pt_inode *
 	if (folds || pt_is_dots(name))
 		return vtable_slot(v->t, VTABLE_LIST, dir->dev, dir->ino);
 	return vtable_slot_of_hash(v->t, *hash);
+}
+
+uint64_t pt_hash_of(const struct passthrough *pt, const struct pt_node *dir, const char *name,
+	unsigned int bit)
+{
+	const struct vtable_request *v = vtable_request_now();
+	uint64_t known = v ? vtable_request_name(v, bit) : 0;
+
+	return known ? known : pt_known_hash(pt, dir, name);
 }
 
 /* The operand of a name, and the hash of its spelling. */

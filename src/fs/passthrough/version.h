@@ -65,6 +65,11 @@ static inline bool pt_is_listed(enum pt_as as)
 	return as >= PT_LISTED && as <= PT_LISTED_FIRST;
 }
 
+/* The hash of a name in a directory (pt_known_hash()), which this thread's request mostly has. bit:
+ * which of its names, VT_NAME or VT_TO_NAME. */
+uint64_t pt_hash_of(const struct passthrough *pt, const struct pt_node *dir, const char *name,
+	unsigned int bit);
+
 /* Before a name is looked up (VT_NAME). "." and ".." are told by the listing of the directory,
  * which a move of it changes. */
 void pt_look_name(struct passthrough *pt, struct pt_node *dir, const char *name);

@@ -53,7 +53,7 @@ static uint32_t count_links(const struct pt_victim *x, enum pt_fate fate)
 static bool recall(struct passthrough *pt, const struct vtable_request *v,
 	const struct pt_victim *x, struct pt_guess *guess)
 {
-	uint64_t hash = x->name == VT_NAME ? v->name : v->to_name;
+	uint64_t hash = vtable_request_name(v, x->name);
 	uint32_t slot = vtable_slot_of_hash(v->t, hash);
 	const struct vtable_touch *name = vtable_touch_of(&v->change, slot);
 

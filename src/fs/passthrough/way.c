@@ -20,9 +20,9 @@
 #include <limits.h>
 #include <string.h>
 
-#include "fs/passthrough/known.h"
 #include "fs/passthrough/pt.h"
 #include "fs/passthrough/seen.h"
+#include "fs/passthrough/version.h"
 
 /* Names from one node down to another. */
 struct way {
@@ -170,7 +170,8 @@ int pt_open_by_name(struct passthrough *pt, struct pt_node *node, unsigned int w
 	return fd;
 }
 
-struct pt_node_ref pt_hold_named(struct passthrough *pt, struct pt_node *parent, const char *name)
+struct pt_node_ref pt_hold_named(struct passthrough *pt, struct pt_node *parent, const char *name,
+	unsigned int bit)
 {
 	struct pt_node_ref ref = {.pt = pt};
 	CLEANUP_FD int fd = -1;
@@ -178,7 +179,7 @@ struct pt_node_ref pt_hold_named(struct passthrough *pt, struct pt_node *parent,
 
 	/* With file handles names do not matter, and what is hot outlives them. */
 	if (parent->mount->fd >= 0) {
-		if (pt->cooled == 0 && !pt_seen_has(pt->seen, pt_known_hash(pt, parent, name)))
+		if (pt->cooled == 0 && !pt_seen_has(pt->seen, pt_hash_of(pt, parent, name, bit)))
 			return ref;
 		if (statx(parent->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX,
 			    &attr) < 0 ||
