@@ -18,7 +18,6 @@
 #include "fs/passthrough/known.h"
 #include "fs/passthrough/passthrough.h"
 #include "fs/passthrough/pt.h"
-#include "fs/passthrough/seen.h"
 
 #define FILES   100
 #define RACERS  4
@@ -386,10 +385,10 @@ static void test_reset(void **state)
 
 	need_births();
 	look_up_cold(FS_ROOT, "f", 1);
-	assert_true(pt_seen_has(pt->seen, pt_known_hash(pt, pt->root, "f")));
+	assert_true(pt_seen_has(&pt->seen, pt_known_hash(pt, pt->root, "f")));
 	fs->ops->reset(fs);
 	assert_int_equal(pt->unopened, 0);
-	assert_false(pt_seen_has(pt->seen, pt_known_hash(pt, pt->root, "f")));
+	assert_false(pt_seen_has(&pt->seen, pt_known_hash(pt, pt->root, "f")));
 }
 
 /* Guests that look, use, rename and forget while the host puts other files there. */

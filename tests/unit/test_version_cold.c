@@ -15,7 +15,6 @@
 
 #include "fs/passthrough/known.h"
 #include "fs/passthrough/pt.h"
-#include "fs/passthrough/seen.h"
 #include "fs/passthrough/version.h"
 #include "version_world.h"
 
@@ -312,10 +311,10 @@ static void test_ways_to_find(void **state)
 		uint64_t node;
 
 		w.fs->ops->reset(w.fs);
-		assert_false(pt_seen_has(pt->seen, pt_known_hash(pt, pt->root, "f")));
+		assert_false(pt_seen_has(&pt->seen, pt_known_hash(pt, pt->root, "f")));
 		node = find_f(way);
 		assert_int_equal(pt->unopened, 1 + (way == LISTED));
-		assert_true(pt_seen_has(pt->seen, pt_known_hash(pt, pt->root, "f")));
+		assert_true(pt_seen_has(&pt->seen, pt_known_hash(pt, pt->root, "f")));
 		assert_int_equal(unlink_name("f"), 0);
 		assert_int_equal(getattr(node, &attr), 0);
 		assert_int_equal(attr.stx_nlink, 0);

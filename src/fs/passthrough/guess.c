@@ -14,7 +14,9 @@ struct place {
 	_Atomic uint32_t slot;
 	_Atomic uint64_t hash, epoch, word, node;
 	_Atomic uint32_t disputed;
+	_Atomic uint64_t beside[PT_GUESS_BESIDE];
 };
+_Static_assert(sizeof(struct place) == 64, "a line of a cache");
 
 struct pt_guesses {
 	struct place at[PT_GUESSES];
@@ -46,10 +48,20 @@ void pt_guesses_free(struct pt_guesses *all)
 	pt_sparse_free(all, sizeof(*all));
 }
 
+void pt_guesses_clear(struct pt_guesses *all)
+{
+	pt_sparse_clear(all, sizeof(*all));
+}
+
 /* Slots have the low bits of a hash: names that share one need not share a place. */
 static struct place *place_of(struct pt_guesses *all, uint64_t hash)
 {
 	return &all->at[hash >> 32 & (PT_GUESSES - 1)];
+}
+
+struct pt_bits pt_guesses_beside(struct pt_guesses *all)
+{
+	return (struct pt_bits){all->at[0].beside, sizeof(struct place)};
 }
 
 /* Who writes meanwhile may have written half of it: then it is as good as his. */

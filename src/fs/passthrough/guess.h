@@ -17,6 +17,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/version_table.h"
@@ -32,6 +33,12 @@ struct pt_guess {
 	uint32_t disputed;    /* when somebody was last at the name together with us, or 0 */
 };
 
+/* So many words (uint64_t) at each of PT_GUESSES places, so many bytes from each other. */
+struct pt_bits {
+	void *first;
+	size_t stride;
+};
+
 struct pt_guesses;
 
 /* Whether somebody was there within the last second or two: it is not to be believed then, since
@@ -41,6 +48,14 @@ bool pt_guess_is_disputed(const struct pt_guess *guess);
 /* NULL where there is no memory: everything works without. */
 struct pt_guesses *pt_guesses_new(void);
 void pt_guesses_free(struct pt_guesses *all);
+
+/* Nothing is remembered any more, and what is beside it is 0. */
+void pt_guesses_clear(struct pt_guesses *all);
+
+/* Room for bits by hashes (seen.h) in what is left of the lines that guesses have, so that it takes
+ * no line and no page of its own. */
+#define PT_GUESS_BESIDE 2
+struct pt_bits pt_guesses_beside(struct pt_guesses *all);
 
 /* By the hash of a name (coherence/table.h). False: there is none. `all` may be NULL. */
 bool pt_guess_find(struct pt_guesses *all, uint64_t hash, struct pt_guess *guess);

@@ -15,7 +15,6 @@
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/known.h"
 #include "fs/passthrough/pt.h"
-#include "fs/passthrough/seen.h"
 #include "fs/passthrough/version.h"
 #include "metrics/tally.h"
 
@@ -126,7 +125,7 @@ static int enter_hot(struct passthrough *pt, const struct sought *s, struct pt_n
  * wants one of each. */
 static bool may_stay_cold(const struct passthrough *pt, const struct sought *s)
 {
-	return pt->seen && s->as != PT_LISTED_DIRECTORY && s->parent->mount->born &&
+	return pt->seen.bits.first && s->as != PT_LISTED_DIRECTORY && s->parent->mount->born &&
 		!s->parent->barred && !pt->dax;
 }
 
@@ -164,7 +163,7 @@ static int enter_cold(struct passthrough *pt, struct sought *s, struct fs_entry 
 	if (r == 0)
 		r = pt_node_seen(pt, &entry->attr, s->parent, s->name, &hot.node, &entry->node);
 	if (r == 0 && !hot.node) {
-		pt_seen_note(pt->seen, s->hash);
+		pt_seen_note(&pt->seen, s->hash);
 		s->how = TALLY_NAME_LATER;
 		return 0;
 	}

@@ -8,7 +8,6 @@
 #include "fs/passthrough/dax.h"
 #include "fs/passthrough/io.h"
 #include "fs/passthrough/known.h"
-#include "fs/passthrough/seen.h"
 #include "fs/passthrough/spare.h"
 #include "fs/passthrough/told.h"
 #include "fs/passthrough/version.h"
@@ -28,7 +27,7 @@ static void reset(struct fs *fs)
 	pt_dax_reset(pt);
 	pt_locks_reset(pt);
 	pt_nodes_reset(pt);
-	pt_seen_clear(pt->seen);
+	pt_seen_clear(&pt->seen);
 }
 
 static void count(struct fs *fs, struct fs_count *count)
@@ -197,7 +196,7 @@ int passthrough_new(const char *path, const struct passthrough_config *config, s
 	/* Who does not say what he opens has it open from when it is found. */
 	if (!config->starts_hot && !config->no_open &&
 		config->file_handles != PT_FILE_HANDLES_MANDATORY)
-		pt->seen = pt_seen_new();
+		pt_seen_init(&pt->seen, pt->guesses);
 	pt->nodes = idtab_new(sizeof(struct pt_node), UINT32_MAX, pt_node_destroy, pt);
 	pt->handles = idtab_new(sizeof(struct pt_handle), pt->fds / 2, pt_handle_destroy, pt);
 	pt->proc_fd = config->has_proc_fd ? config->proc_fd
@@ -240,11 +239,11 @@ void passthrough_free(struct fs *fs)
 	idtab_free(pt->handles);
 	idtab_free(pt->nodes);
 	pt_locks_destroy(pt);
-	pt_guesses_free(pt->guesses);
 	pt_told_free(pt->told);
 	pt_known_free(pt->known);
 	pt_spares_free(pt->spares);
-	pt_seen_free(pt->seen);
+	pt_seen_destroy(&pt->seen);
+	pt_guesses_free(pt->guesses);
 	pt_mounts_free(pt);
 	pthread_mutex_destroy(&pt->mount_lock);
 	pthread_mutex_destroy(&pt->streams.lock);

@@ -12,11 +12,11 @@
 #include "base/util.h"
 #include "fs/fs.h"
 #include "fs/passthrough/dirbuf.h"
-#include "fs/passthrough/guess.h"
 #include "fs/passthrough/idtab.h"
 #include "fs/passthrough/lock.h"
 #include "fs/passthrough/ops.h"
 #include "fs/passthrough/passthrough.h"
+#include "fs/passthrough/seen.h"
 #include "fs/passthrough/shard.h"
 #include "fs/passthrough/stream.h"
 
@@ -158,7 +158,7 @@ struct passthrough {
 	struct pt_spares *spares; /* spare.h; or NULL */
 	struct pt_dax *dax;    /* dax.h; NULL: no window */
 	struct pt_known *known; /* known.h; or NULL */
-	struct pt_seen *seen;   /* seen.h; NULL: nodes start with a descriptor */
+	struct pt_seen seen;    /* seen.h; or no bits: nodes start with a descriptor */
 	uint32_t hand; /* where in the ring the search for a node to cool goes on */
 };
 

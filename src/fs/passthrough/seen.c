@@ -2,39 +2,42 @@
 #include "fs/passthrough/seen.h"
 
 #include <stdatomic.h>
-#include <stddef.h>
 
 #include "fs/passthrough/sparse.h"
 
-#define BITS (1u << 21)
+#define OWN_BYTES (PT_GUESSES * PT_GUESS_BESIDE * sizeof(uint64_t))
 
-struct pt_seen {
-	_Atomic uint64_t words[BITS / 64];
-};
-
-struct pt_seen *pt_seen_new(void)
+void pt_seen_init(struct pt_seen *all, struct pt_guesses *guesses)
 {
-	return pt_sparse_new(sizeof(struct pt_seen));
+	all->guesses = guesses;
+	if (guesses)
+		all->bits = pt_guesses_beside(guesses);
+	else
+		all->bits = (struct pt_bits){pt_sparse_new(OWN_BYTES),
+			PT_GUESS_BESIDE * sizeof(uint64_t)};
 }
 
-void pt_seen_free(struct pt_seen *all)
+void pt_seen_destroy(struct pt_seen *all)
 {
-	pt_sparse_free(all, sizeof(*all));
+	if (!all->guesses)
+		pt_sparse_free(all->bits.first, OWN_BYTES);
 }
 
-static size_t word_of(uint64_t hash)
+static _Atomic uint64_t *word_of(const struct pt_seen *all, uint64_t hash)
 {
-	return hash >> 32 & (BITS / 64 - 1);
+	char *place = (char *)all->bits.first + (hash >> 32 & (PT_GUESSES - 1)) * all->bits.stride;
+
+	return (_Atomic uint64_t *)place + (hash >> 63);
 }
 
 static uint64_t bit_of(uint64_t hash)
 {
-	return UINT64_C(1) << (hash >> 58);
+	return UINT64_C(1) << (hash >> 57 & 63);
 }
 
 void pt_seen_note(struct pt_seen *all, uint64_t hash)
 {
-	_Atomic uint64_t *word = &all->words[word_of(hash)];
+	_Atomic uint64_t *word = word_of(all, hash);
 
 	if (!(atomic_load_explicit(word, memory_order_relaxed) & bit_of(hash)))
 		atomic_fetch_or_explicit(word, bit_of(hash), memory_order_relaxed);
@@ -42,11 +45,16 @@ void pt_seen_note(struct pt_seen *all, uint64_t hash)
 
 bool pt_seen_has(const struct pt_seen *all, uint64_t hash)
 {
-	return all && atomic_load_explicit(&all->words[word_of(hash)], memory_order_relaxed) &
-		bit_of(hash);
+	return all->bits.first &&
+		atomic_load_explicit(word_of(all, hash), memory_order_relaxed) & bit_of(hash);
 }
 
 void pt_seen_clear(struct pt_seen *all)
 {
-	pt_sparse_clear(all, sizeof(*all));
+	if (!all->bits.first)
+		return;
+	if (all->guesses)
+		pt_guesses_clear(all->guesses);
+	else
+		pt_sparse_clear(all->bits.first, OWN_BYTES);
 }

@@ -15,17 +15,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct pt_seen;
+#include "fs/passthrough/guess.h"
 
-/* NULL where there is no memory: then nodes start with descriptors. */
-struct pt_seen *pt_seen_new(void);
-void pt_seen_free(struct pt_seen *all);
+struct pt_seen {
+	struct pt_bits bits;        /* first: NULL where there are none, and nodes start hot */
+	struct pt_guesses *guesses; /* beside which they are, or NULL */
+};
+
+/* Beside what names stood for, where that is remembered (else guesses is NULL), which is there for
+ * longer. Where there is no memory there are no bits. */
+void pt_seen_init(struct pt_seen *all, struct pt_guesses *guesses);
+void pt_seen_destroy(struct pt_seen *all);
 
 /* hash: pt_known_hash(). */
 void pt_seen_note(struct pt_seen *all, uint64_t hash);
 bool pt_seen_has(const struct pt_seen *all, uint64_t hash);
 
-/* Nobody knows a node any more. */
+/* Nobody knows a node any more: forgets what names stood for, too. */
 void pt_seen_clear(struct pt_seen *all);
 
 #endif

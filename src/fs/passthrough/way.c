@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "fs/passthrough/pt.h"
-#include "fs/passthrough/seen.h"
 #include "fs/passthrough/version.h"
 
 /* Names from one node down to another. */
@@ -179,7 +178,7 @@ struct pt_node_ref pt_hold_named(struct passthrough *pt, struct pt_node *parent,
 
 	/* With file handles names do not matter, and what is hot outlives them. */
 	if (parent->mount->fd >= 0) {
-		if (pt->cooled == 0 && !pt_seen_has(pt->seen, pt_hash_of(pt, parent, name, bit)))
+		if (pt->cooled == 0 && !pt_seen_has(&pt->seen, pt_hash_of(pt, parent, name, bit)))
 			return ref;
 		if (statx(parent->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX,
 			    &attr) < 0 ||
