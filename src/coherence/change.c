@@ -70,7 +70,7 @@ uint64_t vtable_hash_of_inode(const struct vtable *t, dev_t dev, ino_t ino)
 	return g->hash ^ ino % VTABLE_GROUP * VTABLE_KINDS;
 }
 
-static const struct hash_begun *begin_name(const struct vtable *t, dev_t dev, ino_t ino)
+const struct hash_begun *vtable_names_of(const struct vtable *t, dev_t dev, ino_t ino)
 {
 	typeof(lately.directory) *d = &lately.directory;
 
@@ -87,10 +87,15 @@ static const struct hash_begun *begin_name(const struct vtable *t, dev_t dev, in
 	return &d->hash;
 }
 
-uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
+uint64_t vtable_hash_among(const struct hash_begun *names, const char *name)
 {
 	/* No directory has a longer one; if two such share a slot, it costs nothing. */
-	return hash_end(begin_name(t, dev, ino), name, strnlen(name, NAME_BYTES));
+	return hash_end(names, name, strnlen(name, NAME_BYTES));
+}
+
+uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)
+{
+	return vtable_hash_among(vtable_names_of(t, dev, ino), name);
 }
 
 uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name)

@@ -40,17 +40,20 @@ struct vtable_request *vtable_request_now(void)
 	return now;
 }
 
-/* All words of a reply are of the epoch that it names. */
+/* VT_KEEP, or 0, for a quiet word that was loaded after this epoch: all words of a reply are of the
+ * epoch that it names. */
+static uint32_t keep_of(const struct vtable_request *v, uint64_t epoch)
+{
+	return epoch == v->epoch && !vtable_is_poisoned(v->t) ? VT_KEEP : 0;
+}
+
 static struct vt_look look_of(const struct vtable_request *v, const struct vt_stamp *stamp,
 	uint32_t flags)
 {
-	bool keep = vt_is_quiet(stamp->word) && stamp->epoch == v->epoch &&
-		!vtable_is_poisoned(v->t);
-
 	return (struct vt_look){
 		.word = stamp->word,
 		.slot = (uint32_t)stamp->slot,
-		.flags = flags | (keep ? VT_KEEP : 0),
+		.flags = flags | (vt_is_quiet(stamp->word) ? keep_of(v, stamp->epoch) : 0),
 	};
 }
 
@@ -65,14 +68,15 @@ struct vt_look vtable_request_glance(const struct vtable_request *v, uint32_t sl
 void vtable_request_glances(const struct vtable_request *v, const uint32_t *slots, unsigned int n,
 	uint32_t flags, struct vt_look *looks)
 {
-	uint64_t words[VTABLE_LOOKS];
-	struct vt_stamp stamp = {.epoch = vtable_look_all(v->t, slots, n, words)};
+	uint64_t words[VTABLE_LOOKS], epoch = vtable_look_all(v->t, slots, n, words);
+	uint32_t keep = keep_of(v, epoch);
 
-	for (unsigned int i = 0; i < n; i++) {
-		stamp.word = words[i];
-		stamp.slot = slots[i];
-		looks[i] = look_of(v, &stamp, flags);
-	}
+	for (unsigned int i = 0; i < n; i++)
+		looks[i] = (struct vt_look){
+			.word = words[i],
+			.slot = slots[i],
+			.flags = flags | (vt_is_quiet(words[i]) ? keep : 0),
+		};
 }
 
 void vtable_request_look(struct vtable_request *v, struct vtable_operand o)

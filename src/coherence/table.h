@@ -148,7 +148,10 @@ static inline uint32_t vtable_slot(const struct vtable *t, enum vtable_kind kind
 	return vtable_slot_of_kind(t, vtable_hash_of_inode(t, dev, ino), kind);
 }
 
-/* All of the hash of a name in a directory, which no two have together, and the slot by it. */
+/* All of the hash of a name in a directory, which no two have together, and the slot by it. Of
+ * several in one the hash begins with what is this thread's until it asks for another's. */
+const struct hash_begun *vtable_names_of(const struct vtable *t, dev_t dev, ino_t ino);
+uint64_t vtable_hash_among(const struct hash_begun *names, const char *name);
 uint64_t vtable_hash_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
 uint32_t vtable_slot_of_name(const struct vtable *t, dev_t dev, ino_t ino, const char *name);
 

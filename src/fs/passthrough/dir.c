@@ -34,6 +34,7 @@ struct finder {
 	bool words;   /* entries have them */
 	bool recalls; /* what was told before may be told again */
 	struct pt_ahead ahead;
+	const struct pt_guess *guess; /* of the entry at hand, if it has words */
 };
 
 static struct finder finder(struct passthrough *pt, struct pt_handle *handle, bool with_entries)
@@ -44,23 +45,26 @@ static struct finder finder(struct passthrough *pt, struct pt_handle *handle, bo
 	f.words = with_entries && v && v->words;
 	f.recalls = with_entries && pt_may_recall(pt, handle->node);
 	f.ahead.at = f.ahead.n = 0;
+	f.guess = NULL;
 	return f;
 }
 
 /* Fills in the words of an entry: those of as many as there may be room for are looked at with the
  * first. */
 static void tell_words(struct passthrough *pt, struct pt_handle *handle,
-	const struct pt_dirent *host, const struct fs_listing *listing, struct pt_ahead *ahead,
+	const struct pt_dirent *host, const struct fs_listing *listing, struct finder *f,
 	struct fs_entry *entry)
 {
-	size_t room = listing->left / listing->cost(listing, 1);
+	struct pt_ahead *ahead = &f->ahead;
 
 	if (ahead->at == ahead->n || ahead->entry[ahead->at] != host) {
+		size_t room = listing->left / listing->cost(listing, 1);
+
 		ahead->n = pt_dir_ahead(handle->dir, ahead->entry,
 			(unsigned int)min_t(size_t, room, PT_AHEAD));
 		pt_look_ahead(pt, handle->node, ahead);
 	}
-	pt_tell_ahead(ahead, entry);
+	f->guess = pt_tell_ahead(ahead, entry);
 }
 
 static bool enter(struct passthrough *pt, struct pt_handle *handle, const struct fs_dirent *d,
@@ -72,7 +76,7 @@ static bool enter(struct passthrough *pt, struct pt_handle *handle, const struct
 	if (pt_is_dots(d->name))
 		return false;
 	if (f->words)
-		met = pt_meet_listed(pt, handle->node, d->name, f->recalls, entry);
+		met = pt_meet_listed(pt, handle->node, d->name, f->guess, f->recalls, entry);
 	if (met == PT_UNMET && as == PT_LISTED)
 		as = PT_LISTED_FIRST;
 	return met == PT_MET_AND_TOLD ||
@@ -109,7 +113,7 @@ static void add(struct passthrough *pt, struct pt_handle *handle, const struct p
 
 	if (listing->with_entries) {
 		if (f->words)
-			tell_words(pt, handle, host, listing, &f->ahead, &entry);
+			tell_words(pt, handle, host, listing, f, &entry);
 		find_entry(pt, handle, &d, f, &entry);
 	}
 	listing->add(listing, &d, listing->with_entries ? &entry : NULL);

@@ -106,6 +106,14 @@ uint64_t idtab_id(const struct idslot *slot)
 	return (uint64_t)GENERATION(word) << 32 | slot->index;
 }
 
+bool idtab_has(struct idtab *tab, uint64_t id)
+{
+	const struct idslot *slot = slot_at(tab, (uint32_t)id);
+	uint64_t word = slot ? atomic_load_explicit(&slot->word, memory_order_relaxed) : 0;
+
+	return REFS(word) > 0 && GENERATION(word) == GENERATION(id);
+}
+
 struct idslot *idtab_get(struct idtab *tab, uint64_t id)
 {
 	struct idslot *slot = slot_at(tab, (uint32_t)id);

@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,6 +57,9 @@ void idtab_publish(struct idslot *slot);
 
 /* The number of an object that the caller has a reference to. */
 uint64_t idtab_id(const struct idslot *slot);
+
+/* Whether there is an object with a number: if not, there never will be. */
+bool idtab_has(struct idtab *tab, uint64_t id);
 
 /* Finds an object and takes a reference, or NULL. */
 struct idslot *idtab_get(struct idtab *tab, uint64_t id);

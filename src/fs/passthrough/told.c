@@ -116,18 +116,14 @@ static bool recall(struct passthrough *pt, struct pt_node *dir, const char *name
 }
 
 enum pt_met pt_meet_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
-	bool recalls, struct fs_entry *entry)
+	const struct pt_guess *guess, bool recalls, struct fs_entry *entry)
 {
-	const struct vtable_request *v = vtable_request_now();
-	struct pt_guess guess;
-	struct pt_node *node = NULL;
+	struct pt_node *node = guess->slot == PT_NO_SLOT ? NULL : pt_node_get(pt, guess->node);
 	bool told;
 
-	if (pt_guess_find(pt->guesses, v->name, &guess) && guess.slot != PT_NO_SLOT)
-		node = pt_node_get(pt, guess.node);
 	if (!node)
 		return PT_UNMET;
-	told = recalls && recall(pt, dir, name, node, &guess, entry);
+	told = recalls && recall(pt, dir, name, node, guess, entry);
 	pt_node_put(pt, node);
 	return told ? PT_MET_AND_TOLD : PT_MET;
 }

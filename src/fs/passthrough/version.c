@@ -112,12 +112,11 @@ bool pt_folds(struct passthrough *pt, const struct vtable_request *v, struct pt_
 }
 
 uint32_t pt_slot_of_name(const struct vtable_request *v, const struct pt_inode *dir, bool folds,
-	const char *name, uint64_t *hash)
+	const char *name, uint64_t hash)
 {
-	*hash = vtable_hash_of_name(v->t, dir->dev, dir->ino, name);
 	if (folds || pt_is_dots(name))
 		return vtable_slot(v->t, VTABLE_LIST, dir->dev, dir->ino);
-	return vtable_slot_of_hash(v->t, *hash);
+	return vtable_slot_of_hash(v->t, hash);
 }
 
 uint64_t pt_hash_of(const struct passthrough *pt, const struct pt_node *dir, const char *name,
@@ -135,9 +134,10 @@ static struct vtable_operand name_operand(struct passthrough *pt, const struct v
 {
 	struct pt_inode inode = pt_inode_of(dir);
 
+	*hash = vtable_hash_of_name(v->t, inode.dev, inode.ino, name);
 	return (struct vtable_operand){
 		.bit = bit,
-		.slot = pt_slot_of_name(v, &inode, pt_folds(pt, v, dir), name, hash),
+		.slot = pt_slot_of_name(v, &inode, pt_folds(pt, v, dir), name, *hash),
 		.flags = inode.timed ? VT_TIMED : 0,
 	};
 }

@@ -14,6 +14,7 @@
 #define PASSTHROUGH_VERSION_H
 
 #include "coherence/request.h"
+#include "fs/passthrough/guess.h"
 #include "fs/passthrough/pt.h"
 
 /* An inode, by what slots are found by. */
@@ -80,26 +81,28 @@ static inline bool pt_is_dots(const char *name)
 }
 
 /* Whether a directory has names that are not compared byte by byte; and the slot of a name in it,
- * and the hash of its spelling, whose slot may be another one. */
+ * by the hash of its spelling, whose slot may be another one. */
 bool pt_folds(struct passthrough *pt, const struct vtable_request *v, struct pt_node *dir);
 uint32_t pt_slot_of_name(const struct vtable_request *v, const struct pt_inode *dir, bool folds,
-	const char *name, uint64_t *hash);
+	const char *name, uint64_t hash);
 
 /*
  * Entries of a listing, which says of which inode each name is. pt_look_ahead() looks at what is in
- * `entry`, of one directory; pt_tell_ahead() has the request go on with the next of them, and tells
- * of its name; pt_is_as_listed() tells of what was found, if it is the inode that the listing has
- * said, as it mostly is: whatever the name may have led to before. In ahead.c.
+ * `entry`, of one directory, and what the names stood for last; pt_tell_ahead() has the request go
+ * on with the next of them, and tells of its name; pt_is_as_listed() tells of what was found, if it
+ * is the inode that the listing has said, as it mostly is: whatever the name may have led to
+ * before. In ahead.c.
  */
 #define PT_AHEAD (VTABLE_LOOKS / 2) /* two looks at each */
 struct pt_ahead {
 	unsigned int at, n; /* the next one, of how many */
 	const struct pt_dirent *entry[PT_AHEAD];
 	uint64_t hash[PT_AHEAD]; /* of the name */
-	struct vt_look name[PT_AHEAD], attr[PT_AHEAD];
+	struct vt_look look[2 * PT_AHEAD]; /* at each name, and at its inode's attributes */
+	struct pt_guess guess[PT_AHEAD]; /* slot PT_NO_SLOT: of nothing that the guest knows */
 };
 void pt_look_ahead(struct passthrough *pt, struct pt_node *dir, struct pt_ahead *ahead);
-void pt_tell_ahead(struct pt_ahead *ahead, struct fs_entry *entry);
+const struct pt_guess *pt_tell_ahead(struct pt_ahead *ahead, struct fs_entry *entry);
 bool pt_is_as_listed(const struct vtable_request *v, const struct pt_node *parent,
 	struct fs_entry *entry);
 
@@ -107,12 +110,12 @@ bool pt_is_as_listed(const struct vtable_request *v, const struct pt_node *paren
  * Whether attributes of entries that were listed before are to be told again, as far as they are
  * still good, in a listing of a directory (told.h). After pt_tell_ahead(): whether those of a name
  * are, and the entry has been filled in as pt_enter() would; or else whether the guest knows what
- * the name stood for last. And what has been found is noted.
+ * the name stood for last (guess). And what has been found is noted.
  */
 enum pt_met { PT_UNMET, PT_MET, PT_MET_AND_TOLD };
 bool pt_may_recall(const struct passthrough *pt, const struct pt_node *dir);
 enum pt_met pt_meet_listed(struct passthrough *pt, struct pt_node *dir, const char *name,
-	bool recalls, struct fs_entry *entry);
+	const struct pt_guess *guess, bool recalls, struct fs_entry *entry);
 void pt_note_told(struct passthrough *pt, const struct fs_entry *entry);
 
 /* Before a name is made, removed or moved: its directory, and the name; both of a rename. May take
