@@ -72,12 +72,10 @@ int file_map(struct vtable *t, int fd, const char **why)
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
-	/* All of it is there already: so that no request has to wait for a page to be mapped.
-	 * Linux 5.14; else they do. */
-	madvise(map, (size_t)vt_used(head.slots), MADV_POPULATE_WRITE);
 	t->map = map;
 	t->bytes = (size_t)st.st_size;
 	t->slots = head.slots;
+	vtable_populate(t);
 	memcpy(t->id, head.id, sizeof(t->id));
 	return 0;
 }

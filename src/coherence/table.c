@@ -55,6 +55,11 @@ void vtable_disown_descriptors(struct vtable *t)
 	t->fd = t->dir = t->lock = t->proc = -1;
 }
 
+void vtable_populate(const struct vtable *t)
+{
+	madvise(t->map, (size_t)vt_used(t->slots), MADV_POPULATE_WRITE);
+}
+
 void vtable_enter(struct vtable *t)
 {
 	door_enter(&t->inside);

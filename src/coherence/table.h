@@ -78,6 +78,10 @@ int vtable_make(struct vtable **out, uint64_t slots);
 /* In a process that was forked and has closed what it inherited: no descriptor is the table's. */
 void vtable_disown_descriptors(struct vtable *t);
 
+/* Has all pages of the table mapped, so that no request has to wait for one (Linux 5.14; else they
+ * do). Those that it had when a process was forked the new one has not. */
+void vtable_populate(const struct vtable *t);
+
 /* Maps memory that another process has made and shares, in the place of its last one, which had the
  * same key. Nobody is inside. 0, or -errno with the old one as it was. */
 int vtable_adopt(struct vtable *t, int fd);

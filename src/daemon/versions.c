@@ -270,6 +270,7 @@ int versions_start(struct versions *v, const struct versions_world *world)
 	if (r < 0)
 		log_warn("host processes are not watched: their watcher does not answer (%s)",
 			strerror(-r));
+	vtable_populate(v->table);
 	v->backend = world->backend;
 	v->fs = world->fs;
 	v->table->proc = world->proc_fd;

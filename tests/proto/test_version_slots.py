@@ -4,6 +4,7 @@
 computes, with the word that the table has, and a change has moved it by one."""
 
 import os
+import re
 import struct
 import time
 
@@ -83,6 +84,20 @@ class Checker:
             slot = self.slot_of(bit, *where)
             equal((move.slot, move.after), (slot, self.table.word(slot)), f"{op}: change of {bit}")
             equal((move.flags, move.after), (ALONE, move.before + (1 << 16)), f"{op}: {bit}, alone")
+
+
+def mapped(pid, path):
+    """KiB of a file's pages that a process has at hand."""
+    with open(f"/proc/{pid}/smaps") as f:
+        maps = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", f.read())
+    return sum(int(re.search(r"(?m)^Rss:\s+(\d+)", m).group(1)) for m in maps
+               if m.splitlines()[:1] and m.splitlines()[0].endswith(path))
+
+
+@case("no request waits for a page of the table")
+def _():
+    w, _ = world()
+    check(mapped(w.daemon.pid, where(w)) >= SLOTS * 8 // 1024, "pages are not mapped")
 
 
 @case("what is looked at")
