@@ -101,6 +101,14 @@ bool vtable_request_found(const struct vtable_request *v, uint32_t slot, uint32_
 	return look->word == VT_UNTOUCHED;
 }
 
+bool vtable_request_was_expected(const struct vtable_request *v, unsigned int bit)
+{
+	const struct vtable_touch *touch = vtable_touch_of(&v->change, v->slot[index_of(bit)]);
+
+	return touch->before == VT_UNTOUCHED || (v->early.slot == touch->slot &&
+		vt_is_quiet(touch->before) && v->early.word == touch->before);
+}
+
 bool vtable_request_look_found(struct vtable_request *v, struct vtable_operand o)
 {
 	v->looked |= o.bit;

@@ -79,6 +79,9 @@ void vtable_request_expect(struct vtable_request *v, uint32_t slot);
 bool vtable_request_found(const struct vtable_request *v, uint32_t slot, uint32_t flags,
 	struct vt_look *look);
 
+/* The same of what was found and has been marked since: whether what was read before is good. */
+bool vtable_request_was_expected(const struct vtable_request *v, unsigned int bit);
+
 /* The same for the bit of what was found. */
 bool vtable_request_look_found(struct vtable_request *v, struct vtable_operand o);
 

@@ -13,7 +13,7 @@ import sys
 ROOT = os.environ["CAUSEWAY_SRC"]
 FOLDER = "src/fs/passthrough"
 
-MARK = re.compile(r"\b(pt_mark|pt_mark_names?|pt_mark_made|pt_mark_inode|pt_own_begin)\(")
+MARK = re.compile(r"\b(pt_mark|pt_mark_names?|pt_mark_new_name|pt_mark_made|pt_mark_inode|pt_own_begin)\(")
 CHANGE = re.compile(
     r"\b(unlinkat|renameat2?|mkdirat|mknodat|symlinkat|linkat|(?:p?write(?:v2?)?|pwrite64)|"
     r"[fl]?setxattr|[fl]?removexattr|f?truncate|fallocate|f?chmod(?:at)?|[fl]?chown(?:at)?|utimensat|"

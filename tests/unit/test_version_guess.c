@@ -157,6 +157,57 @@ static int create(const char *name)
 	return r < 0 ? r : w.fs->ops->release(w.fs, handle);
 }
 
+/* Somebody has had to do with the slot of the file that is made next, most likely. */
+static uint64_t touch_next(const char *last)
+{
+	struct vtable_change c = {0};
+	struct stat st;
+	uint32_t slot;
+
+	assert_int_equal(lstat(last, &st), 0);
+	slot = vtable_slot(w.t, VTABLE_ATTR, st.st_dev, st.st_ino + 1);
+	vtable_begin(w.t, &c, &slot, 1);
+	vtable_end(w.t, &c);
+	return st.st_ino + 1;
+}
+
+static char made[64];
+
+static void change_made(void) { change(made, NEWER); }
+
+/* Makes files until one has the number that was to be expected. */
+static void make_expected(void (*happens)(void), unsigned int looks)
+{
+	static int n;
+	uint64_t next;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		next = touch_next(made);
+		snprintf(made, sizeof(made), "export/made%d", n++);
+		w.happens = happens;
+		w.at = happens ? 1 : 0;
+		assert_int_equal(create(made + strlen("export/")), 0);
+		check_entry(&created, look_of(VT_CHILD_ATTR), made);
+		if (created.attr.stx_ino != next)
+			continue;
+		assert_int_equal(w.looks, looks);
+		assert_true(look_of(VT_CHILD_ATTR)->flags & VT_KEEP);
+		return;
+	}
+	fail_msg("no file has the number after that of the one before");
+}
+
+/* Where files have one number after the other, none needs a second look, unless somebody has found
+ * it before it was marked. */
+static void test_create_next(void **state)
+{
+	snprintf(made, sizeof(made), "export/new");
+	assert_int_equal(create("new"), 0);
+	make_expected(NULL, 2);
+	make_expected(change_made, 3);
+	assert_int_equal(created.attr.stx_mode & 07777, NEWER);
+}
+
 static void test_create(void **state)
 {
 	assert_int_equal(create("new"), 0);
@@ -635,6 +686,7 @@ int main(void)
 		CASE(test_change_between),
 		CASE(test_wrong_guess),
 		CASE(test_create),
+		CASE(test_create_next),
 		CASE(test_unlink),
 		CASE(test_others_at_name),
 		CASE(test_known_no_more),

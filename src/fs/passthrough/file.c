@@ -341,7 +341,7 @@ int pt_create(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, co
 	if (r == 0 && parent.node->barred)
 		r = -EROFS;
 	if (r == 0 && name)
-		pt_mark_name(pt, parent.node, name);
+		pt_mark_new_name(pt, parent.node, name);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)

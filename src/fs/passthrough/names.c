@@ -65,7 +65,7 @@ int pt_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, c
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		pt_mark_name(pt, parent.node, name);
+		pt_mark_new_name(pt, parent.node, name);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
@@ -82,7 +82,7 @@ int pt_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		pt_mark_name(pt, parent.node, name);
+		pt_mark_new_name(pt, parent.node, name);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)
@@ -99,7 +99,7 @@ int pt_mkdir(struct fs *fs, const struct fs_caller *who, uint64_t parent_id, con
 	PT_NODE struct pt_node_ref parent = parent_ref(pt, parent_id, name, &r);
 
 	if (r == 0)
-		pt_mark_name(pt, parent.node, name);
+		pt_mark_new_name(pt, parent.node, name);
 	if (r == 0)
 		r = pt_begin_making(pt, who);
 	if (r < 0)

@@ -14,6 +14,7 @@
 #include "fs/passthrough/dirbuf.h"
 #include "fs/passthrough/idtab.h"
 #include "fs/passthrough/lock.h"
+#include "fs/passthrough/mount.h"
 #include "fs/passthrough/ops.h"
 #include "fs/passthrough/passthrough.h"
 #include "fs/passthrough/seen.h"
@@ -28,30 +29,6 @@
 
 /* A node's share of tables, beside struct pt_node and what that points to. */
 #define PT_NODE_MORE 24
-
-/* Whether a file system compares names byte by byte. */
-enum pt_names { PT_NAMES_BYTES, PT_NAMES_FOLD, PT_NAMES_ASK /* each directory */ };
-
-/*
- * A mount of the host that nodes were found on; it stays known while there are any, and while it
- * is used. Its descriptors keep the host from unmounting it, as the nodes' own do.
- */
-struct pt_mount {
-	uint64_t id;
-	_Atomic uint32_t users; /* nodes among them; 0 only under the lock of the list */
-	int fd; /* a directory there, open for reading: file handles are opened below it; or -1 */
-	int path_fd; /* of what was found there first, where there is no fd; or -1 */
-	bool in_memory; /* there is nothing to wait for */
-	bool local; /* close(2) never fails there: nothing is held back until then */
-	_Atomic bool no_leases, replaces_only; /* dax.c; RENAME_NOREPLACE is refused */
-	_Atomic uint8_t reads; /* enum pt_reads (data.c) */
-	_Atomic bool unwatched; /* what the host's processes change there is not told */
-	bool keeps_numbers; /* an inode's is no other's while a descriptor holds it */
-	bool timed; /* what changes there need not be told to this machine, or not by number */
-	bool born; /* local, and inodes have times of birth: what is found need not be opened */
-	enum pt_names names; /* how they are compared */
-	struct pt_mount *next;
-};
 
 /* What tells the inode of a cold node without file handle from a later one with its number. */
 enum pt_proof {
@@ -312,22 +289,6 @@ void pt_node_renamed(struct passthrough *pt, struct pt_node *node, struct pt_nod
 	const char *name);
 void pt_node_unnamed(struct passthrough *pt, struct pt_node *node, struct pt_node *parent,
 	const char *name);
-
-/* mount.c */
-
-/* The mount of a descriptor's mount id, used once more; NULL: no memory. */
-struct pt_mount *pt_mount_find(struct passthrough *pt, uint64_t id, int fd);
-void pt_mount_put(struct passthrough *pt, struct pt_mount *mount);
-
-/* Syncs every mount that is known: 0 or the first error. */
-int pt_mounts_sync(struct passthrough *pt);
-
-/* Syncs the one. 0 or -errno. */
-int pt_mount_sync(struct passthrough *pt, const struct pt_mount *mount);
-void pt_mounts_free(struct passthrough *pt);
-
-/* The file handle of a descriptor (allocated), or NULL where there is none. */
-struct file_handle *pt_file_handle(int fd);
 
 /* handle.c */
 

@@ -197,6 +197,27 @@ void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name)
 	mark_spelling(v, v->name, o[n - 1].slot);
 }
 
+/* What is made gets a number that nobody knows before; but many file systems count. */
+void pt_mark_new_name(struct passthrough *pt, struct pt_node *dir, const char *name)
+{
+	struct vtable_request *v = vtable_request_now();
+	uint64_t last = atomic_load_explicit(&dir->mount->last_made, memory_order_relaxed);
+
+	if (!v)
+		return;
+	pt_mark_name(pt, dir, name);
+	if (v->words && last)
+		vtable_request_expect(v,
+			vtable_slot(v->t, VTABLE_ATTR, pt_inode_of(dir).dev, last + 1));
+}
+
+static void note_made(const struct pt_node *parent, const struct statx *attr)
+{
+	if (parent && pt_is_beside(attr, parent))
+		atomic_store_explicit(&parent->mount->last_made, attr->stx_ino,
+			memory_order_relaxed);
+}
+
 void pt_mark_names(struct passthrough *pt, struct pt_node *dir, const char *name,
 	struct pt_node *to_dir, const char *to_name)
 {
@@ -266,6 +287,7 @@ bool pt_meet_for(struct passthrough *pt, struct vtable_request *v, const struct 
 		.flags = inode.timed ? VT_TIMED : 0,
 	};
 	if (as == PT_MADE) {
+		note_made(parent, &entry->attr);
 		vtable_request_mark(v, &o, 1);
 		good = pt_is_good_made();
 	} else if (as == PT_LOOKED_UP) {
@@ -285,6 +307,7 @@ bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, 
 
 	if (!v || pt_stat(fd, attr) < 0)
 		return false;
+	note_made(parent, attr);
 	inode = inode_found(pt, attr, parent, fd);
 	pt_mark_inode(v, &inode, bits);
 	return true;
@@ -293,9 +316,8 @@ bool pt_mark_made(struct passthrough *pt, const struct pt_node *parent, int fd, 
 bool pt_is_good_made(void)
 {
 	const struct vtable_request *v = vtable_request_now();
-	uint32_t slot = v->slot[__builtin_ctz(VT_CHILD_ATTR)];
 
-	return !v->words || vtable_touch_of(&v->change, slot)->before == VT_UNTOUCHED;
+	return !v->words || vtable_request_was_expected(v, VT_CHILD_ATTR);
 }
 
 bool pt_settle_attr(const struct pt_node *node, unsigned int bit)

@@ -118,9 +118,10 @@ enum pt_met pt_meet_listed(struct passthrough *pt, struct pt_node *dir, const ch
 	const struct pt_guess *guess, bool recalls, struct fs_entry *entry);
 void pt_note_told(struct passthrough *pt, const struct fs_entry *entry);
 
-/* Before a name is made, removed or moved: its directory, and the name; both of a rename. May take
- * the daemon's credentials. */
+/* Before a name is made, removed or moved: its directory, and the name; both of a rename. A new
+ * name is that of an inode that is made, too. May take the daemon's credentials. */
 void pt_mark_name(struct passthrough *pt, struct pt_node *dir, const char *name);
+void pt_mark_new_name(struct passthrough *pt, struct pt_node *dir, const char *name);
 void pt_mark_names(struct passthrough *pt, struct pt_node *dir, const char *name,
 	struct pt_node *to_dir, const char *to_name);
 
