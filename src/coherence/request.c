@@ -105,8 +105,8 @@ bool vtable_request_was_expected(const struct vtable_request *v, unsigned int bi
 {
 	const struct vtable_touch *touch = vtable_touch_of(&v->change, v->slot[index_of(bit)]);
 
-	return touch->before == VT_UNTOUCHED || (v->early.slot == touch->slot &&
-		vt_is_quiet(touch->before) && v->early.word == touch->before);
+	return touch->before == VT_UNTOUCHED ||
+		(v->early.slot == touch->slot && v->early.word == touch->before);
 }
 
 bool vtable_request_look_found(struct vtable_request *v, struct vtable_operand o)

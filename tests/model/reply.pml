@@ -6,10 +6,19 @@
  * word after, if the change had the slot to itself. Otherwise they are read anew, after the end and
  * after a word, as in an answer to a question. Another server changes the same inode meanwhile.
  *
+ * With MADE the inode is made: its slot is known and marked only when its attributes have been read,
+ * and nobody keeps what they were before. They are read again after the mark unless that has found
+ * that nothing was ever changed in the slot, or the word that was there before, of which the server
+ * may have guessed where it would be.
+ *
+ * with MADE=1
  * without ATTR_BETWEEN: those from between are kept with a word that is read after the end
  * without ATTR_CROWDED: they are kept with the word after, whoever else was there
  * without ATTR_FIRST: they are read anew, and then the word
+ * without ANY_WORD MADE=1: they are not read again, whatever word the mark has found
+ * without GUESS_LATE MADE=1: the word of a guess is loaded when they have been read
  * reaches ALONE: nobody else was there
+ * reaches EXPECTED: the mark has found the word of a guess
  * reaches ANEW: somebody was, and what is read anew is kept
  * reaches MARKED: it is not, since something is in flight again
  * reaches HIT: what is kept is used
@@ -17,6 +26,8 @@
 #include "model.h"
 
 #define CHANGES 2 /* of each */
+
+#define NEVER_CHANGED 0 /* what words begin with */
 
 byte word, attr;
 
@@ -34,16 +45,49 @@ active proctype other()
 	od
 }
 
+/* A guess may be wrong; then there is none. */
+inline make()
+{
+#ifndef GUESS_LATE
+	if
+	:: atomic { guessed = true; early = word }
+	:: guessed = false
+	fi;
+#endif
+	attr++;
+	value = attr;
+#ifdef GUESS_LATE
+	atomic { guessed = true; early = word };
+#endif
+	atomic { before = word; word = word + BEGIN }
+	if
+	:: before == NEVER_CHANGED
+	:: before != NEVER_CHANGED && guessed && before == early ->
+		reached(EXPECTED)
+#ifdef ANY_WORD
+	:: else
+#else
+	:: else -> value = attr
+#endif
+	fi
+}
+
 /* A server and its guest. */
 active proctype changer()
 {
-	byte i, before, after, w, value, floor;
+	byte i, before, after, w, value, floor, early;
+	bool guessed;
 
 	do
 	:: i < CHANGES ->
-		atomic { i++; before = word; word = word + BEGIN }
+		i++;
+#ifdef MADE
+		make();
+#else
+		atomic { before = word; word = word + BEGIN }
 		attr++;
 		value = attr;
+#endif
 		atomic { word = word + END; after = word }
 		if
 		:: atomic { alone(before, after) -> w = after; reached(ALONE) }
@@ -80,7 +124,7 @@ active proctype changer()
 			fi
 		:: true
 		fi;
-		atomic { before = 0; after = 0; w = 0; value = 0; floor = 0 }
+		atomic { before = 0; after = 0; w = 0; value = 0; floor = 0; early = 0; guessed = false }
 	:: else -> break
 	od
 }
