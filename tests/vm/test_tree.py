@@ -3,6 +3,7 @@
 """A large tree: unpacked with tar and copied with cp in the guest, compared by checksums on both
 sides, walked, and removed; the daemon's descriptors stay bounded and its nodes go."""
 import os
+import time
 
 from guest import FULL, Daemon, Guest, check, fast_qemu, host, same
 
@@ -51,9 +52,11 @@ print(f"{nodes} nodes, {handles} handles, {descriptors(d)} descriptors")
 same("open handles", handles, 0)
 check(nodes > FILES, f"only {nodes} nodes known after {2 * FILES} files")
 check(descriptors(d) < 19_000, f"{descriptors(d)} descriptors")
-vm.run("echo 3 > /proc/sys/vm/drop_caches; echo 3 > /proc/sys/vm/drop_caches", LIMIT)
-_, nodes, _ = d.statistics()
-check(nodes < FILES / 4, f"{nodes} nodes still known after the guest dropped its caches")
+end = time.monotonic() + LIMIT
+while nodes >= FILES / 4:  # the guest sends what it forgets later, and may be using some of it still
+    check(time.monotonic() < end, f"{nodes} nodes still known after the guest dropped its caches")
+    vm.run("echo 3 > /proc/sys/vm/drop_caches", LIMIT)
+    _, nodes, _ = d.statistics()
 vm.run("rm -r /mnt/s/tar /mnt/s/copy", LIMIT)
 same("left on the host", os.listdir("shared"), [])
 vm.run("umount /mnt/s")
