@@ -6,17 +6,16 @@
  * word after, if the change had the slot to itself. Otherwise they are read anew, after the end and
  * after a word, as in an answer to a question. Another server changes the same inode meanwhile.
  *
- * With MADE the inode is made: its slot is known and marked only when its attributes have been read,
- * and nobody keeps what they were before. They are read again after the mark unless that has found
- * that nothing was ever changed in the slot, or the word that was there before, of which the server
- * may have guessed where it would be.
+ * Or the change makes the inode: its slot is known and marked only when its attributes have been
+ * read, and nobody keeps what they were before. They are read again after the mark unless that has
+ * found that nothing was ever changed in the slot, or the word that was there before, of which the
+ * server may have guessed where it would be.
  *
- * with MADE=1
  * without ATTR_BETWEEN: those from between are kept with a word that is read after the end
  * without ATTR_CROWDED: they are kept with the word after, whoever else was there
  * without ATTR_FIRST: they are read anew, and then the word
- * without ANY_WORD MADE=1: they are not read again, whatever word the mark has found
- * without GUESS_LATE MADE=1: the word of a guess is loaded when they have been read
+ * without ANY_WORD: they are not read again, whatever word the mark has found
+ * without GUESS_LATE: the word of a guess is loaded when they have been read
  * reaches ALONE: nobody else was there
  * reaches EXPECTED: the mark has found the word of a guess
  * reaches ANEW: somebody was, and what is read anew is kept
@@ -81,13 +80,12 @@ active proctype changer()
 	do
 	:: i < CHANGES ->
 		i++;
-#ifdef MADE
-		make();
-#else
-		atomic { before = word; word = word + BEGIN }
-		attr++;
-		value = attr;
-#endif
+		if
+		:: make()
+		:: atomic { before = word; word = word + BEGIN }
+			attr++;
+			value = attr
+		fi;
 		atomic { word = word + END; after = word }
 		if
 		:: atomic { alone(before, after) -> w = after; reached(ALONE) }
