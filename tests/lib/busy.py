@@ -2,8 +2,10 @@
 """Guests of causeway.ko with programs at work on a mount (tests/vm/busy.c), however that ends, or is
 interrupted."""
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 
 import kmod
 from guest import BOOT_SECONDS, Monitor, check, same, wait_for
@@ -18,6 +20,29 @@ BRIDGE = "/sys/bus/pci/devices/0000:00:1f.0/config"
 # Each slab cache is its own and counts exactly; objects of ours are not used after their end.
 APPEND = (f"sysctl.kernel.hung_task_timeout_secs={HUNG}", "sysctl.kernel.hung_task_panic=1",
           "slab_nomerge", "slub_debug=F;FZP,causeway_*,kmalloc*")
+
+# Runs a QEMU so that the processors that it emulates take turns in one thread.
+IN_TURNS = """#!/bin/sh
+for word; do
+    shift
+    case $word in
+    q35,accel=tcg,*) set -- "$@" "q35,${{word#q35,accel=tcg,}}" -accel tcg,thread=single ;;
+    *) set -- "$@" "$word" ;;
+    esac
+done
+exec {} "$@"
+"""
+
+
+def in_turns(options=()):
+    """Options for a guest that sleeps, instead of those that choose its QEMU. With a thread for each
+    emulated processor, the second one of a machine that wakes up is often found by its kernel only after
+    ten seconds, and now and then runs from address 0 instead, over what the firmware has there. With one
+    thread that is seldom (sleep() says so)."""
+    with tempfile.NamedTemporaryFile("w", dir=".", prefix="qemu-", delete=False) as f:
+        f.write(IN_TURNS.format(options[1] if options else "qemu-system-x86_64"))
+    os.chmod(f.name, 0o755)
+    return ("--qemu", os.path.abspath(f.name))
 
 
 class BusyGuest(kmod.KmodGuest):
@@ -52,7 +77,8 @@ class BusyGuest(kmod.KmodGuest):
     def let_requests(self, where, number):
         """Until so many more requests were sent."""
         path = f"/sys/fs/causeway/{where}/requests"
-        self.run(f"n=$(($(cat {path}) + {number})); until [ $(cat {path}) -gt $n ]; do :; done")
+        self.run(f"n=$(($(cat {path}) + {number})); until [ $(cat {path}) -gt $n ]; do "
+                 "sleep 0.02; done")
 
     def start_sleep(self, how="mem"):
         self.send(f"{{ echo {how} > /sys/power/state; }} 2>/tmp/slept; echo $? >>/tmp/slept\n")
@@ -74,7 +100,11 @@ class BusyGuest(kmod.KmodGuest):
         try:
             same("what the suspend came to", self.run("cat /tmp/slept", BOOT_SECONDS), "0\n")
         except AssertionError:
-            print(self.monitor.command("query-status"), self.monitor.command("query-cpus-fast"))
+            registers = self.monitor.command("human-monitor-command", **{"command-line": "info registers -a"})
+            print(self.monitor.command("query-status"), registers)
+            # Linux has paging on from its first moments.
+            if not int(re.search(r"CR0=(\w+)", registers).group(1), 16) >> 31:
+                print("the machine is still in its firmware")
             raise
         self.run(f"dd if=/tmp/power of={BRIDGE} bs=1 seek=64 conv=notrunc 2>/dev/null; "
                  f"echo {HUNG} > /proc/sys/kernel/hung_task_timeout_secs")
