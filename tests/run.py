@@ -270,12 +270,12 @@ def may_be_load(reason):
 
 
 def died_of_emulator(log):
-    """Whether a guest's kernel met an int3 where there is none, or a machine that was woken up did not
-    come to its kernel (busy.py). Linux patches its code with int3s, and QEMU's emulation of several
-    processors may let one of them run such an int3 after the next byte has replaced it: at boot, and
-    seldom. Nothing of ours has any, and none of it runs in firmware."""
+    """Whether a guest's kernel met an int3 where there is none, a machine that was woken up did not come
+    to its kernel (busy.py), or QEMU lost count of its pieces of memory. Linux patches its code with
+    int3s, and QEMU's emulation of several processors may let one of them run such an int3 after the next
+    byte has replaced it: at boot, and seldom. Nothing of ours has any, and none runs in firmware."""
     with open(log, errors="replace") as f:
-        return re.search("Oops: int3|is still in its firmware", f.read())
+        return re.search("Oops: int3|is still in its firmware|iotlb_to_section: Assertion", f.read())
 
 
 def in_order(tests):
