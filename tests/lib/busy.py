@@ -100,7 +100,7 @@ class BusyGuest(kmod.KmodGuest):
         try:
             same("what the suspend came to", self.run("cat /tmp/slept", BOOT_SECONDS), "0\n")
         except AssertionError:
-            registers = self.monitor.command("human-monitor-command", **{"command-line": "info registers -a"})
+            registers = self.monitor.human("info registers -a")
             print(self.monitor.command("query-status"), registers)
             # Linux has paging on from its first moments.
             if not int(re.search(r"CR0=(\w+)", registers).group(1), 16) >> 31:

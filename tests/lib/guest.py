@@ -316,6 +316,10 @@ class Monitor:
         check("return" in answer, f"{name}: {answer}")
         return answer["return"]
 
+    def human(self, line):
+        """What QEMU's monitor for people says to a line."""
+        return self.command("human-monitor-command", **{"command-line": line})
+
     def pause(self):
         """Stops the machine and lets it go on."""
         self.command("stop")
@@ -325,7 +329,7 @@ class Monitor:
         """Makes a QEMU that emulates look at the guest's programs anew: what it has translated
         outlives the file memory it was in (docs/dax.md). No command does just that; but a snapshot
         that is to be loaded does, also where there is none, and stops the machine."""
-        self.command("human-monitor-command", **{"command-line": "loadvm none"})
+        self.human("loadvm none")
         self.command("cont")
 
 

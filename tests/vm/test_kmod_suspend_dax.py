@@ -10,11 +10,11 @@ import os
 import busy
 import kmod
 from dax import PIECE, QEMU, content, dax_daemon, mapped_files
-from guest import BOOT_SECONDS, check, same, wait_for, warnings_of
+from guest import BOOT_SECONDS, FULL, check, same, wait_for, warnings_of
 
 PROGRAMS = 4
 WINDOW = 16 * PIECE  # more than they map: on a busy host a smaller one is all that they fight for
-SLEEPS = 4
+SLEEPS = 8 if FULL else 4
 
 
 class DozyGuest(busy.BusyGuest):
@@ -26,6 +26,13 @@ class DozyGuest(busy.BusyGuest):
         self.run("echo 0 > /sys/power/sync_on_suspend")
 
 
+def let_map(guest, name):
+    """Until all programs have asked where their files are: what they surely do after a sleep, while an
+    fsync(2) of theirs is seldom."""
+    files = {str(n) for n in range(PROGRAMS)}
+    wait_for("maps of all files", lambda: files <= mapped_files(guest, name).keys(), BOOT_SECONDS)
+
+
 def one_kernel(kernel):
     name = f"window-{kernel}"
     daemon = dax_daemon(name, "--log-level", "debug", name=name, window=WINDOW)
@@ -33,10 +40,9 @@ def one_kernel(kernel):
     guest.run(f"/tmp/dozer /mnt/{name} {PROGRAMS} >/tmp/dozed 2>&1 & dozer=$!; "
               "until grep -q running /tmp/dozed; do sleep 0.02; done")
     for _ in range(SLEEPS):
+        let_map(guest, name)
         guest.sleep(lambda: wait_for("end of all maps", lambda: not mapped_files(guest, name)))
-        # All that a program surely asks for again: where its file is.
-        wait_for("maps of all files", lambda: len(mapped_files(guest, name)) == PROGRAMS,
-                 BOOT_SECONDS)
+    let_map(guest, name)
     status, said = guest.try_run("kill $dozer; wait $dozer; s=$?; cat /tmp/dozed; (exit $s)", BOOT_SECONDS)
     check(status == 0 and "rounds" in said, f"the programs: status {status}: {said}")
     for i in range(PROGRAMS):
